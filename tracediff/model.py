@@ -1,0 +1,317 @@
+"""The frozen values that the parts of tracediff pass to each other. No I/O, no behaviour.
+
+Times are integers in nanoseconds: ``started_at`` since the Unix epoch, a step's ``start`` since its
+trace's start, durations as they are.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["job", "step", "input", "output", "note", "artifact"]
+State = Literal["running", "success", "warning", "error"]
+Depth = Literal["inputs", "steps", "full"]
+
+STATES: tuple[State, ...] = ("running", "success", "warning", "error")
+DEPTHS: tuple[Depth, ...] = ("inputs", "steps", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One recorded Python value in its canonical exact form.
+
+    Two values are the same, type and bits, exactly when their bytes are equal.
+    ``tracediff.values`` turns it into something to look at (``inert``) or the object (``live``).
+    """
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a step was called from, and which unit of code ran: ``unit`` is "module:qualname"."""
+
+    file: str
+    line: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """A recorded exception.
+
+    ``type`` is "module:qualname"; ``bases`` its base classes, nearest first; ``value`` the exact
+    ``(args, attributes)`` it can be rebuilt from, or None; ``members`` those of an exception group.
+    """
+
+    type: str
+    message: str
+    bases: tuple[str, ...] = ()
+    traceback: str = ""
+    value: Value | None = None
+    cause: ErrorInfo | None = None
+    context: ErrorInfo | None = None
+    members: tuple[ErrorInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One node of a trace's tree. ``parent`` indexes ``Trace.steps``; the job itself has -1.
+
+    ``args`` is a dict of parameter name to value. ``key`` is what the user says identifies this
+    call among its siblings (and, for an input, among its recordings); None means the arguments do.
+    A note's text is its name. ``mutated`` names the arguments the step changed. ``concurrent``
+    marks a step whose order among its siblings was decided by a scheduler. ``open`` marks one that
+    was never closed.
+    """
+
+    parent: int
+    kind: Kind
+    name: str
+    state: State = "success"
+    args: Value | None = None
+    key: Value | None = None
+    result: Value | None = None
+    error: ErrorInfo | None = None
+    start: int = 0
+    duration: int = 0
+    source: Source | None = None
+    mutated: tuple[str, ...] = ()
+    head: bool = False
+    open: bool = False
+    concurrent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file kept with a trace. ``data`` is None when the bytes live in the store's blobs."""
+
+    name: str
+    sha256: str
+    size: int
+    media_type: str = "application/octet-stream"
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The code a trace ran: git blob ids by file (relative to the project), and what surrounds it.
+
+    ``dirty`` is None where nobody could tell.
+    """
+
+    commit: str | None = None
+    dirty: bool | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    distributions: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the job could see of its surroundings; a replay puts it back."""
+
+    timezone: str = "UTC"
+    locale: str = "C"
+    decimal_prec: int = 28
+    decimal_rounding: str = "ROUND_HALF_EVEN"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """A replayed call that no recording answers; ``nearest`` are (step index, field changes)."""
+
+    kind: Kind
+    name: str
+    args: Value | None
+    path: tuple[str, ...]
+    nearest: tuple[tuple[int, tuple[FieldChange, ...]], ...] = ()
+    hint: str | None = None
+    served: Literal["failed", "nearest", "stub", "live"] = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayInfo:
+    """How a replayed trace got its inputs.
+
+    ``served`` pairs (recorded step index, replayed step index); ``unused`` are recorded inputs and
+    outputs nobody asked for; ``moved`` those that were served at another place of the tree.
+    """
+
+    of: str
+    served: tuple[tuple[int, int], ...] = ()
+    misses: tuple[Miss, ...] = ()
+    unused: tuple[int, ...] = ()
+    moved: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One recorded execution of a job. ``steps[0]`` is the job; the others come in call order."""
+
+    id: str
+    key: str
+    job: str
+    steps: tuple[Step, ...]
+    state: State = "success"
+    depth: Depth = "steps"
+    started_at: int = 0
+    duration: int = 0
+    tags: tuple[str, ...] = ()
+    meta: str = ""
+    context: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    code: Code = field(default_factory=Code)
+    environment: Environment = field(default_factory=Environment)
+    artifacts: tuple[Artifact, ...] = ()
+    warnings: tuple[str, ...] = ()
+    retention: int | None = None
+    replay: ReplayInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What an index knows of a trace: enough to list, search, compare outcomes and find its bytes.
+
+    ``location`` is (blob key, offset, length). ``expires_at`` is in nanoseconds, None for never.
+    """
+
+    id: str
+    key: str
+    state: State
+    started_at: int
+    duration: int
+    steps: int
+    tags: tuple[str, ...] = ()
+    meta: str = ""
+    context: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    depth: Depth = "steps"
+    job: str = ""
+    outcome: bytes = b""
+    path_signature: bytes = b""
+    commit: str | None = None
+    error: str | None = None
+    expires_at: int | None = None
+    location: tuple[str, int, int] = ("", 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A search, newest first. ``tags`` means any of them; ``key`` a prefix of whole path segments.
+
+    ``since`` and ``until`` bound ``started_at`` (nanoseconds, since inclusive, until exclusive).
+    ``cursor`` is the opaque text a Page returned.
+    """
+
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    state: State | None = None
+    since: int | None = None
+    until: int | None = None
+    context: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    path_signature: bytes | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one search page and the cursor of the next, None when there is none."""
+
+    rows: tuple[Row, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How exactly one place must match; ``path`` is a glob over step names and field names.
+
+    ``rel`` and ``abs`` are independent bounds (either one suffices), ``ulp`` counts floats between
+    the two, ``quantum`` is the minor unit both are rounded to. ``types`` lists accepted type
+    changes as (old, new) names.
+    """
+
+    path: str = "**"
+    rel: float | None = None
+    abs: float | None = None
+    ulp: int | None = None
+    quantum: str | None = None
+    unordered: bool = False
+    ignore: bool = False
+    types: tuple[tuple[str, str], ...] = ()
+
+
+class Missing(enum.Enum):
+    """The side of a change that has no value."""
+
+    MISSING = "missing"
+
+
+MISSING = Missing.MISSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One difference inside a value. ``old`` and ``new`` are inert objects, or MISSING.
+
+    ``path`` is () for the value itself, else keys, attribute names and indexes from outside in.
+    ``delta`` is new - old where both are numbers of one family (exact: int, Fraction, Decimal or
+    float; timedelta for times). ``within`` marks drift that a tolerance accepts.
+    """
+
+    path: tuple[str | int, ...]
+    kind: Literal["changed", "added", "removed", "type", "order", "moved"]
+    old: Any = MISSING
+    new: Any = MISSING
+    delta: Any = None
+    within: bool = False
+
+
+Label = Literal["origin", "propagated", "mixed", "absorbed", "hidden input", "clock", "unproven"]
+Aspect = Literal["name", "args", "result", "error", "state", "kind", "key", "place"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """One difference between two traces: a step added, removed, changed, moved or renamed.
+
+    ``old`` and ``new`` index the traces' steps; None where that side has no such step.
+    ``changes`` maps each aspect whose value differs to its field changes. ``within`` means that
+    every difference lies inside a tolerance.
+    """
+
+    kind: Literal["added", "removed", "changed", "moved", "renamed", "reordered"]
+    old: int | None
+    new: int | None
+    label: Label = "unproven"
+    aspects: tuple[Aspect, ...] = ()
+    changes: Mapping[Aspect, tuple[FieldChange, ...]] = field(default_factory=dict)
+    also: tuple[Literal["moved", "renamed", "reordered"], ...] = ()
+    within: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two traces laid against each other.
+
+    ``pairs`` aligns the steps in execution order as (old index, new index), None on the side that
+    has no partner; ``divergences`` follow that order and ``first`` is the one that is earliest in
+    execution (the innermost changed step rather than the parents that contain it).
+    ``different`` is the verdict: result, error, state or outputs differ beyond tolerance (or any
+    step, when compared strictly). ``drift`` counts differences a tolerance accepted. ``remarks``
+    say what was given up: bounded alignment, depths cut, too little in common.
+    """
+
+    old: Trace
+    new: Trace
+    pairs: tuple[tuple[int | None, int | None], ...]
+    divergences: tuple[Divergence, ...]
+    different: bool
+    first: Divergence | None = None
+    drift: int = 0
+    unchanged: int = 0
+    remarks: tuple[str, ...] = ()

@@ -1,0 +1,69 @@
+"""Which trace is being recorded, and who answers its inputs.
+
+Recorder and replayer share one recorder; a replay only adds a ``Server`` that answers inputs and
+outputs from a recording. The module is tiny because every instrumented call touches it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+current: ContextVar[Any] = ContextVar("tracediff.current", default=None)
+"""The innermost open span of the active trace, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An input or output that replayed code reached.
+
+    ``identity`` is the canonical form of what tells this call from others of the same name: the
+    user's key, or the arguments. ``args`` is the canonical dict of all captured arguments.
+    ``path`` holds the names of the enclosing steps, outermost first. ``step`` is the index the
+    call gets in the new trace.
+    """
+
+    kind: str
+    name: str
+    identity: bytes
+    args: bytes
+    path: tuple[str, ...]
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The recorded answer to a call: a fresh ``result`` and its canonical ``data``, or ``error``.
+
+    ``live`` means that the real function must be called after all.
+    """
+
+    result: Any = None
+    data: bytes | None = None
+    error: BaseException | None = None
+    live: bool = False
+
+
+class Server(Protocol):
+    """Answers inputs and outputs from a recording."""
+
+    def serve(self, call: Call) -> Served:
+        """Return the recorded answer; raises ``ReplayAbort`` when there is none."""
+        ...
+
+    def refuse(self, kind: str, name: str) -> None:
+        """Raise: an input or output was reached outside the replayed job's context."""
+        ...
+
+
+class ReplayAbort(BaseException):
+    """Unwinds a replayed job that cannot go on.
+
+    A BaseException, so that ``except Exception`` in the job does not swallow it; the server has
+    noted the reason, so swallowing it all the same changes nothing.
+    """
+
+
+guard: Server | None = None
+"""Set for the whole process while it replays: no input or output may run for real."""

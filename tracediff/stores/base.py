@@ -1,0 +1,88 @@
+"""The seam every store driver implements: an ``Index`` of small rows and ``Blobs`` of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from tracediff.model import Page, Query, Row, Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a driver can do beyond the protocol."""
+
+    durable: bool = True
+    shared: bool = False
+    sources: bool = False
+
+
+@runtime_checkable
+class Index(Protocol):
+    """Small searchable rows, one a trace. All calls are thread-safe and idempotent by trace id."""
+
+    def create(self, rows: Sequence[Row]) -> None:
+        """Insert the rows in one batch; a row whose id is there already is left as it is."""
+
+    def update(self, row: Row) -> None:
+        """Replace the row with this id; raises StoreError ``trace-unknown`` when there is none."""
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove these rows; returns how many were there."""
+
+    def find(self, prefix: str, limit: int = 2) -> list[Row]:
+        """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
+
+    def search(self, query: Query) -> Page:
+        """One page of the rows that match, newest first."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Blobs(Protocol):
+    """Large payloads by key. A missing key raises StoreError ``blob-missing``."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store ``data`` whole or not at all; putting the same bytes again changes nothing."""
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes from ``start`` on; raises StoreError ``blob-truncated`` if they are fewer."""
+
+    def delete(self, keys: Iterable[str]) -> int: ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """All keys with this prefix, sorted."""
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Whole traces, saved and found again."""
+
+    url: str
+    capabilities: Capabilities
+
+    def save(self, traces: Sequence[Trace]) -> None:
+        """Keep these traces; when it returns they are acknowledged. Saving one twice keeps one."""
+
+    def load(self, row: Row) -> Trace:
+        """The whole trace; raises StoreError when its bytes are gone, hurt or not its own."""
+
+    def find(self, prefix: str, limit: int = 2) -> list[Row]: ...
+
+    def search(self, query: Query) -> Page: ...
+
+    def delete(self, ids: Iterable[str]) -> int: ...
+
+    def save_source(self, blob: str, data: bytes) -> None:
+        """Keep a source file under its git blob id."""
+
+    def load_source(self, blob: str) -> bytes | None: ...
+
+    def check(self) -> list[str]:
+        """Read everything back; one sentence for each thing that is hurt, none when all is well."""
+
+    def close(self) -> None: ...
