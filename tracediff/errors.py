@@ -6,7 +6,8 @@
     ├── StoreError        a store that cannot be opened, read or written
     ├── CodecError        bytes that are not a trace, or a value that cannot be read
     ├── ReplayError       a trace that cannot be run again
-    └── RecordingError    a recorder used wrongly; raised only with ``strict`` recording
+    ├── RecordingError    a recorder used wrongly; raised only with ``strict`` recording
+    └── DemoError         an example that cannot be laid out
 
 Every error says what failed and on what (the message), what to do about it (the hint) and carries
 a slug that ``docs/errors.md`` explains. A divergence is a result, never an error.
@@ -62,3 +63,7 @@ class ReplayError(TracediffError):
 
 class RecordingError(TracediffError):
     """A recorder that is used wrongly; raised only by strict recording."""
+
+
+class DemoError(TracediffError):
+    """An example that cannot be laid out."""

@@ -1,0 +1,231 @@
+"""The example: a price calculation in a git repository, recorded before it is changed.
+
+The first commit holds the calculation, the second four changes to it. Jobs are recorded with the
+first and the second is left checked out, so that comparing any trace shows what the changes do.
+Everything in the repository is the same on every machine, down to the commit ids.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracediff.errors import DemoError
+
+JOBS = 300
+"""How many jobs the example records unless told otherwise."""
+
+PACKAGE = Path(__file__).resolve().parent
+
+IGNORED = shutil.ignore_patterns("__pycache__", ".tracediff", "catalogue.sqlite", ".*_cache")
+
+SETTINGS = {
+    "user.name": "tracediff demo",
+    "user.email": "demo@tracediff.invalid",
+    "commit.gpgsign": "false",
+    "core.autocrlf": "false",
+    "core.hooksPath": os.devnull,
+}
+
+Progress = Callable[[int, int], None]
+"""Called with the number of jobs recorded so far and of all jobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """An example that was laid out.
+
+    ``old`` and ``new`` are the two commits, ``changes`` the names of the changes between them, and
+    ``jobs`` how many jobs were recorded with ``old``. The work tree holds ``new``.
+    """
+
+    directory: Path
+    old: str
+    new: str
+    changes: tuple[str, ...]
+    jobs: int
+
+
+def build(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None) -> Demo:
+    """Lay out the whole example in a directory that is new or empty.
+
+    Raises:
+        DemoError: The directory cannot be used, git is missing or fails, or recording fails.
+    """
+    git_program()
+    copy(directory)
+    old = commit(directory, "Work out prices")
+    changes = change(directory)
+    new = commit(directory, "Round half to even, new tariffs")
+    checkout(directory, old)
+    make_catalogue(directory)
+    recorded = record(directory, jobs=jobs, progress=progress)
+    checkout(directory, "main")
+    return Demo(directory=directory, old=old, new=new, changes=changes, jobs=recorded)
+
+
+def example() -> Path:
+    """Where the example's files are: in an installed package, else in the checkout."""
+    for place in (PACKAGE / "_example" / "pricing", checkout_root() / "fixtures" / "pricing"):
+        if (place / "v1" / "pyproject.toml").is_file():
+            return place
+    raise DemoError(
+        f"the example's files are not beside {PACKAGE}",
+        slug="demo-example-missing",
+        hint="reinstall tracediff-calc: its wheel holds them",
+    )
+
+
+def checkout_root() -> Path:
+    """The directory that holds the package: the checkout, where there is one."""
+    return PACKAGE.parent
+
+
+def copy(directory: Path) -> Path:
+    """Copy the first version of the calculation into a directory that is new or empty."""
+    source = example() / "v1"
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise DemoError(
+                f"{directory} is not an empty directory",
+                slug="demo-directory-not-empty",
+                hint="name a directory that does not exist yet",
+            )
+        shutil.copytree(source, directory, ignore=IGNORED, dirs_exist_ok=True)
+    except OSError as error:
+        raise DemoError(
+            f"the example cannot be written to {directory}: {error}",
+            slug="demo-directory-not-writable",
+            hint="name a directory that you may write to",
+        ) from error
+    return directory
+
+
+def change(directory: Path) -> tuple[str, ...]:
+    """Apply all changes to the work tree; their names."""
+    patches = sorted((example() / "changes").glob("*.patch"))
+    git(directory, "apply", *(str(patch) for patch in patches))
+    return tuple(patch.stem for patch in patches)
+
+
+def commit(directory: Path, message: str) -> str:
+    """Commit the whole work tree, in a new repository if there is none; the commit's id."""
+    if not (directory / ".git").exists():
+        git(directory, "init", "--quiet", "--template=")
+        git(directory, "symbolic-ref", "HEAD", "refs/heads/main")
+    git(directory, "add", "--all")
+    git(directory, "commit", "--quiet", "--message", message)
+    return git(directory, "rev-parse", "HEAD").strip()
+
+
+def checkout(directory: Path, revision: str) -> str:
+    """Lay another version into the work tree."""
+    git(directory, "-c", "advice.detachedHead=false", "checkout", "--quiet", revision)
+    return revision
+
+
+def make_catalogue(directory: Path) -> Path:
+    """Make the products that the jobs read."""
+    python(directory, "pricing.catalogue", heard=lambda line: None)
+    return directory / "catalogue.sqlite"
+
+
+def record(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None) -> int:
+    """Record jobs with the code that is checked out; how many."""
+    lines = 0
+
+    def heard(line: str) -> None:
+        nonlocal lines
+        lines += 1
+        if progress is not None:
+            progress(lines, jobs)
+
+    python(directory, "pricing.run", "--last", str(jobs), heard=heard)
+    return lines
+
+
+def python(directory: Path, *arguments: str, heard: Callable[[str], None]) -> None:
+    """Run one of the example's modules in a process of its own, and hear each line it prints."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
+        subprocess.Popen(  # noqa: S603 - our own interpreter and our own module names
+            [sys.executable, "-m", *arguments],
+            cwd=directory,
+            env=python_environment(os.environ),
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+        ) as run,
+    ):
+        for line in run.stdout or ():
+            heard(line)
+        if run.wait() == 0:
+            return
+        messages.seek(0)
+        last = messages.read().strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
+    raise DemoError(
+        f"the example's {arguments[0]} failed: {last[0]}",
+        slug="demo-run-failed",
+        hint=f"run it by hand in {directory}: python -m {' '.join(arguments)}",
+    )
+
+
+def python_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the example: no setting of the user's own traces reaches it."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(("TRACEDIFF_", "PRICING_")) and name != "PYTHONSAFEPATH"
+    }
+    kept |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    if PACKAGE not in example().parents:
+        paths = [str(checkout_root()), environment.get("PYTHONPATH", "")]
+        kept["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return kept
+
+
+def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of git: nobody's settings, one date, so that commit ids are the same."""
+    kept = {name: value for name, value in environment.items() if not name.startswith("GIT_")}
+    date = "2024-03-01T09:00:00+00:00"
+    nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**kept, **nobody, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date, "LC_ALL": "C"}
+
+
+def git_program() -> str:
+    """Where git is."""
+    program = shutil.which("git")
+    if program is None:
+        raise DemoError(
+            "git is not installed", slug="git-missing", hint="install git, then run this again"
+        )
+    return program
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git in a directory; what it prints."""
+    settings = [part for item in SETTINGS.items() for part in ("-c", "=".join(item))]
+    done = subprocess.run(  # noqa: S603 - arguments are our own
+        [git_program(), *settings, *arguments],
+        cwd=directory,
+        env=git_environment(os.environ),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise DemoError(
+            f"git {arguments[0]} failed in {directory}: {done.stderr.strip()}",
+            slug="git-failed",
+            hint="the message above is git's own",
+        )
+    return done.stdout
