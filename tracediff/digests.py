@@ -1,0 +1,194 @@
+"""Digests of steps and traces: equal exactly when what they cover is equal.
+
+All are xxh3-128: for comparison, never for trust. A digest covers fields framed by their length, so
+that no two lists of fields run into each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ormsgpack import packb
+from xxhash import xxh3_128_digest
+
+from tracediff.model import ErrorInfo, Row, Step, Trace, Value
+
+def step_digest(step: Step) -> bytes:
+    """Name, kind, key, arguments, result, state and error; neither time nor source.
+
+    The arguments a step mutated count, and whether it is a heading or was never closed.
+    """
+    error = step.error
+    fields = (
+        _name(step.name),
+        step.kind,
+        step.state,
+        _data(step.args),
+        _data(step.key),
+        _data(step.result),
+        error and _error(error),
+        step.mutated and [_name(name) for name in step.mutated],
+        step.head,
+        step.open,
+    )
+    return xxh3_128_digest(packb([*fields]))
+
+
+def outcome_digest(trace: Trace) -> bytes:
+    """What the job was given, what it read, what it wrote and what came of it.
+
+    The same at every depth of capture. Inputs and outputs count in their order; those that a
+    scheduler ordered (and all below them) count as a multiset.
+    """
+    steps = trace.steps
+    if not steps:
+        return xxh3_128_digest(b"")
+    job = steps[0]
+    floating = _floating(steps)
+    ordered: list[bytes] = []
+    loose: list[bytes] = []
+    for index, step in enumerate(steps):
+        if index and step.kind in _OUTSIDE:
+            (loose if floating[index] else ordered).append(_outside(step))
+    loose.sort()
+    head = packb(
+        [
+            _data(job.args),
+            _data(job.result),
+            job.error and _error(job.error),
+            trace.state,
+        ]
+    )
+    return xxh3_128_digest(packb([head, ordered, loose]))
+
+
+def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
+    """One digest a step, over the step and all below it (Merkle).
+
+    Neighbouring concurrent siblings count as a multiset: a scheduler chose their order.
+    """
+    steps = trace.steps
+    children: list[list[int]] = [[] for _ in steps]
+    for index, step in enumerate(steps):
+        if index and 0 <= step.parent < index:
+            children[step.parent].append(index)
+    digests = [b""] * len(steps)
+    for index in range(len(steps) - 1, -1, -1):
+        own = step_digest(steps[index])
+        below = children[index]
+        if not below:
+            digests[index] = xxh3_128_digest(own)
+            continue
+        parts = [own]
+        group: list[bytes] = []
+        for child in below:
+            if steps[child].concurrent:
+                group.append(digests[child])
+                continue
+            if group:
+                parts += _multiset(group)
+                group = []
+            parts.append(digests[child])
+        if group:
+            parts += _multiset(group)
+        digests[index] = xxh3_128_digest(b"".join(parts))
+    return tuple(digests)
+
+
+def tree_digest(trace: Trace) -> bytes:
+    """Every step, every note and every artifact; compared only between traces of equal depth."""
+    subtrees = subtree_digests(trace)
+    artifacts = sorted(
+        packb([_name(one.name), one.sha256, one.size, one.media_type]) for one in trace.artifacts
+    )
+    return xxh3_128_digest(packb([subtrees[0] if subtrees else b"", trace.state, artifacts]))
+
+
+def path_signature(trace: Trace) -> bytes:
+    """Which steps ran, by name and nesting, whatever they computed and however often.
+
+    Two traces with equal signatures took the same path through the job.
+    """
+    steps = trace.steps
+    paths: list[bytes] = []
+    for step in steps:
+        above = paths[step.parent] if 0 <= step.parent < len(paths) else b""
+        paths.append(xxh3_128_digest(above + _name(f"{step.kind}:{step.name}")))
+    return xxh3_128_digest(b"".join(sorted(set(paths))))
+
+
+def row(trace: Trace, location: tuple[str, int, int] = ("", 0, 0)) -> Row:
+    """What an index keeps of a trace whose bytes are at ``location``."""
+    error = trace.steps[0].error if trace.steps else None
+    return Row(
+        id=trace.id,
+        key=trace.key,
+        state=trace.state,
+        started_at=trace.started_at,
+        duration=trace.duration,
+        steps=len(trace.steps),
+        tags=trace.tags,
+        meta=trace.meta,
+        context=trace.context,
+        depth=trace.depth,
+        job=trace.job,
+        outcome=outcome_digest(trace),
+        path_signature=path_signature(trace),
+        commit=trace.code.commit,
+        error=error.type if error is not None else None,
+        expires_at=_expires_at(trace),
+        location=location,
+    )
+
+
+_DAY: Final = 86_400 * 10**9
+_OUTSIDE: Final = frozenset({"input", "output"})
+
+
+def _expires_at(trace: Trace) -> int | None:
+    """Retention is in days from the start."""
+    return None if trace.retention is None else trace.started_at + trace.retention * _DAY
+
+
+def _data(value: Value | None) -> bytes | None:
+    return value.data if value is not None else None
+
+
+def _name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _error(error: ErrorInfo) -> list[object]:
+    return [_name(error.type), _name(error.message)]
+
+
+def _multiset(group: list[bytes]) -> list[bytes]:
+    """A framed group: its sorted members cannot be mistaken for a sequence of siblings."""
+    return [b"multiset", len(group).to_bytes(8, "big"), *sorted(group)]
+
+
+def _outside(step: Step) -> bytes:
+    """An input counts with what it answered, an output with what it was given."""
+    answer = step.kind == "input"
+    return xxh3_128_digest(
+        packb(
+            [
+                step.kind,
+                _name(step.name),
+                _data(step.key),
+                _data(step.args),
+                _data(step.result) if answer else None,
+                step.error and _error(step.error),
+                step.state,
+            ]
+        )
+    )
+
+
+def _floating(steps: Sequence[Step]) -> list[bool]:
+    floating: list[bool] = []
+    for step in steps:
+        above = 0 <= step.parent < len(floating) and floating[step.parent]
+        floating.append(step.concurrent or above)
+    return floating

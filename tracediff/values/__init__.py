@@ -1,0 +1,51 @@
+"""Python objects as exact canonical bytes, and back.
+
+``encode`` never fails: what has no exact form is kept as an opaque value. ``inert`` reads a value
+without importing anything, ``live`` rebuilds the very objects of allowed classes.
+"""
+
+from tracediff.values.allow import Allow
+from tracediff.values.encode import digest, encode, encode_map
+from tracediff.values.identity import aliases, identity
+from tracediff.values.inert import inert
+from tracediff.values.live import live
+from tracediff.values.nodes import (
+    Deep,
+    Global,
+    Member,
+    Members,
+    Opaque,
+    Pairs,
+    Record,
+    Redacted,
+    Reference,
+)
+from tracediff.values.placeholder import Placeholder
+from tracediff.values.redaction import Redaction
+from tracediff.values.registry import register
+from tracediff.values.scalars import SCALARS, is_scalar
+
+__all__ = [
+    "SCALARS",
+    "Allow",
+    "Deep",
+    "Global",
+    "Member",
+    "Members",
+    "Opaque",
+    "Pairs",
+    "Placeholder",
+    "Record",
+    "Redacted",
+    "Redaction",
+    "Reference",
+    "aliases",
+    "digest",
+    "encode",
+    "encode_map",
+    "identity",
+    "inert",
+    "is_scalar",
+    "live",
+    "register",
+]

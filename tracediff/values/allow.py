@@ -1,0 +1,126 @@
+"""Which classes and functions a trace may name: a trace names code, so it must not choose it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from tracediff.errors import ReplayError
+from tracediff.values.factories import DECIMAL_EXCEPTIONS, EXCEPTIONS, FACTORIES, FUNCTIONS
+from tracediff.values.refs import module_of, namespace, real_module
+
+_BUILT_IN: Final[dict[str, Any]] = {
+    **FACTORIES,
+    **EXCEPTIONS,
+    **DECIMAL_EXCEPTIONS,
+    **FUNCTIONS,
+}
+
+
+class Allow:
+    """The modules whose classes may be rebuilt.
+
+    Args:
+        patterns: Names of modules. "pricing.*" means ``pricing`` and all below it; any other
+            pattern is matched against the whole name of the module. One that starts with "!" takes
+            modules out again.
+    """
+
+    __slots__ = ("_but", "_patterns", "patterns")
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        self.patterns = tuple(patterns)
+        self._patterns = tuple(one for one in self.patterns if not one.startswith("!"))
+        self._but = tuple(one[1:] for one in self.patterns if one.startswith("!"))
+
+    def __repr__(self) -> str:
+        return f"Allow({list(self.patterns)!r})"
+
+    def permits(self, ref: str) -> bool:
+        """Whether "module:qualname" lies in a module that matches."""
+        module = ref.partition(":")[0]
+        if not any(_matches(module, pattern) for pattern in self._patterns):
+            return False
+        return not any(_matches(module, pattern) for pattern in self._but)
+
+    def load(self, ref: str) -> Any:
+        """Import what "module:qualname" names.
+
+        Raises:
+            ReplayError: ``class-not-allowed`` when no pattern matches, or when the name leads to
+                something that another module defines; ``class-missing`` when it leads nowhere.
+        """
+        known = _BUILT_IN.get(ref)
+        if known is not None:
+            return known
+        if not self.permits(ref):
+            raise _not_allowed(ref)
+        module, _, qualname = ref.partition(":")
+        found = _import(module, ref)
+        if not qualname:
+            return found
+        for part in qualname.split("."):
+            found = _attribute(found, part, ref)
+        home = module_of(found) if isinstance(found, type) else getattr(found, "__module__", None)
+        if not isinstance(home, str) or not self.permits(real_module(home)):
+            raise _not_allowed(ref)
+        return found
+
+    def load_class(self, ref: str) -> type:
+        """Import the class that "module:qualname" names; raises ReplayError as ``load`` does."""
+        found = self.load(ref)
+        if not isinstance(found, type):
+            raise ReplayError(
+                f"{ref} is recorded as a class, and is none",
+                slug="class-missing",
+                hint="It was renamed or replaced since the trace was recorded",
+            )
+        return found
+
+
+def _matches(module: str, pattern: str) -> bool:
+    if pattern.endswith(".*") and module == pattern[:-2]:
+        return True
+    return fnmatchcase(module, pattern)
+
+
+def _not_allowed(ref: str) -> ReplayError:
+    return ReplayError(
+        f"The trace needs {ref}, which may not be rebuilt",
+        slug="class-not-allowed",
+        hint="Add its module to `jobs` or `replay_allow` in [tool.tracediff] if you trust it",
+    )
+
+
+def _import(module: str, ref: str) -> Any:
+    main = sys.modules.get("__main__")
+    if main is not None and module not in sys.modules and real_module("__main__") == module:
+        return main
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise ReplayError(
+            f"The trace needs {ref}, and importing {module} failed: "
+            f"{type(error).__name__}: {error}",
+            slug="class-missing",
+            hint="Set `pythonpath` in [tool.tracediff] so that the module can be found",
+        ) from error
+
+
+def _attribute(found: Any, part: str, ref: str) -> Any:
+    """One step of a qualified name; only from the module into classes, never through a module."""
+    space = namespace(found) if isinstance(found, type) else getattr(found, "__dict__", {})
+    try:
+        inner = space[part]
+    except KeyError:
+        raise ReplayError(
+            f"The trace needs {ref}, which is not there",
+            slug="class-missing",
+            hint="It was renamed or removed since the trace was recorded",
+        ) from None
+    if type(inner) in {staticmethod, classmethod}:
+        return inner.__func__
+    return inner

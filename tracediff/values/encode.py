@@ -1,0 +1,251 @@
+"""Python object to canonical bytes: the fast way, for all but what is deep, cyclic or hostile.
+
+ormsgpack walks what is native and asks ``default`` about the rest, so Python code runs for the
+containers only: to see that nothing in them is of a type that ormsgpack would convert by itself
+(a bytearray, a memoryview), that a dict's keys are str, and that no key names a secret. Whatever
+goes wrong here, ``tracediff.values.careful`` starts over and finds out what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from ormsgpack import Ext, Fragment, packb
+from xxhash import xxh3_128_digest
+
+from tracediff.values import tags
+from tracediff.values.careful import encode_carefully
+from tracediff.values.leaves import FLAT, LEAVES, NATIVE, NoExactForm
+from tracediff.values.redaction import Redaction, sealed, secret_names
+from tracediff.values.shapes import SHAPES, plan
+
+OPTIONS: Final = tags.OPTIONS
+_SCALAR: Final = FLAT - {type}
+_STR: Final = frozenset({str})
+_ASKED: Final = frozenset({list, dict, bytearray, memoryview, Ext, Fragment})
+_MAX_DEPTH: Final = 40
+_MAX_ITEMS: Final = 2_000_000
+_MAX_FLAT: Final = 20_000
+_is_flat = FLAT.issuperset
+_is_str = _STR.issuperset
+_is_plain = _ASKED.isdisjoint
+
+
+class _GiveUp(Exception):  # noqa: N818 - a signal inside this module, not an error
+    """This value needs the careful encoder."""
+
+
+def encode(
+    obj: object,
+    *,
+    redaction: Redaction | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> bytes:
+    """Return the canonical exact bytes of any object; never raises.
+
+    What has no exact form becomes an opaque value.
+
+    Args:
+        obj: Anything.
+        redaction: What is secret, if anything is.
+        warn: Called with one sentence when something of the value could not be kept.
+    """
+    try:
+        if redaction is None:
+            cls = type(obj)
+            if cls is dict:
+                if _is_str(map(type, obj)) and _is_flat(map(type, obj.values())):  # type: ignore[call-overload, attr-defined]  # a dict
+                    return packb(obj, _leaf, OPTIONS)
+            elif cls in _SCALAR:
+                return packb(obj, _leaf, OPTIONS)
+        elif redaction.types or redaction.scrub_values or redaction.path_rule is not None:
+            return encode_carefully(obj, redaction, warn)
+        encoder = _Encoder(redaction)
+        try:
+            return encoder.pack(obj)
+        except Exception:
+            if encoder.interrupt is not None:
+                raise encoder.interrupt from None
+            raise
+    except Exception:  # noqa: BLE001 - the careful encoder finds out, and contains it
+        return encode_carefully(obj, redaction, warn)
+
+
+def encode_map(pairs: Iterable[tuple[str, bytes]]) -> bytes:
+    """A dict of values that are encoded already, by concatenation; equals encoding the dict."""
+    pairs = list(pairs)
+    parts = [b""]
+    for name, data in pairs:
+        try:
+            parts.append(packb(name))
+        except TypeError:
+            return _encode_odd_map(pairs)
+        parts.append(data)
+    parts[0] = tags.map_header(len(parts) // 2)
+    return b"".join(parts)
+
+
+def _encode_odd_map(pairs: list[tuple[str, bytes]]) -> bytes:
+    parts = [tags.array_header(2 * len(pairs))]
+    for name, data in pairs:
+        parts += (encode(name), data)
+    return tags.extension(tags.PAIRS, b"".join(parts))
+
+
+def digest(data: bytes) -> bytes:
+    """The xxh3-128 digest of canonical bytes: 16 bytes, for comparison, not for trust."""
+    return xxh3_128_digest(data)
+
+
+def _leaf(obj: Any) -> Ext:
+    return LEAVES[type(obj)](obj)
+
+
+class _Encoder:
+    """One value on its way to bytes; counts what it visits, so that a bomb ends."""
+
+    __slots__ = ("depth", "interrupt", "left", "redaction")
+
+    def __init__(self, redaction: Redaction | None) -> None:
+        self.redaction = redaction
+        self.depth = 0
+        self.left = _MAX_ITEMS
+        self.interrupt: BaseException | None = None
+
+    def pack(self, obj: Any) -> bytes:
+        return packb(self.plain(obj), self.default, OPTIONS)
+
+    def plain(self, obj: Any) -> Any:
+        """The same value with nothing in it that ormsgpack would get wrong."""
+        cls = type(obj)
+        if cls is dict:
+            return self._dict(obj)
+        if cls is list:
+            self._count(obj)
+            if _is_plain(map(type, obj)):
+                return obj
+            self._descend()
+            plain, asked = self.plain, _ASKED
+            items = [plain(item) if type(item) in asked else item for item in obj]
+            self.depth -= 1
+            return items
+        if cls is bytearray:
+            return LEAVES[bytearray](obj)
+        if cls is memoryview:
+            return self.default(obj)
+        if cls is Ext or cls is Fragment:
+            raise _GiveUp
+        return obj
+
+    def _dict(self, obj: dict[Any, Any]) -> Any:
+        self._count(obj)
+        if not _is_str(map(type, obj)):
+            return self._pairs(obj)
+        redaction = self.redaction
+        if redaction is not None and not obj.keys() <= redaction.safe:
+            secrets = secret_names(obj, redaction)
+            if secrets:
+                obj = self._redact(obj, secrets, redaction)
+                if any(type(value) is Ext for name, value in obj.items() if name not in secrets):
+                    raise _GiveUp
+                return self._values(obj, _ASKED - {Ext})
+        if _is_plain(map(type, obj.values())):
+            return obj
+        return self._values(obj, _ASKED)
+
+    def _values(self, obj: dict[str, Any], asked: frozenset[type]) -> dict[str, Any]:
+        self._descend()
+        plain = self.plain
+        found = {
+            name: plain(value) if type(value) in asked else value for name, value in obj.items()
+        }
+        self.depth -= 1
+        return found
+
+    def _redact(
+        self, obj: dict[str, Any], secrets: list[str], redaction: Redaction
+    ) -> dict[str, Any]:
+        """A copy in which what has a secret name is sealed; what is in there needs no sealing."""
+        inner = _Encoder(None)
+        inner.depth, inner.left = self.depth, self.left
+        copy = dict(obj)
+        for name in secrets:
+            copy[name] = sealed(obj[name], inner.pack(obj[name]), redaction)
+        return copy
+
+    def _pairs(self, obj: dict[Any, Any]) -> Ext:
+        redaction = self.redaction
+        if redaction is not None and secret_names(obj, redaction):
+            raise _GiveUp
+        self._descend()
+        flat: list[Any] = []
+        for pair in obj.items():
+            flat += pair
+        data = Ext(tags.PAIRS, self.pack(flat))
+        self.depth -= 1
+        return data
+
+    def _count(self, obj: Any) -> None:
+        self.left -= len(obj) + 1
+        if self.left < 0 or len(obj) > _MAX_FLAT:
+            self._weigh(obj)
+
+    def _weigh(self, obj: Any) -> None:
+        """A long list is fine unless it repeats something large over and over."""
+        if self.left < 0:
+            raise _GiveUp
+        members = obj.values() if type(obj) is dict else obj
+        total = sum(len(item) for item in members if type(item) is str or type(item) is bytes)
+        if total > _MAX_BYTES:
+            raise _GiveUp
+
+    def _descend(self) -> None:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise _GiveUp
+
+    def default(self, obj: Any) -> Ext:
+        """Called by ormsgpack for whatever is not native."""
+        try:
+            return self._extension(obj)
+        except Exception:
+            raise
+        except BaseException as error:
+            self.interrupt = error
+            raise
+
+    def _extension(self, obj: Any) -> Ext:
+        cls = type(obj)
+        leaf = LEAVES.get(cls)
+        if leaf is not None:
+            return leaf(obj)
+        shape = (SHAPES.get(cls) or plan(cls))(obj)
+        if type(shape) is Ext:
+            return shape
+        tag, parts = shape
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise _GiveUp
+        if tag == tags.SET or tag == tags.FROZENSET:
+            payload = self._members(parts)
+        else:
+            payload = packb(self.plain(parts), self.default, OPTIONS)
+        self.depth -= 1
+        return Ext(tag, payload)
+
+    def _members(self, parts: list[Any]) -> bytes:
+        """A set's members, sorted by their bytes: its order is not data."""
+        self._count(parts)
+        default, plain = self.default, self.plain
+        if NATIVE.issuperset(map(type, parts)):
+            packed = [packb(item, default, OPTIONS) for item in parts]
+        else:
+            packed = [packb(plain(item), default, OPTIONS) for item in parts]
+        packed.sort()
+        return tags.array_header(len(packed)) + b"".join(packed)
+
+
+_MAX_BYTES: Final = 1 << 28
+
+__all__ = ["NoExactForm", "digest", "encode", "encode_map"]

@@ -1,0 +1,66 @@
+"""The classes of the standard library that a trace may name without being allowed to."""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import datetime
+import decimal
+import fractions
+import uuid
+from typing import Any, Final
+
+_PLAIN: Final = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    bytearray,
+    list,
+    tuple,
+    dict,
+    set,
+    frozenset,
+    object,
+    type(None),
+    decimal.Decimal,
+    fractions.Fraction,
+    datetime.date,
+    datetime.datetime,
+    datetime.time,
+    datetime.timedelta,
+    datetime.timezone,
+    uuid.UUID,
+    collections.OrderedDict,
+    collections.Counter,
+    collections.defaultdict,
+    collections.deque,
+)
+
+FACTORIES: Final[dict[str, Any]] = {
+    f"{cls.__module__}:{cls.__qualname__}": cls for cls in _PLAIN
+}
+"""Reference to class: what may be called to fill a defaultdict, in either decoder."""
+
+EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
+    f"builtins:{name}": found
+    for name, found in vars(builtins).items()
+    if isinstance(found, type) and issubclass(found, BaseException) and found.__name__ == name
+}
+"""Reference to class of every builtin exception."""
+
+DECIMAL_EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
+    f"decimal:{name}": found
+    for name, found in vars(decimal).items()
+    if isinstance(found, type) and issubclass(found, decimal.DecimalException)
+}
+"""Reference to class of what Decimal arithmetic raises."""
+
+FUNCTIONS: Final[dict[str, Any]] = {
+    f"builtins:{name}": getattr(builtins, name)
+    for name in ("abs", "all", "any", "bool", "chr", "divmod", "hash", "len", "max", "min", "ord")
+    + ("pow", "repr", "round", "sorted", "sum")
+}
+"""Reference to builtin function: those that can do no harm, whoever calls them."""

@@ -1,0 +1,46 @@
+"""What tells one call from another, where an argument has no exact form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tracediff.values import nodes, tags
+from tracediff.values.decode import decode
+from tracediff.values.encode import encode
+from tracediff.values.inert import InertBuilders
+from tracediff.values.scalars import SCALARS
+
+
+def identity(data: bytes) -> bytes:
+    """The same canonical value with its opaque parts reduced to their types.
+
+    A session or a client differs at each run; in the key of a call it counts by its type only.
+    """
+    if _OPAQUE_MARK.isdisjoint(data):
+        return data
+    return encode(decode(data, _ByType))
+
+
+class _ByType:
+    leaves = InertBuilders.leaves
+    trees: Final[dict[int, Callable[[Any], Any]]] = {
+        **InertBuilders.trees,
+        tags.OPAQUE: lambda parts: nodes.Opaque(parts[0].decode(), "", None),
+    }
+
+
+_OPAQUE_MARK: Final = frozenset({tags.OPAQUE})
+
+
+def aliases(args: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """Pairs of arguments that are one and the same changeable object; not part of any digest."""
+    seen: dict[int, str] = {}
+    found = []
+    for name, value in args.items():
+        if type(value) in SCALARS:
+            continue
+        first = seen.setdefault(id(value), name)
+        if first != name:
+            found.append((first, name))
+    return tuple(found)

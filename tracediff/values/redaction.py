@@ -1,0 +1,51 @@
+"""How secrets are kept out of what is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ormsgpack import Ext, packb
+
+from tracediff.values import tags
+from tracediff.values.refs import type_ref
+
+
+class Redaction(Protocol):
+    """What is secret, and how a secret is sealed.
+
+    ``safe`` holds the names that are known not to be secret: the fast check of a dict is
+    ``keys <= safe``. ``types`` are classes whose instances are secret, ``path_rule`` tells whether
+    the value at a path is (None keeps the walk fast). ``scrub`` cleans text: the reprs of opaque
+    values always, every str only with ``scrub_values``.
+    """
+
+    safe: set[str]
+    types: tuple[type, ...]
+    scrub: Callable[[str], str] | None
+    scrub_values: bool
+    path_rule: Callable[[tuple[str | int, ...]], bool] | None
+
+    def secret(self, name: str) -> bool:
+        """Whether a field of this name is secret; a name that is not is added to ``safe``."""
+        ...
+
+    def seal(self, data: bytes) -> tuple[str, bytes]:
+        """The id of the key and the keyed digest of a secret's canonical bytes."""
+        ...
+
+
+def sealed(obj: Any, data: bytes, redaction: Redaction) -> Ext:
+    """What is written in place of a secret whose canonical bytes are ``data``."""
+    key_id, digest = redaction.seal(data)
+    parts = [type_ref(type(obj)).encode(), key_id.encode(), digest]
+    return Ext(tags.REDACTED, packb(parts, None, tags.OPTIONS))
+
+
+def secret_names(pairs: Mapping[Any, Any], redaction: Redaction) -> list[str]:
+    """The keys of a dict that are secret."""
+    return [
+        key
+        for key in pairs
+        if type(key) is str and key not in redaction.safe and redaction.secret(key)
+    ]
