@@ -61,13 +61,13 @@ def build(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None
     git_program()
     copy(directory)
     old = commit(directory, "Work out prices")
-    changes = change(directory)
+    applied = change(directory)
     new = commit(directory, "Round half to even, new tariffs")
     checkout(directory, old)
     make_catalogue(directory)
     recorded = record(directory, jobs=jobs, progress=progress)
     checkout(directory, "main")
-    return Demo(directory=directory, old=old, new=new, changes=changes, jobs=recorded)
+    return Demo(directory=directory, old=old, new=new, changes=applied, jobs=recorded)
 
 
 def example() -> Path:
@@ -107,11 +107,17 @@ def copy(directory: Path) -> Path:
     return directory
 
 
-def change(directory: Path) -> tuple[str, ...]:
-    """Apply all changes to the work tree; their names."""
-    patches = sorted((example() / "changes").glob("*.patch"))
-    git(directory, "apply", *(str(patch) for patch in patches))
-    return tuple(patch.stem for patch in patches)
+def changes() -> dict[str, Path]:
+    """The patch of each change, by name."""
+    return {patch.stem: patch for patch in sorted((example() / "changes").glob("*.patch"))}
+
+
+def change(directory: Path, *names: str) -> tuple[str, ...]:
+    """Apply some changes to the work tree, all without names; which ones."""
+    patches = changes()
+    applied = names or tuple(patches)
+    git(directory, "apply", *(str(patches[name]) for name in applied))
+    return applied
 
 
 def commit(directory: Path, message: str) -> str:
@@ -154,7 +160,7 @@ def python(directory: Path, *arguments: str, heard: Callable[[str], None]) -> No
     """Run one of the example's modules in a process of its own, and hear each line it prints."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
-        subprocess.Popen(  # noqa: S603 - our own interpreter and our own module names
+        subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=directory,
             env=python_environment(os.environ),
@@ -213,7 +219,7 @@ def git_program() -> str:
 def git(directory: Path, *arguments: str) -> str:
     """Run git in a directory; what it prints."""
     settings = [part for item in SETTINGS.items() for part in ("-c", "=".join(item))]
-    done = subprocess.run(  # noqa: S603 - arguments are our own
+    done = subprocess.run(
         [git_program(), *settings, *arguments],
         cwd=directory,
         env=git_environment(os.environ),
