@@ -15,12 +15,9 @@ from xxhash import xxh3_128_digest
 from tracediff.model import ErrorInfo, Row, Step, Trace, Value
 
 def step_digest(step: Step) -> bytes:
-    """Name, kind, key, arguments, result, state and error; neither time nor source.
-
-    The arguments a step mutated count, and whether it is a heading or was never closed.
-    """
+    """Name, kind, key, arguments, result, state and error; neither time nor source."""
     error = step.error
-    fields = (
+    fields = [
         _name(step.name),
         step.kind,
         step.state,
@@ -28,11 +25,8 @@ def step_digest(step: Step) -> bytes:
         _data(step.key),
         _data(step.result),
         error and _error(error),
-        step.mutated and [_name(name) for name in step.mutated],
-        step.head,
-        step.open,
-    )
-    return xxh3_128_digest(packb([*fields]))
+    ]
+    return xxh3_128_digest(packb(fields))
 
 
 def outcome_digest(trace: Trace) -> bytes:
@@ -66,7 +60,8 @@ def outcome_digest(trace: Trace) -> bytes:
 def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
     """One digest a step, over the step and all below it (Merkle).
 
-    Neighbouring concurrent siblings count as a multiset: a scheduler chose their order.
+    Concurrent siblings count as a multiset, the others in their order: a scheduler chose how the
+    two interleave.
     """
     steps = trace.steps
     children: list[list[int]] = [[] for _ in steps]
@@ -75,24 +70,10 @@ def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
             children[step.parent].append(index)
     digests = [b""] * len(steps)
     for index in range(len(steps) - 1, -1, -1):
-        own = step_digest(steps[index])
         below = children[index]
-        if not below:
-            digests[index] = xxh3_128_digest(own)
-            continue
-        parts = [own]
-        group: list[bytes] = []
-        for child in below:
-            if steps[child].concurrent:
-                group.append(digests[child])
-                continue
-            if group:
-                parts += _multiset(group)
-                group = []
-            parts.append(digests[child])
-        if group:
-            parts += _multiset(group)
-        digests[index] = xxh3_128_digest(b"".join(parts))
+        ordered = [digests[child] for child in below if not steps[child].concurrent]
+        loose = sorted(digests[child] for child in below if steps[child].concurrent)
+        digests[index] = xxh3_128_digest(packb([step_digest(steps[index]), ordered, loose]))
     return tuple(digests)
 
 
@@ -161,11 +142,6 @@ def _name(text: str) -> bytes:
 
 def _error(error: ErrorInfo) -> list[object]:
     return [_name(error.type), _name(error.message)]
-
-
-def _multiset(group: list[bytes]) -> list[bytes]:
-    """A framed group: its sorted members cannot be mistaken for a sequence of siblings."""
-    return [b"multiset", len(group).to_bytes(8, "big"), *sorted(group)]
 
 
 def _outside(step: Step) -> bytes:

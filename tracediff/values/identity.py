@@ -17,7 +17,7 @@ def identity(data: bytes) -> bytes:
 
     A session or a client differs at each run; in the key of a call it counts by its type only.
     """
-    if _OPAQUE_MARK.isdisjoint(data):
+    if _OPAQUE_MARK not in data:
         return data
     return encode(decode(data, _ByType))
 
@@ -30,7 +30,7 @@ class _ByType:
     }
 
 
-_OPAQUE_MARK: Final = frozenset({tags.OPAQUE})
+_OPAQUE_MARK: Final = bytes((tags.OPAQUE,))
 
 
 def aliases(args: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
