@@ -16,12 +16,13 @@ from typing import Any, Final
 from ormsgpack import Ext, packb, unpackb
 from xxhash import xxh3_64_digest
 
-from tracediff.errors import CodecError, TracediffError
+from tracediff.errors import CodecError
 from tracediff.model import STATES, Source, Step, Trace, Value
 from tracediff.traceform import (
     KINDS,
     Form,
     read_error,
+    read_plain_text,
     read_trace,
     unreadable,
     write_error,
@@ -46,7 +47,12 @@ def _bytes(value: Any) -> bytes:
 
 
 _FORM: Final = Form(
-    write_value=_bytes, read_value=_bytes, write_bytes=_bytes, read_bytes=_bytes
+    write_value=_bytes,
+    read_value=_bytes,
+    write_bytes=_bytes,
+    read_bytes=_bytes,
+    write_text=str,
+    read_text=read_plain_text,
 )
 
 
@@ -82,12 +88,9 @@ def load(data: bytes, *, max_bytes: int = MAX_BYTES) -> Trace:
         doc = unpackb(body, ext_hook=_extension)
         if type(doc) is not dict:
             raise TypeError(f"{type(doc).__name__} instead of a trace")
-        steps = _steps(doc.get("steps"))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+        return read_trace(doc, _steps(doc.get("steps")), _FORM)
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
         raise unreadable(str(error)[:200]) from error
-    except TracediffError:
-        raise
-    return read_trace(doc, steps, _FORM)
 
 
 def _body(data: bytes) -> bytes:

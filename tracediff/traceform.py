@@ -43,6 +43,15 @@ class Form:
     read_value: Callable[[Any], bytes]
     write_bytes: Callable[[bytes], Any]
     read_bytes: Callable[[Any], bytes]
+    write_text: Callable[[str], Any]
+    read_text: Callable[[Any], str]
+
+
+def read_plain_text(value: Any) -> str:
+    """A str as it is; raises TypeError for anything else."""
+    if type(value) is not str:
+        raise TypeError(f"{type(value).__name__} instead of str")
+    return value
 
 
 def unreadable(what: str, slug: str = "trace-unreadable") -> CodecError:
@@ -243,7 +252,9 @@ def _read_error(value: Any, form: Form) -> ErrorInfo:
 
 
 _ROLES: Final = ("cause", "context", "members")
-_STR: Final = _scalar(str)
+_STR: Final = _Kind(
+    lambda value, form: form.write_text(value), lambda value, form: form.read_text(value)
+)
 _INT: Final = _scalar(int)
 _BOOL: Final = _scalar(bool)
 _NAME: Final = _optional(_STR)

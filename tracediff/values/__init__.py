@@ -24,6 +24,8 @@ from tracediff.values.placeholder import Placeholder
 from tracediff.values.redaction import Redaction
 from tracediff.values.registry import register
 from tracediff.values.scalars import SCALARS, is_scalar
+from tracediff.values.tagged import from_json, json_safe, to_json
+from tracediff.values.text import text
 
 __all__ = [
     "SCALARS",
@@ -43,9 +45,13 @@ __all__ = [
     "digest",
     "encode",
     "encode_map",
+    "from_json",
     "identity",
     "inert",
     "is_scalar",
+    "json_safe",
     "live",
     "register",
+    "text",
+    "to_json",
 ]

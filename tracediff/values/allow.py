@@ -29,11 +29,12 @@ class Allow:
             modules out again.
     """
 
-    __slots__ = ("_but", "_patterns", "patterns")
+    __slots__ = ("_but", "_patterns", "builders", "patterns")
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self.patterns = tuple(patterns)
         self._patterns = tuple(one for one in self.patterns if not one.startswith("!"))
+        self.builders: Any = None
         self._but = tuple(one[1:] for one in self.patterns if one.startswith("!"))
 
     def __repr__(self) -> str:

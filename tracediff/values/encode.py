@@ -16,7 +16,7 @@ from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
 from tracediff.values.careful import encode_carefully
-from tracediff.values.leaves import FLAT, LEAVES, NATIVE, NoExactForm
+from tracediff.values.leaves import FLAT, LEAVES, NATIVE
 from tracediff.values.redaction import Redaction, sealed, secret_names
 from tracediff.values.shapes import SHAPES, plan
 
@@ -24,9 +24,13 @@ OPTIONS: Final = tags.OPTIONS
 _SCALAR: Final = FLAT - {type}
 _STR: Final = frozenset({str})
 _ASKED: Final = frozenset({list, dict, bytearray, memoryview, Ext, Fragment})
+_RECORD: Final = tags.RECORD
+_TUPLE: Final = tags.TUPLE
+_RECORD_HEAD: Final = b"\x93"
 _MAX_DEPTH: Final = 40
 _MAX_ITEMS: Final = 2_000_000
 _MAX_FLAT: Final = 20_000
+_MAX_BYTES: Final = 1 << 28
 _is_flat = FLAT.issuperset
 _is_str = _STR.issuperset
 _is_plain = _ASKED.isdisjoint
@@ -187,8 +191,9 @@ class _Encoder:
         return data
 
     def _count(self, obj: Any) -> None:
-        self.left -= len(obj) + 1
-        if self.left < 0 or len(obj) > _MAX_FLAT:
+        size = len(obj)
+        self.left -= size + 1
+        if self.left < 0 or size > _MAX_FLAT:
             self._weigh(obj)
 
     def _weigh(self, obj: Any) -> None:
@@ -206,20 +211,23 @@ class _Encoder:
             raise _GiveUp
 
     def default(self, obj: Any) -> Ext:
-        """Called by ormsgpack for whatever is not native."""
+        """Called by ormsgpack for whatever is not native; it would hide what is raised here."""
         try:
-            return self._extension(obj)
+            cls = type(obj)
+            leaf = LEAVES.get(cls)
+            if leaf is not None:
+                return leaf(obj)
+            if cls is tuple and _is_flat(map(type, obj)):
+                self.left -= len(obj)
+                return Ext(_TUPLE, packb([*obj], _leaf, OPTIONS))
+            return self._extension(obj, cls)
         except Exception:
             raise
         except BaseException as error:
             self.interrupt = error
             raise
 
-    def _extension(self, obj: Any) -> Ext:
-        cls = type(obj)
-        leaf = LEAVES.get(cls)
-        if leaf is not None:
-            return leaf(obj)
+    def _extension(self, obj: Any, cls: type) -> Ext:
         shape = (SHAPES.get(cls) or plan(cls))(obj)
         if type(shape) is Ext:
             return shape
@@ -227,7 +235,9 @@ class _Encoder:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise _GiveUp
-        if tag == tags.SET or tag == tags.FROZENSET:
+        if tag == _RECORD and len(parts) == 3:
+            payload = _RECORD_HEAD + packb(parts[0]) + packb(parts[1]) + self.pack(parts[2])
+        elif tag == tags.SET or tag == tags.FROZENSET:
             payload = self._members(parts)
         else:
             payload = packb(self.plain(parts), self.default, OPTIONS)
@@ -244,8 +254,3 @@ class _Encoder:
             packed = [packb(plain(item), default, OPTIONS) for item in parts]
         packed.sort()
         return tags.array_header(len(packed)) + b"".join(packed)
-
-
-_MAX_BYTES: Final = 1 << 28
-
-__all__ = ["NoExactForm", "digest", "encode", "encode_map"]

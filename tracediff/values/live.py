@@ -49,23 +49,25 @@ def live(data: bytes | Value, allow: Allow) -> object:
         CodecError: ``value-unreadable``; these bytes are no value.
         ReplayError: ``class-not-allowed``, ``class-missing`` or ``class-changed``.
     """
-    builders = _Live(allow)
-    found = decode(data.data if isinstance(data, Value) else data, builders)
-    return tie(found) if builders.cyclic else found
+    if isinstance(data, Value):
+        data = data.data
+    builders = allow.builders
+    if builders is None:
+        builders = allow.builders = _Live(allow)
+    found = decode(data, builders)
+    return tie(found) if _MARK in data else found
 
 
 class _Live:
-    """The builders of one decoding; knows whether a cycle is left to tie."""
+    """The builders of the live decoder, for one allow-list."""
 
     def __init__(self, allow: Allow) -> None:
         self.allow = allow
-        self.cyclic = False
         self.leaves = {
             **LEAF_READERS,
             tags.ZONEINFO: live_zone,
             tags.GLOBAL: self._global,
             tags.MODULE: self._module,
-            tags.REFERENCE: self._reference,
             tags.DEEP: lambda data: Placeholder(nodes.Deep(data.decode())),
             tags.PATH: _path,
         }
@@ -74,10 +76,6 @@ class _Live:
             tags.MEMBER: self._member,
             tags.RECORD: self._record,
         }
-
-    def _reference(self, data: bytes) -> Any:
-        self.cyclic = True
-        return LEAF_READERS[tags.REFERENCE](data)
 
     def _global(self, data: bytes) -> Any:
         return self.allow.load(data.decode())
@@ -226,6 +224,8 @@ def _strict(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return built
 
 
+_MARK: Final = bytes((0xD6, tags.REFERENCE))
+"""How a reference begins on the wire; where these bytes are something else, tying does nothing."""
 _STAND_INS: Final = frozenset({nodes.Members, nodes.Pairs, nodes.Record})
 _NATIVE_EXCEPTIONS: Final = frozenset(EXCEPTIONS.values())
 _GROUPS: Final = frozenset({BaseExceptionGroup, ExceptionGroup})
