@@ -8,6 +8,7 @@ from tracediff.values.allow import Allow
 from tracediff.values.encode import digest, encode, encode_map
 from tracediff.values.identity import aliases, identity
 from tracediff.values.inert import inert
+from tracediff.values.joining import encode_list, encode_tuple, seal
 from tracediff.values.live import live
 from tracediff.values.nodes import (
     Deep,
@@ -22,6 +23,7 @@ from tracediff.values.nodes import (
 )
 from tracediff.values.placeholder import Placeholder
 from tracediff.values.redaction import Redaction
+from tracediff.values.refs import real_module as module_name
 from tracediff.values.registry import register
 from tracediff.values.scalars import SCALARS, is_scalar
 from tracediff.values.tagged import from_json, json_safe, to_json
@@ -44,14 +46,18 @@ __all__ = [
     "aliases",
     "digest",
     "encode",
+    "encode_list",
     "encode_map",
+    "encode_tuple",
     "from_json",
     "identity",
     "inert",
     "is_scalar",
     "json_safe",
     "live",
+    "module_name",
     "register",
+    "seal",
     "text",
     "to_json",
 ]

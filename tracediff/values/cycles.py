@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from tracediff.values.leafread import unreadable
 from tracediff.values.nodes import Reference
+from tracediff.values.placeholder import Placeholder
+from tracediff.values.rebuild import set_fields
 from tracediff.values.shapes import BASES, attributes
 
 Chain = tuple[Any, Any]
@@ -20,6 +22,7 @@ def tie(root: Any) -> Any:
     """Replace every Reference below ``root`` by the container that many levels above it."""
     if type(root) is Reference:
         raise unreadable("a reference to nowhere")
+    root = _renewed(root, None)
     stack: list[tuple[Any, Chain | None]] = [(root, None)]
     while stack:
         obj, above = stack.pop()
@@ -27,9 +30,41 @@ def tie(root: Any) -> Any:
         for child, assign in _children(obj):
             if type(child) is Reference:
                 _assign(assign, _target(chain, child.levels))
-            elif not isinstance(child, _ATOMS):
-                stack.append((child, chain))
+            elif not isinstance(child, _ATOMS) and not _is_tied(obj, child, above):
+                renewed = _renewed(child, chain)
+                if renewed is not child:
+                    _assign(assign, renewed)
+                stack.append((renewed, chain))
     return root
+
+
+def _is_tied(obj: Any, child: Any, above: Chain | None) -> bool:
+    """Whether a tuple's item is one of the containers around it: then it was put there just now."""
+    if not isinstance(obj, tuple):
+        return False
+    while above is not None:
+        if above[0] is child:
+            return True
+        above = above[1]
+    return False
+
+
+def _renewed(obj: Any, above: Chain | None) -> Any:
+    """A tuple that holds references cannot be changed, so another one takes its place.
+
+    None of them can lead to a tuple that is made here: a tuple cannot hold itself but through
+    something that can be changed, and that is tied later.
+    """
+    if not isinstance(obj, tuple):
+        return obj
+    chain: Chain = (obj, above)
+    items = [
+        _target(chain, item.levels) if type(item) is Reference else _renewed(item, chain)
+        for item in obj
+    ]
+    if all(new is old for new, old in zip(items, obj, strict=True)):
+        return obj
+    return set_fields(tuple.__new__(type(obj), items), attributes(type(obj))(obj))
 
 
 def _target(chain: Chain | None, levels: int) -> Any:
@@ -60,7 +95,7 @@ def _children(obj: Any) -> Iterator[tuple[Any, Setter | None]]:
         for item in tuple(obj):
             yield item, None
     elif isinstance(obj, BaseException):
-        yield obj.args, None
+        yield obj.args, _attribute_setter(obj, "args")
     if type(obj) not in BASES:
         yield from _attributes(obj)
 
@@ -98,4 +133,5 @@ _ATOMS: Final = (
     types.FunctionType,
     types.ModuleType,
     Enum,
+    Placeholder,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from ormsgpack import Ext, Fragment, packb
+from ormsgpack import Ext, Fragment, packb, unpackb
 from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
@@ -29,6 +29,8 @@ _TUPLE: Final = tags.TUPLE
 _RECORD_HEAD: Final = b"\x93"
 _MAX_DEPTH: Final = 40
 _MAX_ITEMS: Final = 2_000_000
+_MIN_HIGH: Final = 2 * tags.MAX_HEIGHT
+_LONG_MAP: Final = frozenset({0xDE, 0xDF})
 _MAX_FLAT: Final = 20_000
 _MAX_BYTES: Final = 1 << 28
 _is_flat = FLAT.issuperset
@@ -85,7 +87,7 @@ def encode_map(pairs: Iterable[tuple[str, bytes]]) -> bytes:
             parts.append(packb(name))
         except TypeError:
             return _encode_odd_map(pairs)
-        parts.append(data)
+        parts.append(nestable(data) if len(data) > _MIN_HIGH else data)
     parts[0] = tags.map_header(len(parts) // 2)
     return b"".join(parts)
 
@@ -93,8 +95,29 @@ def encode_map(pairs: Iterable[tuple[str, bytes]]) -> bytes:
 def _encode_odd_map(pairs: list[tuple[str, bytes]]) -> bytes:
     parts = [tags.array_header(2 * len(pairs))]
     for name, data in pairs:
-        parts += (encode(name), data)
+        parts += (encode(name), nestable(data))
     return tags.extension(tags.PAIRS, b"".join(parts))
+
+
+def nestable(data: bytes) -> bytes:
+    """A value on top may be a dict of any height; inside another it may not."""
+    if data[0] & 0xF0 != 0x80 and data[0] not in _LONG_MAP:
+        return data
+    level: list[Any] = [unpackb(data, ext_hook=_nothing)]
+    for _ in range(tags.MAX_HEIGHT - 1):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if type(one) is dict else one)
+            if type(item) is dict or type(item) is list
+        ]
+        if not level:
+            return data
+    return tags.extension(tags.NESTED, data)
+
+
+def _nothing(tag: int, payload: bytes) -> None:
+    return None
 
 
 def digest(data: bytes) -> bytes:

@@ -51,6 +51,9 @@ EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
 }
 """Reference to class of every builtin exception."""
 
+NATIVE_EXCEPTIONS: Final = frozenset(EXCEPTIONS.values())
+"""The builtin exception classes."""
+
 DECIMAL_EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
     f"decimal:{name}": found
     for name, found in vars(decimal).items()

@@ -15,7 +15,7 @@ from tracediff.values import nodes, registry, tags
 from tracediff.values.allow import Allow
 from tracediff.values.cycles import tie
 from tracediff.values.decode import decode
-from tracediff.values.factories import EXCEPTIONS
+from tracediff.values.factories import NATIVE_EXCEPTIONS
 from tracediff.values.inert import (
     STDLIB_TREES,
     read_opaque,
@@ -154,13 +154,13 @@ def _namedtuple(cls: type, fields: dict[str, Any], base: Any) -> Any:
 
 def _exception(cls: type, fields: dict[str, Any], base: Any) -> Any:
     """Only the builtin exception underneath is initialised, for what it keeps outside ``args``."""
-    native = next(one for one in mro(cls) if one in _NATIVE_EXCEPTIONS)
+    native = next(one for one in mro(cls) if one in NATIVE_EXCEPTIONS)
     obj = native.__new__(cls, *base)
     try:
         native.__init__(obj, *base)
     except TypeError:
         BaseException.__init__(obj, *base)
-    if native not in _GROUPS:
+    if native not in _GROUPS and not issubclass(native, OSError):
         obj.args = base
     return set_fields(obj, fields)
 
@@ -227,7 +227,6 @@ def _strict(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _MARK: Final = bytes((0xD6, tags.REFERENCE))
 """How a reference begins on the wire; where these bytes are something else, tying does nothing."""
 _STAND_INS: Final = frozenset({nodes.Members, nodes.Pairs, nodes.Record})
-_NATIVE_EXCEPTIONS: Final = frozenset(EXCEPTIONS.values())
 _GROUPS: Final = frozenset({BaseExceptionGroup, ExceptionGroup})
 _BUILD: Final[dict[str, Callable[[type, dict[str, Any], Any], Any]]] = {
     "dataclass": _plain,

@@ -22,6 +22,7 @@ from ormsgpack import Ext
 
 from tracediff.model import MISSING
 from tracediff.values import nodes, registry, tags
+from tracediff.values.factories import NATIVE_EXCEPTIONS
 from tracediff.values.leaves import LEAVES, PATHS, NoExactForm, datetime_bytes, time_bytes
 from tracediff.values.placeholder import Placeholder, node_of
 from tracediff.values.refs import class_attribute, mro, namespace, type_ref
@@ -278,8 +279,16 @@ def _record(cls: type, kind: str, base: Callable[[Any], Any] | None = None) -> S
 def _exception_plan(cls: type) -> Shaper | None:
     if BaseException not in mro(cls):
         return None
-    args = BaseException.args.__get__  # type: ignore[attr-defined]  # a slot, not a tuple
-    return _record(cls, "exception", args)
+    native = next(base for base in mro(cls) if base in NATIVE_EXCEPTIONS)
+    ref, number, read = type_ref(cls).encode(), _KIND["exception"], attributes(cls)
+
+    def shape(obj: Any) -> Shape:
+        """The builtin's own reduction knows what it keeps outside ``args`` (a file name, a path)."""
+        _, args, *state = native.__reduce__(obj)  # type: ignore[misc]  # never a str here
+        fields = {**(state[0] if state and state[0] else {}), **read(obj)}
+        return tags.RECORD, [ref, number, fields, args]
+
+    return shape
 
 
 def _namedtuple_plan(cls: type) -> Shaper | None:
