@@ -32,7 +32,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a step was called from, and which unit of code ran: ``unit`` is "module:qualname"."""
+    """Where a step's code is: ``unit`` is "module:qualname".
+
+    For a decorated function that is its definition, for a ``with`` block or a note the line itself.
+    """
 
     file: str
     line: int

@@ -1,0 +1,174 @@
+"""From a finished buffer to a frozen Trace. Runs after the job, on the writer's thread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tracediff import values
+from tracediff.model import Artifact, State, Step, Value
+from tracediff.recording.spans import UNSET, Buffer, Mark, Packed, Span
+
+
+def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
+    """The buffer's spans as steps, parents before children, in the order they opened.
+
+    Args:
+        buffer: What the job wrote.
+        root: The project's directory with a separator at its end; files below are named from it.
+    """
+    spans = list(buffer.spans)
+    index = {id(span): at for at, span in enumerate(spans)}
+    parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
+    loose = concurrent(spans, parents)
+    begun = spans[0].start
+    return tuple(
+        _step(span, parents[at], begun, at in loose, root) for at, span in enumerate(spans)
+    )
+
+
+def _step(span: Span, parent: int, begun: int, loose: bool, root: str) -> Step:
+    mark, buffer = span.mark, span.buffer
+    if isinstance(mark, Mark):
+        args: Value | None = Value(values.encode_map(arguments(span, mark)))
+        source, head = mark.source, False
+    else:
+        args, source, head = None, mark.source(), mark.head
+    return Step(
+        parent=parent,
+        kind=mark.kind,
+        name=mark.name if type(mark) is Mark else buffer.scrub(mark.name),
+        state=state_of(span),
+        args=args,
+        key=_value(span.key, buffer),
+        result=_value(span.result, buffer),
+        error=span.error,
+        start=max(0, span.start - begun),
+        duration=max(0, span.end - span.start),
+        source=replace(source, file=source.file.removeprefix(root)),
+        mutated=mutated_names(span),
+        head=head,
+        open=not span.end,
+        concurrent=loose,
+    )
+
+
+def state_of(span: Span) -> State:
+    """A span's state: an error wins, then what the job said, else success."""
+    if span.error is not None:
+        return "error"
+    if not span.end:
+        return "running"
+    return span.state or "success"  # type: ignore[return-value]  # set by warn and fail only
+
+
+def _value(captured: Any, buffer: Buffer) -> Value | None:
+    if captured is UNSET:
+        return None
+    return Value(bytes(captured) if type(captured) is Packed else buffer.encode(captured))
+
+
+def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
+    """A call's arguments by parameter name, in the order of the signature, defaults filled in.
+
+    Secret ones are sealed here at the latest: nothing has left the process before.
+    """
+    buffer = span.buffer
+    found: dict[str, Any] = {}
+    positional = span.args or ()
+    for name, value in zip(mark.names, positional, strict=False):
+        found[name] = value
+    if mark.rest is not None:
+        rest = [_packed(value, buffer) for value in positional[len(mark.names) :]]
+        found[mark.rest] = Packed(values.encode_tuple(rest))
+    extra: list[tuple[str, bytes]] = []
+    for name, value in (span.kwargs or {}).items():
+        if name in mark.known:
+            found[name] = value
+        else:
+            extra.append((name, _sealed(name, value, buffer)))
+    if mark.keywords is not None:
+        found[mark.keywords] = Packed(values.encode_map(extra))
+    for name, value in mark.defaults.items():
+        found.setdefault(name, value)
+    ordered = [name for name in mark.order if name in found and name not in mark.ignore]
+    return [(name, _sealed(name, found[name], buffer)) for name in ordered]
+
+
+def _packed(value: Any, buffer: Buffer) -> bytes:
+    return bytes(value) if type(value) is Packed else buffer.encode(value)
+
+
+def _sealed(name: str, value: Any, buffer: Buffer) -> bytes:
+    return buffer.seal(name, _packed(value, buffer))
+
+
+def mutated_names(span: Span) -> tuple[str, ...]:
+    """The names of the arguments the step changed."""
+    mark = span.mark
+    if not span.mutated or not isinstance(mark, Mark):
+        return ()
+    return tuple(
+        one if isinstance(one, str) else mark.names[one] if one < len(mark.names) else str(mark.rest)
+        for one in span.mutated
+    )
+
+
+def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:
+    """The spans whose order among their siblings a scheduler decided.
+
+    That is so when two siblings overlap in time, when one runs on another thread than its parent,
+    or when siblings run in different asyncio tasks.
+    """
+    children: dict[int, list[int]] = {}
+    for at, parent in enumerate(parents):
+        children.setdefault(parent, []).append(at)
+    found: set[int] = set()
+    for parent, group in children.items():
+        if len(group) > 1 and parent >= 0:
+            found.update(_overlapping(spans, group))
+            found.update(_elsewhere(spans, spans[parent], group))
+    return found
+
+
+def _overlapping(spans: Sequence[Span], group: Iterable[int]) -> set[int]:
+    found: set[int] = set()
+    latest, holder = 0, -1
+    for at in sorted((at for at in group if spans[at].end), key=lambda at: spans[at].start):
+        span = spans[at]
+        if span.start < latest and span.lane != spans[holder].lane:
+            found.update((at, holder))
+        if span.end > latest:
+            latest, holder = span.end, at
+    return found
+
+
+def _elsewhere(spans: Sequence[Span], parent: Span, group: Sequence[int]) -> set[int]:
+    home = _thread(parent.lane)
+    found = {at for at in group if _thread(spans[at].lane) != home}
+    tasks = {at: spans[at].lane for at in group if type(spans[at].lane) is tuple}
+    if len(set(tasks.values())) > 1:
+        found.update(at for at, lane in tasks.items() if lane != parent.lane)
+    return found
+
+
+def _thread(lane: Any) -> int:
+    return int(lane[0] if type(lane) is tuple else lane)
+
+
+def artifacts_of(buffer: Buffer) -> tuple[Artifact, ...]:
+    """The buffer's artifacts with their content addresses."""
+    return tuple(
+        Artifact(
+            name=name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            media_type=media_type,
+            data=data,
+        )
+        for name, data, media_type in buffer.artifacts
+    )
+
+

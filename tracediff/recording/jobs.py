@@ -1,0 +1,160 @@
+"""Jobs: the entry points that are recorded, and the registry a replay finds them in."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar, overload
+
+from tracediff import values
+from tracediff.model import Depth
+from tracediff.recording import session
+from tracediff.recording.spans import Mark
+from tracediff.recording.wrappers import instrument
+from tracediff.runtime import current
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A registered entry point. ``unit`` is "module:qualname"."""
+
+    key: str
+    unit: str
+    function: Callable[..., Any]
+    mark: Mark
+    depth: Depth | None = None
+    sample: float | None = None
+    retention: int | None = None
+    meta: Callable[..., str] | None = None
+    context: Callable[..., Mapping[str, Any]] | None = None
+    factory: Callable[..., Any] | None = None
+    seed: bool = False
+    method: bool = False
+    tags: tuple[str, ...] = field(default=())
+
+    def signature(self) -> inspect.Signature:
+        """The function's parameters, without the receiver of a method."""
+        found = inspect.signature(self.function)
+        return found.replace(parameters=list(found.parameters.values())[self.mark.drop :])
+
+
+jobs: dict[str, list[Job]] = {}
+"""The jobs that importing their modules defined, by key; the last definition of a unit counts."""
+
+
+@overload
+def job(key: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def job(
+    key: str,
+    /,
+    *,
+    depth: Depth | None = None,
+    sample: float | None = None,
+    retention: int | None = None,
+    meta: Callable[..., str] | None = None,
+    context: Callable[..., Mapping[str, Any]] | None = None,
+    factory: Callable[..., Any] | None = None,
+    tags: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    seed: bool = False,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def job(key: Any, /, *, ignore: Iterable[str] = (), tags: Iterable[str] = (), **options: Any) -> Any:
+    """Mark a function as a job: each call is recorded as a trace, when recording is on.
+
+    Args:
+        key: The job's key, a path such as ``commodity/calculate/one``; or the function itself.
+        depth: How much is captured: ``inputs``, ``steps`` or ``full``.
+        sample: The share of calls that are recorded, 0 to 1, decided before the job starts.
+        retention: The retention class of its traces, in days.
+        meta: A function of the arguments that gives the text shown beside the key.
+        context: A function of the arguments that gives extra fields to search by.
+        factory: For a method: gives the receiver in a replay.
+        tags: Tags of every trace.
+        ignore: Names of arguments that are neither recorded nor compared.
+        seed: Seed ``random`` when the job starts, so that a replay draws the same numbers.
+    """
+    if callable(key):
+        name = f"{values.module_name(key.__module__)}.{key.__qualname__}".replace(".", "/")
+        return _wrap(name, key, (), (), {})
+    return lambda function: _wrap(key, function, tuple(tags), ignore, options)
+
+
+def _wrap(
+    key: str,
+    function: Callable[..., Any],
+    tags: tuple[str, ...],
+    ignore: Iterable[str],
+    options: dict[str, Any],
+) -> Callable[..., Any]:
+    mark = Mark("job", key, function, None, frozenset(ignore))
+    nested = Mark("step", key, function, None, frozenset(ignore))
+    made = Job(
+        key=key,
+        unit=mark.source.unit,
+        function=function,
+        mark=mark,
+        method=bool(mark.drop),
+        tags=tags,
+        **options,
+    )
+    register(made)
+    inner = instrument(nested, function)
+    wrapper = _coroutine(made, inner) if inspect.iscoroutinefunction(function) else _plain(made, inner)
+    functools.update_wrapper(wrapper, function)
+    wrapper.__tracediff_job__ = made  # type: ignore[attr-defined]  # how a replay finds it by name
+    return wrapper
+
+
+def register(made: Job) -> None:
+    """Enter a job in the registry; a reload replaces what it defined before."""
+    known = jobs.setdefault(made.key, [])
+    known[:] = [one for one in known if one.unit != made.unit]
+    known.append(made)
+
+
+def _plain(made: Job, nested: Callable[..., Any]) -> Callable[..., Any]:
+    function, get = made.function, current.get
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if get() is not None:
+            return nested(*args, **kwargs)
+        run = session.begin(made, args, kwargs)
+        if run is None:
+            return function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            run.failed(error)
+            raise
+        run.succeeded(result)
+        return result
+
+    return wrapper
+
+
+def _coroutine(made: Job, nested: Callable[..., Any]) -> Callable[..., Any]:
+    function = made.function
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if current.get() is not None:
+            return await nested(*args, **kwargs)
+        run = session.begin(made, args, kwargs)
+        if run is None:
+            return await function(*args, **kwargs)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            run.failed(error)
+            raise
+        run.succeeded(result)
+        return result
+
+    return wrapper
+
+

@@ -1,0 +1,201 @@
+"""What is secret, and how it is kept out of traces: at capture, before anything leaves the process.
+
+A value is secret by the name of its field or argument, by a path, by its type; inside texts
+(errors, notes, reprs) by shape. A sealed value keeps a keyed digest, so that two traces sealed with
+one key can still be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tracediff.errors import ConfigError
+
+WORDS = frozenset(
+    """password passwd pwd passphrase passcode secret secrets token authorization auth apikey
+    credential credentials cookie cookies jwt bearer cvv cvc""".split()
+)
+"""A name that contains one of these words is secret, unless it only counts or describes it."""
+
+PAIRS = frozenset(
+    {
+        ("api", "key"), ("access", "key"), ("secret", "key"), ("private", "key"),
+        ("signing", "key"), ("encryption", "key"), ("session", "id"), ("session", "key"),
+        ("card", "number"), ("set", "cookie"), ("client", "secret"),
+    }
+)  # fmt: skip
+"""Pairs of words that are secret when they follow each other."""
+
+HARMLESS_ENDS = frozenset({"count", "counts", "type", "length", "len", "expiry", "policy", "ttl"})
+"""``token_count`` is a number, not a token."""
+
+MAX_SAFE = 10_000
+"""Names remembered as harmless; keys may come from outside, so there is a bound."""
+
+REDACTED = "[redacted]"
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NAMED = re.compile(
+    r"""(?ix) (?P<name> (?: passw(?:or)?d | pwd | passphrase | secret | token
+        | authorization | api[_-]?key | access[_-]?key | private[_-]?key | credential | cookie )
+        [\w-]{0,20} ["']? \s{0,3} (?: [:=] | => ) \s{0,3} )
+        (?P<value> (?: (?: bearer | basic ) \s{1,3} )? (?: "[^"\n]{0,2000}" | '[^'\n]{0,2000}' | [^\s,;&"')}\]]{1,2000} ) )"""
+)
+_SHAPES = (
+    re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}[A-Za-z0-9._~+/=-]{8,4000}"),
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{4,4000}\.[A-Za-z0-9_-]{0,4000}"),
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}-----END [A-Z ]{0,40}-----"),
+)
+_URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a name says that its value is secret: by whole words, in any common spelling."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or words[-1] in HARMLESS_ENDS:
+        return False
+    if "".join(words) in WORDS or not WORDS.isdisjoint(words):
+        return True
+    return any(pair in PAIRS for pair in zip(words, words[1:], strict=False))
+
+
+class Redactor:
+    """The redaction rules of one configuration.
+
+    Args:
+        patterns: ``*.name`` or ``name`` (a field at any depth), a path such as
+            ``customer.address.*``, ``type:module.Class``, or ``re:PATTERN`` for texts.
+        key: Gives the secret key of the digests; called when the first value is sealed.
+    """
+
+    def __init__(self, patterns: Iterable[str], key: Callable[[], bytes]) -> None:
+        self.safe: set[str] = set()
+        self.types: tuple[type, ...] = ()
+        self.scrub_values = False
+        self.path_rule: Callable[[tuple[str | int, ...]], bool] | None = None
+        self._make_key = key
+        self._key: tuple[str, bytes] | None = None
+        self._names: list[str] = []
+        self._texts: list[re.Pattern[str]] = []
+        paths: list[str] = []
+        for pattern in patterns:
+            self._add(pattern, paths)
+        if paths:
+            self.path_rule = _path_rule(paths)
+
+    def _add(self, pattern: str, paths: list[str]) -> None:
+        if pattern.startswith("re:"):
+            try:
+                self._texts.append(re.compile(pattern[3:]))
+            except re.error as error:
+                raise ConfigError(
+                    f"redact: {pattern!r} is not a regular expression: {error}",
+                    slug="config-invalid",
+                    hint="correct the pattern; it follows Python's re module",
+                ) from None
+            self.scrub_values = True
+        elif pattern.startswith("type:"):
+            self.types = (*self.types, _load_type(pattern))
+        elif pattern.startswith("*.") and "." not in pattern[2:]:
+            self._names.append(pattern[2:])
+        elif "." not in pattern:
+            self._names.append(pattern)
+        else:
+            paths.append(pattern)
+
+    def secret(self, name: str) -> bool:
+        """Whether a field of this name is secret; harmless names are remembered in ``safe``."""
+        if name in self.safe:
+            return False
+        if is_secret_name(name) or any(fnmatchcase(name, one) for one in self._names):
+            return True
+        if len(self.safe) < MAX_SAFE and len(name) < 200:
+            self.safe.add(name)
+        return False
+
+    def seal(self, data: bytes) -> tuple[str, bytes]:
+        """The key's id and the keyed digest of a secret's canonical bytes."""
+        if self._key is None:
+            key = self._make_key()
+            key_id = hashlib.sha256(b"tracediff key id" + key).hexdigest()[:8]
+            self._key = (key_id, hashlib.sha256(key).digest())
+        key_id, secret = self._key
+        return key_id, hashlib.blake2b(data, key=secret, digest_size=16).digest()
+
+    def scrub(self, text: str) -> str:
+        """The text with everything taken out that looks like a secret; in linear time."""
+        text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
+        text = _NAMED.sub(rf"\g<name>{REDACTED}", text)
+        for shape in _SHAPES:
+            text = shape.sub(REDACTED, text)
+        for pattern in self._texts:
+            text = pattern.sub(REDACTED, text)
+        return text
+
+
+def _path_rule(paths: list[str]) -> Callable[[tuple[str | int, ...]], bool]:
+    def matches(path: tuple[str | int, ...]) -> bool:
+        text = ".".join(map(str, path))
+        return any(fnmatchcase(text, one) or fnmatchcase(text, f"*.{one}") for one in paths)
+
+    return matches
+
+
+def _load_type(pattern: str) -> type:
+    import importlib  # only for a rule that names a type
+
+    module, _, name = pattern[5:].rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        found = None
+    if not isinstance(found, type):
+        raise ConfigError(
+            f"redact: {pattern!r} names no class",
+            slug="config-invalid",
+            hint="write it as type:package.module.Class",
+        )
+    return found
+
+
+def redaction_key(directory: Path | None) -> bytes:
+    """The key of the digests: from the environment, from the local store, else for this process.
+
+    Args:
+        directory: The local store's directory, where a key is made on first use; None if remote.
+    """
+    given = os.environ.get("TRACEDIFF_REDACTION_KEY")
+    if given:
+        return given.encode()
+    if directory is None:
+        return os.urandom(32)
+    file = directory / "redaction.key"
+    try:
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return _existing_key(file)
+        with os.fdopen(descriptor, "wb") as stream:
+            key = os.urandom(32)
+            stream.write(key)
+            return key
+    except OSError:  # a store that cannot be written reports that itself; digests last the process
+        return os.urandom(32)
+
+
+def _existing_key(file: Path) -> bytes:
+    """A key that another process may be writing just now."""
+    import time  # only in this race
+
+    for _ in range(100):
+        key = file.read_bytes()
+        if len(key) == 32:
+            return key
+        time.sleep(0.01)
+    return os.urandom(32)

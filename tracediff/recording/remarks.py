@@ -1,0 +1,110 @@
+"""What a job says about its own trace, and the clock, randomness and ids it may ask for.
+
+Outside a recorded job the remarks do nothing, and the clock and randomness are the real ones.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import random as random_module
+import uuid
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from tracediff.recording.spans import Line, Span
+from tracediff.recording.wrappers import input as recorded_input
+from tracediff.runtime import current
+
+MAX_NOTE = 4_000
+MAX_ARTIFACT = 256 * 1024 * 1024
+
+
+def note(text: object, *, head: bool = False) -> None:
+    """Add a free line of text to the trace; ``head`` makes it a section heading."""
+    parent: Span | None = current.get()
+    if parent is None or parent.buffer.shallow:
+        return
+    line = Line("note", str(text)[:MAX_NOTE], head, 2)
+    span = Span(line, parent.buffer, parent, (), None)
+    span.end = span.start
+
+
+def tag(*tags: str) -> None:
+    """Add search labels to the trace."""
+    parent: Span | None = current.get()
+    if parent is not None:
+        parent.buffer.tags.extend(parent.buffer.scrub(str(one))[:200] for one in tags)
+
+
+def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str = "") -> None:
+    """Keep a file with the trace.
+
+    Args:
+        name: What it is called in the trace.
+        content: Its bytes, or the path of a file to read now.
+        media_type: Its type; guessed from the name by default.
+    """
+    parent: Span | None = current.get()
+    if parent is None:
+        return
+    buffer = parent.buffer
+    try:
+        data = content if isinstance(content, bytes) else Path(content).read_bytes()
+    except OSError as error:
+        buffer.warn(f"artifact {name!r} cannot be read: {error}")
+        return
+    if len(data) > MAX_ARTIFACT:
+        buffer.warn(f"artifact {name!r} of {len(data)} bytes is over the limit and was left out")
+        return
+    guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    buffer.artifacts.append((name, data, guessed))
+    buffer.bytes += len(data)
+    span = Span(Line("artifact", name, False, 2), buffer, parent, (), None)
+    span.end = span.start
+
+
+def warn() -> None:
+    """Set the state of the current step and of the trace to warning."""
+    _set_state("warning")
+
+
+def fail() -> None:
+    """Set the state of the current step and of the trace to error."""
+    _set_state("error")
+
+
+def _set_state(state: str) -> None:
+    span: Span | None = current.get()
+    if span is None:
+        return
+    if span.state != "error":
+        span.state = state
+    if span.buffer.state != "error":
+        span.buffer.state = state
+
+
+def ignore() -> None:
+    """Do not keep this trace."""
+    span: Span | None = current.get()
+    if span is not None:
+        span.buffer.ignored = True
+
+
+@recorded_input("now")
+def now(tz: tzinfo | None = None) -> datetime:
+    """The time, as a recorded input; in local time without zone by default."""
+    return datetime.now(tz)
+
+
+@recorded_input("random")
+def random() -> float:
+    """A random number in [0, 1), as a recorded input."""
+    return random_module.random()  # noqa: S311 - the job's numbers, not a secret
+
+
+@recorded_input("uuid4")
+def uuid4() -> uuid.UUID:
+    """A random UUID, as a recorded input."""
+    return uuid.uuid4()
+

@@ -1,0 +1,47 @@
+"""How a replayed input or output asks the recording."""
+
+from __future__ import annotations
+
+from tracediff import values
+from tracediff.recording.assembly import arguments
+from tracediff.recording.spans import UNSET, Mark, Packed, Span
+from tracediff.runtime import Call, Served
+
+
+def answer(span: Span) -> Served:
+    """Ask the active server for the recorded answer; raises the recorded error if it is one."""
+    server = span.buffer.server
+    mark = span.mark
+    if server is None or not isinstance(mark, Mark):
+        return Served(live=True)
+    args = values.encode_map(arguments(span, mark))
+    key = span.key
+    if key is UNSET:
+        identity = args
+    else:
+        identity = bytes(key) if type(key) is Packed else span.buffer.encode(key)
+    served = server.serve(
+        Call(mark.kind, mark.name, identity, args, path(span), position(span))
+    )
+    if served.error is not None:
+        raise served.error
+    return served
+
+
+def path(span: Span) -> tuple[str, ...]:
+    """The names of the enclosing steps, outermost first, without the job."""
+    names: list[str] = []
+    parent = span.parent
+    while parent is not None and parent.parent is not None:
+        names.append(parent.mark.name)
+        parent = parent.parent
+    return tuple(reversed(names))
+
+
+def position(span: Span) -> int:
+    """The span's index in its trace; it is among the last."""
+    spans = span.buffer.spans
+    for index in range(len(spans) - 1, -1, -1):
+        if spans[index] is span:
+            return index
+    return -1

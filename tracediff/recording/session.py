@@ -1,0 +1,367 @@
+"""One recorded or replayed run of a job: from its call to its finished trace.
+
+Nothing here raises into a job: what goes wrong in the recorder is logged once and the job runs
+unrecorded; with ``strict`` recording it raises, for tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from tracediff import values
+from tracediff.config import Config, load_config, override
+from tracediff.errors import RecordingError, TracediffError
+from tracediff.model import Depth, Environment, Trace, Value
+from tracediff.recording.assembly import artifacts_of, steps_of
+from tracediff.recording.codeversion import CodeVersion
+from tracediff.recording.environment import environment
+from tracediff.recording.ids import new_id
+from tracediff.recording.redaction import Redactor, redaction_key
+from tracediff.recording.spans import Buffer, mutations, open_span
+from tracediff.recording.writer import SPAN_BYTES, Finished, Writer
+from tracediff.runtime import Server, current
+from tracediff.stores.base import Store
+
+if TYPE_CHECKING:
+    from tracediff.recording.jobs import Job
+
+log = logging.getLogger("tracediff")
+MAX_META = 160
+
+
+class Recorder:
+    """What all recordings of a process share: settings, redaction, code version, writer."""
+
+    def __init__(self, config: Config, on_ack: Callable[[str], None] | None = None) -> None:
+        self.config = config
+        self.on_ack = on_ack
+        self.pid = os.getpid()
+        self.redactor = Redactor(config.redact, functools.partial(redaction_key, _local(config)))
+        self.code = CodeVersion(config.root)
+        self.dice = random.Random()  # noqa: S311 - sampling; the job's own generator is left alone
+        self.writer = Writer(self._open_store, self._keep_sources, on_ack)
+        self._sources: set[str] = set()
+
+    def buffer(self, depth: Depth, server: Server | None = None) -> Buffer:
+        """A new trace's buffer."""
+        redactor = self.redactor
+        buffer = Buffer(
+            encode=values.encode,
+            scrub=redactor.scrub,
+            seal=self._seal,
+            depth=depth,
+            server=server,
+        )
+        buffer.encode = functools.partial(values.encode, redaction=redactor, warn=buffer.warn)
+        return buffer
+
+    def _seal(self, name: str, data: bytes) -> bytes:
+        if name in self.redactor.safe or not self.redactor.secret(name):
+            return data
+        return values.seal(data, self.redactor)
+
+    def _open_store(self) -> Store:
+        from tracediff.stores import (
+            open_store,  # drivers are loaded when there is something to save
+        )
+
+        return open_store(self.config.store_url(), root=self.config.root)
+
+    def _keep_sources(self, store: Store, traces: list[Trace]) -> None:
+        """Keep the sources a trace ran, where the store can, so that a dirty tree stays readable."""
+        wanted = {blob for trace in traces for blob in trace.code.files.values()}
+        if not store.capabilities.sources or wanted <= self._sources:
+            return
+        for blob, data in self.code.files():
+            if blob not in self._sources:
+                store.save_source(blob, data)
+        self._sources |= wanted
+
+
+def _local(config: Config) -> Path | None:
+    url = config.store_url()
+    return None if ":" in url else config.root / url
+
+
+class Run:
+    """One job that is being recorded."""
+
+    __slots__ = ("args", "buffer", "environment", "id", "job", "kwargs", "meta", "recorder",
+                 "root", "started_at", "token")  # fmt: skip
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        job: Job,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        buffer: Buffer,
+        started_at: int,
+        surroundings: Environment,
+    ) -> None:
+        self.id = new_id()
+        self.recorder = recorder
+        self.job = job
+        self.args = args
+        self.kwargs = kwargs
+        self.buffer = buffer
+        self.started_at = started_at
+        self.environment = surroundings
+        buffer.tags.extend(job.tags)
+        self.meta = self._described()
+        self.root = open_span(job.mark, buffer, None, args, kwargs)
+        self.token = current.set(self.root)
+
+    def _described(self) -> str | None:
+        """What the job's ``meta`` and ``context`` functions say of the arguments."""
+        job, buffer, meta = self.job, self.buffer, None
+        try:
+            if job.meta is not None:
+                meta = buffer.scrub(str(job.meta(*self.args, **self.kwargs)))[:MAX_META]
+            if job.context is not None:
+                add_context(buffer, job.context(*self.args, **self.kwargs))
+        except Exception as error:  # the job must not fail because of its recording
+            buffer.warn(f"meta or context of {job.key!r} raised {type(error).__name__}: {error}")
+        return meta
+
+    def succeeded(self, result: Any) -> None:
+        """The job returned."""
+        root = self.root
+        root.end = perf_counter_ns()
+        self._leave()
+        try:
+            root.result = self.buffer.capture(result)
+            if root.packed:
+                mutations(root, self.args, self.kwargs)
+            self._submit()
+        except Exception as error:
+            _trouble(self.recorder, error)
+
+    def failed(self, error: BaseException) -> None:
+        """The job raised."""
+        self.root.end = perf_counter_ns()
+        self._leave()
+        try:
+            self.root.error = self.buffer.fault(error, None)
+            self._submit()
+        except Exception as problem:
+            _trouble(self.recorder, problem)
+
+    def _leave(self) -> None:
+        try:
+            current.reset(self.token)
+        except ValueError:  # the job ended in another context than it began, as a closed generator
+            current.set(None)
+
+    def _submit(self) -> None:
+        buffer = self.buffer
+        if buffer.ignored or self.recorder.pid != os.getpid():
+            return
+        size = buffer.bytes + SPAN_BYTES * len(buffer.spans)
+        self.args, self.kwargs = (), {}
+        self.recorder.writer.submit(Finished(self.trace, size))
+
+    def trace(self) -> Trace:
+        """The finished run as a trace."""
+        buffer, root = self.buffer, self.root
+        root.state = root.state or buffer.state
+        steps = steps_of(buffer, f"{self.recorder.config.root}{os.sep}")
+        return Trace(
+            id=self.id,
+            key=self.job.key,
+            job=self.job.unit,
+            steps=steps,
+            state=steps[0].state,
+            depth=buffer.depth,
+            started_at=self.started_at,
+            duration=steps[0].duration,
+            tags=tuple(dict.fromkeys(buffer.tags)),
+            meta=self.meta if self.meta is not None else described(steps[0].args),
+            context=dict(buffer.context),
+            code=self.recorder.code.current(),
+            environment=self.environment,
+            artifacts=artifacts_of(buffer),
+            warnings=tuple(buffer.warnings),
+            retention=self.job.retention,
+        )
+
+
+def described(args: Value | None) -> str:
+    """A job's arguments as one short line, "store_id=9, product_id=42"."""
+    found = values.inert(args) if args is not None else {}
+    if not isinstance(found, Mapping):
+        return ""
+    line = ", ".join(f"{name}={values.text(value, 40)}" for name, value in found.items())
+    return line if len(line) <= MAX_META else line[: MAX_META - 1] + "…"
+
+
+def add_context(buffer: Buffer, fields: Mapping[str, Any]) -> None:
+    """Add searchable fields: texts, numbers and flags; texts are scrubbed, secrets left out."""
+    for name, value in fields.items():
+        if type(value) is str:
+            value = buffer.scrub(value)
+        if type(value) in (str, int, float, bool):
+            buffer.context[str(name)] = value
+        else:
+            buffer.warn(f"context field {name!r} is a {type(value).__name__}, which is not indexed")
+
+
+class _Process:
+    """The recorder of this process: not looked for yet, off, or on."""
+
+    def __init__(self) -> None:
+        self.recorder: Recorder | None = None
+        self.ready = False
+
+    def find(self) -> Recorder | None:
+        if not self.ready:
+            self.ready = True
+            try:
+                config = load_config()
+                self.recorder = Recorder(config) if config.enabled else None
+            except TracediffError as error:
+                log.warning("tracediff records nothing: %s (%s)", error, error.hint)
+        return self.recorder
+
+
+_process = _Process()
+
+
+def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
+    """Start recording a call of a job; None when it is not recorded. Never raises."""
+    recorder = _process.recorder if _process.ready else _process.find()
+    if recorder is None:
+        return None
+    if recorder.pid != os.getpid():
+        recorder = _process.recorder = Recorder(recorder.config, recorder.on_ack)
+    try:
+        depth = chosen_depth(recorder, job)
+        if depth is None:
+            return None
+        seed = int.from_bytes(os.urandom(4), "big")
+        if job.seed:
+            random.seed(seed)
+        return Run(
+            recorder,
+            job,
+            args,
+            kwargs,
+            buffer=recorder.buffer(depth),
+            started_at=time.time_ns(),
+            surroundings=environment(seed),
+        )
+    except Exception as error:
+        _trouble(recorder, error)
+        return None
+
+
+def chosen_depth(recorder: Recorder, job: Job) -> Depth | None:
+    """How deep this call is recorded, None when it is not: configuration first, then the job."""
+    config = recorder.config
+    rule = config.rule_for(job.key) if config.rules else None
+    if rule is not None and rule.enabled is False:
+        return None
+    sample = rule.sample if rule is not None and rule.sample is not None else job.sample
+    if sample is None:
+        sample = config.sample
+    if sample < 1 and recorder.dice.random() >= sample:
+        return None
+    return (rule.depth if rule is not None else None) or job.depth or config.depth
+
+
+def _trouble(recorder: Recorder, error: Exception) -> None:
+    """Report a fault of the recorder itself; it must not become a fault of the job."""
+    if recorder.config.strict:
+        raise RecordingError(
+            f"the recorder failed: {type(error).__name__}: {error}",
+            slug="recorder-failed",
+            hint="without strict recording the job would have run on, unrecorded",
+        ) from error
+    log.exception("tracediff could not record a job")
+
+
+def run(
+    job: Job,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    config: Config,
+    server: Server,
+    depth: Depth,
+    started_at: int,
+    seed: int,
+) -> Trace:
+    """Run a job with its inputs served, and return its new trace. What the job raises is in it.
+
+    Args:
+        job: The registered job.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        config: The settings, for redaction and the code version.
+        server: Answers inputs and outputs.
+        depth: How much is captured.
+        started_at: The recorded start, in nanoseconds since the epoch.
+        seed: The recorded seed.
+    """
+    recorder = Recorder(config)
+    receiver = (job.factory(),) if job.method and job.factory is not None else ()
+    replayed = Run(
+        recorder,
+        job,
+        receiver + args,
+        kwargs,
+        buffer=recorder.buffer(depth, server),
+        started_at=started_at,
+        surroundings=environment(seed),
+    )
+    root = replayed.root
+    try:
+        result = job.function(*receiver, *args, **kwargs)
+        if inspect.iscoroutine(result):
+            import asyncio  # slow to import, and only coroutines need it
+
+            result = asyncio.run(result)
+        root.end = perf_counter_ns()
+        root.result = replayed.buffer.capture(result)
+        if root.packed:
+            mutations(root, receiver + args, kwargs)
+    except BaseException as error:  # noqa: BLE001 - whatever it raised is its recorded end
+        root.end = root.end or perf_counter_ns()
+        root.error = replayed.buffer.fault(error, None)
+    finally:
+        replayed._leave()
+    return replayed.trace()
+
+
+def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -> None:
+    """Switch recording on in this process, with settings that win over the configuration.
+
+    Args:
+        on_ack: Called with the id of each trace that was saved, on the writer's thread.
+        **settings: Any setting of ``[tool.tracediff]``; ``enabled=False`` switches recording off.
+
+    Raises:
+        ConfigError: An unknown setting, or a value that cannot be used.
+    """
+    config = override(load_config(), **settings)
+    previous = _process.recorder
+    if previous is not None:
+        previous.writer.close()
+    _process.recorder = Recorder(config, on_ack) if config.enabled else None
+    _process.ready = True
+
+
+def flush(deadline: float | None = None) -> bool:
+    """Wait until every finished trace is saved; False when ``deadline`` seconds passed first."""
+    recorder = _process.recorder
+    return True if recorder is None else recorder.writer.flush(deadline)
