@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,26 +138,22 @@ def checkout(directory: Path, revision: str) -> str:
 
 def make_catalogue(directory: Path) -> Path:
     """Make the products that the jobs read."""
-    python(directory, "pricing.catalogue", heard=lambda line: None)
+    for _ in python(directory, "pricing.catalogue"):
+        pass
     return directory / "catalogue.sqlite"
 
 
 def record(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None) -> int:
     """Record jobs with the code that is checked out; how many."""
-    lines = 0
-
-    def heard(line: str) -> None:
-        nonlocal lines
-        lines += 1
+    done = 0
+    for done, _ in enumerate(python(directory, "pricing.run", "--last", str(jobs)), start=1):
         if progress is not None:
-            progress(lines, jobs)
-
-    python(directory, "pricing.run", "--last", str(jobs), heard=heard)
-    return lines
+            progress(done, jobs)
+    return done
 
 
-def python(directory: Path, *arguments: str, heard: Callable[[str], None]) -> None:
-    """Run one of the example's modules in a process of its own, and hear each line it prints."""
+def python(directory: Path, *arguments: str) -> Iterator[str]:
+    """Run one of the example's modules in a process of its own; each line it prints."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
         subprocess.Popen(
@@ -171,8 +167,7 @@ def python(directory: Path, *arguments: str, heard: Callable[[str], None]) -> No
             stderr=messages,
         ) as run,
     ):
-        for line in run.stdout or ():
-            heard(line)
+        yield from run.stdout or ()
         if run.wait() == 0:
             return
         messages.seek(0)
