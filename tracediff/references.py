@@ -1,0 +1,115 @@
+"""References: what a person types to name a trace.
+
+    1m86sn91rsp3         an id, or a prefix of one that is unique
+    @last                the newest trace
+    KEY@last  KEY@{3}    the newest of a job, or the third before it
+    NAME:REF             any of these in a named store
+    FILE.trace.json      a trace file
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tracediff import tracefile
+from tracediff.errors import CodecError, TraceReferenceError
+from tracediff.model import Query, Row, Trace
+from tracediff.stores.base import Store
+
+_PLACE = re.compile(r"(?P<key>.*)@(?:last|\{(?P<nth>\d{1,6})\})")
+_ID = re.compile(r"[0-9a-z]{1,20}")
+FORMS = "an id or the start of one, @last, KEY@last, KEY@{3}, NAME:REF, or a .trace.json file"
+
+
+def read_reference(
+    reference: str, stores: Iterable[str], open_named: Callable[[str | None], Store]
+) -> Trace:
+    """The trace that a reference names.
+
+    Args:
+        reference: What was typed.
+        stores: The names of the configured stores.
+        open_named: Opens a named store; the default one for None.
+
+    Raises:
+        TraceReferenceError: ``trace-unknown``, ``trace-ambiguous`` or ``reference-invalid``.
+        StoreError: The store cannot be read, or the trace is hurt.
+        CodecError: The trace file is not one.
+    """
+    if reference.endswith(".json"):
+        return read_file(Path(reference))
+    name, colon, rest = reference.partition(":")
+    if colon and name in set(stores):
+        return _from_store(rest, open_named(name), reference)
+    return _from_store(reference, open_named(None), reference)
+
+
+def read_file(path: Path) -> Trace:
+    """The trace in a trace file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise TraceReferenceError(
+            f"there is no file {path}",
+            slug="trace-unknown",
+            hint="`tracediff pull REF` writes one",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TraceReferenceError(
+            f"{path} cannot be read: {error}",
+            slug="trace-unknown",
+            hint="name a .trace.json file that `tracediff pull` wrote",
+        ) from None
+    try:
+        return tracefile.loads(text)
+    except CodecError as error:
+        raise CodecError(f"{path}: {error.message}", slug=error.slug, hint=error.hint) from None
+
+
+def _from_store(reference: str, store: Store, typed: str) -> Trace:
+    place = _PLACE.fullmatch(reference)
+    if place is not None:
+        return store.load(_nth(store, place["key"], int(place["nth"] or 0), typed))
+    if not _ID.fullmatch(reference):
+        raise TraceReferenceError(
+            f"{typed!r} names no trace",
+            slug="reference-invalid",
+            hint=f"a reference is {FORMS}",
+        )
+    rows = store.find(reference, 6)
+    if not rows:
+        raise TraceReferenceError(
+            f"no trace in {store.url} has an id that starts with {reference!r}",
+            slug="trace-unknown",
+            hint="`tracediff ls` shows the newest traces, `--store` looks in another store",
+        )
+    if len(rows) > 1 and rows[0].id != reference:
+        shown = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+        raise TraceReferenceError(
+            f"{reference!r} is the start of several ids: {shown}",
+            slug="trace-ambiguous",
+            hint="type more of the id",
+        )
+    return store.load(rows[0])
+
+
+def _nth(store: Store, key: str, nth: int, typed: str) -> Row:
+    """The newest trace of a key but ``nth``, reading no more pages than needed."""
+    cursor, left = None, nth
+    seen = 0
+    while True:
+        page = store.search(Query(key=key or None, limit=min(left + 1, 500), cursor=cursor))
+        seen += len(page.rows)
+        if left < len(page.rows):
+            return page.rows[left]
+        left -= len(page.rows)
+        cursor = page.cursor
+        if cursor is None:
+            of = f" of {key!r}" if key else ""
+            raise TraceReferenceError(
+                f"{typed!r}: {store.url} holds {seen} traces{of}",
+                slug="trace-unknown",
+                hint="`tracediff ls` shows what there is; call a job to record one",
+            )
