@@ -17,12 +17,11 @@ from ormsgpack import Ext, packb, unpackb
 from xxhash import xxh3_64_digest
 
 from tracediff.errors import CodecError
+from tracediff.formkinds import Form, read_plain_text
 from tracediff.model import STATES, Source, Step, Trace, Value
 from tracediff.traceform import (
     KINDS,
-    Form,
     read_error,
-    read_plain_text,
     read_trace,
     unreadable,
     write_error,
@@ -117,11 +116,11 @@ def _columns(steps: tuple[Step, ...]) -> dict[str, Any]:
         "name": [step.name for step in steps],
         "state": bytes([_STATE_CODE[step.state] for step in steps]),
         "args": [one.data if (one := step.args) is not None else None for step in steps],
-        "result": [one.data if (one := step.result) is not None else None for step in steps],
+        "result": [two.data if (two := step.result) is not None else None for step in steps],
         "start": [step.start for step in steps],
         "duration": [step.duration for step in steps],
         "source": [
-            sources.setdefault(one, len(sources)) if (one := step.source) is not None else -1
+            sources.setdefault(at, len(sources)) if (at := step.source) is not None else -1
             for step in steps
         ],
         "sources": [[one.file, one.line, one.unit] for one in sources],
@@ -173,8 +172,8 @@ def _steps(columns: Any) -> tuple[Step, ...]:
 
 
 def _column(columns: dict[str, Any], name: str, kind: type, size: int | None) -> Any:
-    column = columns.get(name)
-    if type(column) is not kind:
+    column: Any = columns.get(name)
+    if not isinstance(column, bytes if kind is bytes else list):
         raise TypeError(f"steps without {name}")
     if size is not None and len(column) != size:
         raise ValueError(f"{len(column)} of {size} steps have a {name}")

@@ -14,6 +14,7 @@ from xxhash import xxh3_128_digest
 
 from tracediff.model import ErrorInfo, Row, Step, Trace, Value
 
+
 def step_digest(step: Step) -> bytes:
     """Name, kind, key, arguments, result, state and error; neither time nor source."""
     error = step.error

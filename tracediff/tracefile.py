@@ -12,10 +12,9 @@ import re
 from typing import Any, Final
 
 from tracediff.errors import CodecError
+from tracediff.formkinds import Form, read_plain_text
 from tracediff.model import Step, Trace
 from tracediff.traceform import (
-    Form,
-    read_plain_text,
     read_step,
     read_trace,
     unreadable,
@@ -39,11 +38,13 @@ def _read_bytes(found: Any) -> bytes:
 
 
 def _write_text(found: str) -> Any:
-    return found if found.isascii() or not _PAIR.search(found) else {"$text": to_json(encode(found))}
+    if found.isascii() or not _PAIR.search(found):
+        return found
+    return {"$text": to_json(encode(found))}
 
 
 def _read_text(found: Any) -> str:
-    """A str; JSON would join two surrogates that stand alone, so such a str is written as a value."""
+    """A str. JSON joins neighbouring lone surrogates: such a str is written as a value."""
     if type(found) is dict and list(found) == ["$text"]:
         return read_plain_text(inert(from_json(found["$text"])))
     return read_plain_text(found)
@@ -123,7 +124,7 @@ def _refuse(name: str) -> Any:
 
 
 def _layout(item: Any, head: str, indent: str, lines: list[str]) -> None:
-    """Append an item behind ``head``: on one line if it is short and plain, else one field a line."""
+    """Append an item behind ``head``: on one line if it is short, else one field a line."""
     short = _short(item, _WIDTH - len(head))
     if short is not None:
         lines.append(head + short)
@@ -182,7 +183,7 @@ def _text(item: Any) -> str:
 
 def _odd(item: Any) -> bool:
     """Lone surrogates and separators that editors take for line ends are written as escapes."""
-    return type(item) is str and any(char in _SEPARATORS or "\ud800" <= char <= "\udfff" for char in item)
+    return type(item) is str and _ESCAPED.search(item) is not None
 
 
-_SEPARATORS: Final = "\x7f\x85\u2028\u2029"
+_ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -9,9 +9,8 @@ import struct
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
-from fractions import Fraction
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -49,12 +48,12 @@ class Point(NamedTuple):
     y: Any
 
 
-Pair = collections.namedtuple("Pair", "left right")  # noqa: PYI024 - the untyped kind counts too
+Pair = collections.namedtuple("Pair", "left right")
 
 
 class Colour(enum.Enum):
     RED = "r"
-    CRIMSON = "r"
+    CRIMSON = "r"  # noqa: PIE796 - an alias is meant
     BLUE = ("b", 1)
 
 
@@ -126,7 +125,12 @@ def same(a: Any, b: Any) -> bool:
     elif isinstance(a, ZoneInfo):
         equal = a.key == b.key
     elif isinstance(a, memoryview):
-        equal = (a.format, a.shape, a.readonly, bytes(a)) == (b.format, b.shape, b.readonly, bytes(b))
+        equal = (a.format, a.shape, a.readonly, bytes(a)) == (
+            b.format,
+            b.shape,
+            b.readonly,
+            bytes(b),
+        )
     elif isinstance(a, UUID):
         equal = a == b and a.is_safe is b.is_safe
     elif isinstance(a, BaseException):
@@ -161,7 +165,7 @@ ZONES = st.one_of(
     st.sampled_from(["UTC", "Europe/Paris", "America/New_York"]).map(ZoneInfo),
     st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone),
     st.just(timezone(timedelta(hours=1), "named")),
-    st.just(timezone.utc),
+    st.just(UTC),
 )
 DECIMALS = st.one_of(
     st.decimals(),
@@ -220,9 +224,7 @@ VALUES = st.recursive(
         st.builds(deque, st.lists(inner, max_size=3), st.none() | st.integers(3, 9)),
         st.dictionaries(HASHABLE, inner, max_size=3).map(OrderedDict),
         st.dictionaries(HASHABLE, inner, max_size=3).map(types.MappingProxyType),
-        st.dictionaries(st.text(max_size=2), inner, max_size=3).map(
-            lambda d: defaultdict(list, d)
-        ),
+        st.dictionaries(st.text(max_size=2), inner, max_size=3).map(lambda d: defaultdict(list, d)),
         st.dictionaries(HASHABLE, st.integers(), max_size=3).map(Counter),
         st.builds(Price, DECIMALS, inner),
         st.builds(Frozen, inner),
@@ -356,7 +358,7 @@ def test_subclasses_keep_base_value_and_attributes() -> None:
     money.currency = "EUR"
     tag = Tag("x")
     tag.extra = 3  # type: ignore[attr-defined]  # a slot
-    stamp = Stamp(2020, 1, 2, fold=1, tzinfo=timezone.utc)
+    stamp = Stamp(2020, 1, 2, fold=1, tzinfo=UTC)
     for obj in (money, tag, stamp, Names([1]), Table(a=1)):
         everywhere(obj)
     back: Any = live(encode(tag), Allow([__name__]))

@@ -7,17 +7,21 @@ and a stack of them instead of recursion, so that the interpreter's recursion li
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from datetime import datetime, time, timezone
 from typing import Any, Final
 
 from ormsgpack import Ext, Fragment, packb
 from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
-from tracediff.values.leaves import LEAVES, NATIVE, NoExactForm, big_int, surrogates
+from tracediff.values.leaves import LEAVES, NATIVE, InexactError, big_int, surrogates
+from tracediff.values.nodes import Deep, Global, Reference
+from tracediff.values.nodeshapes import reference
 from tracediff.values.opaque import describe
+from tracediff.values.placeholder import Placeholder
 from tracediff.values.redaction import Redaction, sealed
 from tracediff.values.refs import clean, type_ref
-from tracediff.values.shapes import attributes, reference, shape_of
+from tracediff.values.shapes import attributes, shape_of
 
 Packed = tuple[bytes, int]
 """The bytes of a value, and how many arrays and maps they nest."""
@@ -27,6 +31,7 @@ Walk = Generator[Any, Packed, Packed]
 _MAX_NODES: Final = 2_000_000
 _MAX_BYTES: Final = 1 << 28
 _MAX_SEEN: Final = 2_000
+_CHILDLESS: Final = frozenset({Deep, Global, Reference, Placeholder, datetime, time, timezone})
 _CONTAINERS: Final = frozenset({list, dict})
 
 
@@ -37,7 +42,7 @@ def encode_carefully(
     encoder = _Careful(redaction, _MAX_NODES)
     try:
         data = encoder.run(obj)
-    except Exception as error:  # noqa: BLE001 - a recorder never breaks the job
+    except Exception as error:  # a recorder never breaks the job
         encoder.lost.append(f"cannot be recorded: {type(error).__name__}")
         data = tags.extension(tags.DEEP, _name(obj))
     if warn is not None:
@@ -62,10 +67,7 @@ class _Careful:
 
     def run(self, obj: Any) -> bytes:
         """Drive the generators; ``yield child`` in one of them is a call."""
-        if type(obj) is dict:
-            stack = [self._root(obj)]
-        else:
-            stack = [self._node(obj)]
+        stack = [self._root(obj) if type(obj) is dict else self._node(obj)]
         packed: Packed | None = None
         while stack:
             try:
@@ -90,7 +92,7 @@ class _Careful:
             return self._seal(obj, redaction), 0
         try:
             leaf = self._leaf(obj, type(obj))
-        except Exception:  # noqa: BLE001 - foreign code; whatever it raised, this has no exact form
+        except Exception:  # foreign code; whatever it raised, this has no exact form
             return self._opaque(obj), 0
         if leaf is not None:
             self.bytes += len(leaf)
@@ -98,7 +100,8 @@ class _Careful:
         if id(obj) in self.open:
             levels = len(self.open) - 1 - self.open[id(obj)]
             return packb(reference(levels)), 0
-        if len(self.open) >= tags.MAX_DEPTH or self.nodes < 0 or self.bytes > _MAX_BYTES:
+        spent = self.nodes < 0 or self.bytes > _MAX_BYTES
+        if (spent or len(self.open) >= tags.MAX_DEPTH) and type(obj) not in _CHILDLESS:
             self.lost.append("nested too deep or too large to be recorded whole")
             return tags.extension(tags.DEEP, _name(obj)), 0
         self.open[id(obj)] = len(self.open)
@@ -115,9 +118,9 @@ class _Careful:
         else:
             try:
                 shape = shape_of(obj)
-            except Exception:  # noqa: BLE001 - foreign code; this has no exact form
+            except Exception:  # foreign code; this has no exact form
                 return self._opaque(obj), 0
-            if type(shape) is Ext:
+            if isinstance(shape, Ext):
                 return packb(shape), 0
             tag, parts = shape
             data = yield from self._payload(tag, parts)
@@ -134,7 +137,7 @@ class _Careful:
                 return packb(big_int(obj))
             return packb(obj)
         if cls is Ext or cls is Fragment:
-            raise NoExactForm("a value of the wire format itself")
+            raise InexactError("a value of the wire format itself")
         if cls in _CONTAINERS:
             return None
         leaf = LEAVES.get(cls)
@@ -224,7 +227,7 @@ class _Careful:
     def _opaque(self, obj: Any) -> bytes:
         """Type, bounded repr, and a digest of the attributes if all of them are exact."""
         if self.strict:
-            raise NoExactForm("inside a value that has no exact form itself")
+            raise InexactError("inside a value that has no exact form itself")
         redaction = self.redaction
         text = describe(obj, redaction.scrub if redaction is not None else None)
         parts = [_name(obj), text.encode(), _visible(obj)]
@@ -241,7 +244,7 @@ def _visible(obj: Any) -> bytes | None:
         inner.strict = True
         data = inner.run(fields)
         return None if inner.lost else xxh3_128_digest(data)
-    except Exception:  # noqa: BLE001 - nothing can be said of them, then
+    except Exception:  # nothing can be said of them, then
         return None
 
 

@@ -27,11 +27,16 @@ _HEAD: Final = b"\x92"
 class Builders(Protocol):
     """What makes objects of payloads: one function a tag."""
 
-    leaves: dict[int, Callable[[bytes], Any]]
-    trees: dict[int, Callable[[Any], Any]]
+    @property
+    def leaves(self) -> dict[int, Callable[[bytes], Any]]:
+        """What reads the payload of each kind without members."""
+
+    @property
+    def trees(self) -> dict[int, Callable[[Any], Any]]:
+        """What builds each kind with members from them."""
 
 
-class _TooDeep(Exception):  # noqa: N818 - a signal inside this module, not an error
+class _TooDeepError(Exception):
     pass
 
 
@@ -48,7 +53,7 @@ def decode(data: bytes, builders: Builders) -> Any:
     walk = _Walk(builders)
     try:
         return walk.decode(data)
-    except _TooDeep:
+    except _TooDeepError:
         return _decode_carefully(data, builders)
     except TracediffError:
         raise
@@ -94,7 +99,7 @@ class _Walk:
                 raise unreadable(f"an extension of unknown type {tag}")
             self.depth += 1
             if self.depth > _MAX_DEPTH:
-                raise _TooDeep
+                raise _TooDeepError
             parts = unpackb(payload, ext_hook=self.hook)
             self.depth -= 1
             return tree(parts)

@@ -38,7 +38,7 @@ _is_str = _STR.issuperset
 _is_plain = _ASKED.isdisjoint
 
 
-class _GiveUp(Exception):  # noqa: N818 - a signal inside this module, not an error
+class _GiveUpError(Exception):
     """This value needs the careful encoder."""
 
 
@@ -74,7 +74,7 @@ def encode(
             if encoder.interrupt is not None:
                 raise encoder.interrupt from None
             raise
-    except Exception:  # noqa: BLE001 - the careful encoder finds out, and contains it
+    except Exception:  # the careful encoder finds out, and contains it
         return encode_carefully(obj, redaction, warn)
 
 
@@ -162,7 +162,7 @@ class _Encoder:
         if cls is memoryview:
             return self.default(obj)
         if cls is Ext or cls is Fragment:
-            raise _GiveUp
+            raise _GiveUpError
         return obj
 
     def _dict(self, obj: dict[Any, Any]) -> Any:
@@ -175,7 +175,7 @@ class _Encoder:
             if secrets:
                 obj = self._redact(obj, secrets, redaction)
                 if any(type(value) is Ext for name, value in obj.items() if name not in secrets):
-                    raise _GiveUp
+                    raise _GiveUpError
                 return self._values(obj, _ASKED - {Ext})
         if _is_plain(map(type, obj.values())):
             return obj
@@ -204,7 +204,7 @@ class _Encoder:
     def _pairs(self, obj: dict[Any, Any]) -> Ext:
         redaction = self.redaction
         if redaction is not None and secret_names(obj, redaction):
-            raise _GiveUp
+            raise _GiveUpError
         self._descend()
         flat: list[Any] = []
         for pair in obj.items():
@@ -222,16 +222,16 @@ class _Encoder:
     def _weigh(self, obj: Any) -> None:
         """A long list is fine unless it repeats something large over and over."""
         if self.left < 0:
-            raise _GiveUp
+            raise _GiveUpError
         members = obj.values() if type(obj) is dict else obj
         total = sum(len(item) for item in members if type(item) is str or type(item) is bytes)
         if total > _MAX_BYTES:
-            raise _GiveUp
+            raise _GiveUpError
 
     def _descend(self) -> None:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise _GiveUp
+            raise _GiveUpError
 
     def default(self, obj: Any) -> Ext:
         """Called by ormsgpack for whatever is not native; it would hide what is raised here."""
@@ -252,12 +252,12 @@ class _Encoder:
 
     def _extension(self, obj: Any, cls: type) -> Ext:
         shape = (SHAPES.get(cls) or plan(cls))(obj)
-        if type(shape) is Ext:
+        if isinstance(shape, Ext):
             return shape
         tag, parts = shape
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise _GiveUp
+            raise _GiveUpError
         if tag == _RECORD and len(parts) == 3:
             payload = _RECORD_HEAD + packb(parts[0]) + packb(parts[1]) + self.pack(parts[2])
         elif tag == tags.SET or tag == tags.FROZENSET:

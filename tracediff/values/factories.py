@@ -39,9 +39,7 @@ _PLAIN: Final = (
     collections.deque,
 )
 
-FACTORIES: Final[dict[str, Any]] = {
-    f"{cls.__module__}:{cls.__qualname__}": cls for cls in _PLAIN
-}
+FACTORIES: Final[dict[str, Any]] = {f"{cls.__module__}:{cls.__qualname__}": cls for cls in _PLAIN}
 """Reference to class: what may be called to fill a defaultdict, in either decoder."""
 
 EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
@@ -61,9 +59,8 @@ DECIMAL_EXCEPTIONS: Final[dict[str, type[BaseException]]] = {
 }
 """Reference to class of what Decimal arithmetic raises."""
 
+_FUNCTION_NAMES: Final = "abs all any chr divmod hash len max min ord pow round sorted sum"
 FUNCTIONS: Final[dict[str, Any]] = {
-    f"builtins:{name}": getattr(builtins, name)
-    for name in ("abs", "all", "any", "bool", "chr", "divmod", "hash", "len", "max", "min", "ord")
-    + ("pow", "repr", "round", "sorted", "sum")
+    f"builtins:{name}": getattr(builtins, name) for name in _FUNCTION_NAMES.split()
 }
 """Reference to builtin function: those that can do no harm, whoever calls them."""

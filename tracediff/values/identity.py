@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tracediff.values import nodes, tags
 from tracediff.values.decode import decode
@@ -19,12 +19,12 @@ def identity(data: bytes) -> bytes:
     """
     if _OPAQUE_MARK not in data:
         return data
-    return encode(decode(data, _ByType))
+    return encode(decode(data, _ByType()))
 
 
 class _ByType:
-    leaves = InertBuilders.leaves
-    trees: Final[dict[int, Callable[[Any], Any]]] = {
+    leaves: ClassVar[dict[int, Callable[[bytes], Any]]] = InertBuilders.leaves
+    trees: ClassVar[dict[int, Callable[[Any], Any]]] = {
         **InertBuilders.trees,
         tags.OPAQUE: lambda parts: nodes.Opaque(parts[0].decode(), "", None),
     }

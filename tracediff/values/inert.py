@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import timedelta, timezone
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tracediff.model import MISSING, Value
 from tracediff.values import nodes, tags
@@ -31,7 +31,7 @@ def inert(data: bytes | Value) -> object:
     Raises:
         CodecError: ``value-unreadable``; these bytes are no value.
     """
-    return decode(data.data if isinstance(data, Value) else data, InertBuilders)
+    return decode(data.data if isinstance(data, Value) else data, InertBuilders())
 
 
 def read_set(parts: list[Any]) -> Any:
@@ -76,12 +76,12 @@ def read_tuple(parts: list[Any]) -> tuple[Any, ...]:
 def read_memoryview(parts: list[Any]) -> memoryview:
     """A memoryview over a copy of what it showed."""
     form, shape, readonly, data = parts
-    view = memoryview(data if readonly else bytearray(data))
+    view: Any = memoryview(data if readonly else bytearray(data))
     if type(data) is not bytes or type(form) is not bytes or len(form) != 1:
         raise unreadable("a memoryview without a layout")
-    if not shape and shape is not None and len(data) == 0:
-        return view.cast(form.decode())
-    return view.cast(form.decode(), shape) if len(shape) != 1 else view.cast(form.decode())
+    layout = (form.decode(),) if len(shape) == 1 else (form.decode(), shape)
+    found: memoryview = view.cast(*layout)
+    return found
 
 
 def read_fraction(parts: list[Any]) -> Fraction:
@@ -238,8 +238,8 @@ STDLIB_TREES: Final[dict[int, Callable[[Any], Any]]] = {
 class InertBuilders:
     """The builders of the inert decoder."""
 
-    leaves = LEAF_READERS
-    trees: Final = {
+    leaves: ClassVar[dict[int, Callable[[bytes], Any]]] = LEAF_READERS
+    trees: ClassVar[dict[int, Callable[[Any], Any]]] = {
         **STDLIB_TREES,
         tags.DEFAULTDICT: _defaultdict,
         tags.MEMBER: _member,

@@ -125,7 +125,7 @@ def _write_path(payload: bytes) -> Any:
 def _read_path(value: Any) -> bytes:
     kind, shown = value if type(value) is list else (_PLAIN_PATH, value)
     names = [one.__name__ for one in leaves.PATHS]
-    return bytes((names.index(kind),)) + shown.encode()
+    return bytes((names.index(kind),)) + str(shown).encode()
 
 
 def _write_address(payload: bytes) -> list[str]:
@@ -135,7 +135,7 @@ def _write_address(payload: bytes) -> list[str]:
 def _read_address(value: Any) -> bytes:
     kind, shown = value
     names = [one.__name__ for one in leaves.ADDRESSES]
-    return bytes((names.index(kind),)) + shown.encode()
+    return bytes((names.index(kind),)) + str(shown).encode()
 
 
 def _write_singleton(payload: bytes) -> str:

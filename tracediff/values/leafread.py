@@ -68,14 +68,14 @@ def _date(data: bytes) -> date:
 
 def read_time(data: bytes, zone: Any = None) -> time:
     """A time from its wall-clock part."""
-    *parts, fold = leaves.TIME.unpack(data)
-    return time(*parts, zone, fold=fold)
+    hour, minute, second, micro, fold = leaves.TIME.unpack(data)
+    return time(hour, minute, second, micro, zone, fold=fold)
 
 
 def read_datetime(data: bytes, zone: Any = None) -> datetime:
     """A datetime from its wall-clock part."""
-    *parts, fold = leaves.DATETIME.unpack(data)
-    return datetime(*parts, zone, fold=fold)
+    year, month, day, hour, minute, second, micro, fold = leaves.DATETIME.unpack(data)
+    return datetime(year, month, day, hour, minute, second, micro, zone, fold=fold)
 
 
 def _timedelta(data: bytes) -> timedelta:

@@ -33,7 +33,7 @@ from tracediff.values import tags
 from tracediff.values.refs import global_ref
 
 
-class NoExactForm(Exception):  # noqa: N818 - a signal between the encoder's modules, not an error
+class InexactError(Exception):
     """This object has no exact form; it becomes an opaque value."""
 
 
@@ -115,12 +115,12 @@ def _timedelta(obj: timedelta) -> Ext:
 def _zone(obj: ZoneInfo) -> Ext:
     key = obj.key
     if type(key) is not str or not key:
-        raise NoExactForm("a time zone without a name")
+        raise InexactError("a time zone without a name")
     return Ext(tags.ZONEINFO, key.encode())
 
 
 def _uuid(obj: UUID) -> Ext:
-    number: int = UUID.int.__get__(obj)  # type: ignore[attr-defined]  # a slot, not an int
+    number: int = obj.int
     safety = SAFETY.index(obj.is_safe)
     payload = number.to_bytes(16, "big")
     return Ext(tags.UUID, payload + bytes((safety,)) if safety else payload)
@@ -142,14 +142,14 @@ def _singleton(obj: Any) -> Ext:
 def _global(obj: Any) -> Ext:
     ref = global_ref(obj)
     if ref is None:
-        raise NoExactForm("a function or class that its name does not lead back to")
+        raise InexactError("a function or class that its name does not lead back to")
     return Ext(tags.GLOBAL, ref.encode())
 
 
 def _module(obj: types.ModuleType) -> Ext:
     name = types.ModuleType.__getattribute__(obj, "__name__")
     if type(name) is not str:
-        raise NoExactForm("a module without a name")
+        raise InexactError("a module without a name")
     return Ext(tags.MODULE, name.encode())
 
 

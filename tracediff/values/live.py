@@ -31,8 +31,8 @@ from tracediff.values.leafread import (
     unreadable,
 )
 from tracediff.values.placeholder import Placeholder
-from tracediff.values.refs import mro, namespace
 from tracediff.values.rebuild import changed, rebuild, set_fields
+from tracediff.values.refs import mro, namespace
 from tracediff.values.shapes import BASES
 
 
@@ -148,14 +148,14 @@ def _namedtuple(cls: type, fields: dict[str, Any], base: Any) -> Any:
     names = cls._fields  # type: ignore[attr-defined]  # a namedtuple
     if set(names) != set(fields):
         raise changed(cls, f"its fields are {', '.join(names)} now")
-    obj = tuple.__new__(cls, [fields[name] for name in names])
+    obj: Any = tuple.__new__(cls, [fields[name] for name in names])
     return obj if base is MISSING else set_fields(obj, base)
 
 
 def _exception(cls: type, fields: dict[str, Any], base: Any) -> Any:
     """Only the builtin exception underneath is initialised, for what it keeps outside ``args``."""
     native = next(one for one in mro(cls) if one in NATIVE_EXCEPTIONS)
-    obj = native.__new__(cls, *base)
+    obj: Any = native.__new__(cls, *base)
     try:
         native.__init__(obj, *base)
     except TypeError:

@@ -15,7 +15,7 @@ MAX_TEXT: Final = 500
 _MAX_EVENTS: Final = 20_000
 _MAX_NANOSECONDS: Final = 50_000_000
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
-_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 _slow: dict[int, type] = {}
 _MAX_SLOW: Final = 1_000
 
@@ -50,7 +50,7 @@ def _called(obj: Any, cls: type) -> str:
     start = time.perf_counter_ns()
     try:
         text = repr(obj)
-    except BaseException:  # noqa: BLE001 - whatever foreign code raises, the job must go on
+    except BaseException:  # whatever foreign code raises, the job must go on
         return _unwilling(cls, "raising")
     if time.perf_counter_ns() - start > _MAX_NANOSECONDS:
         return _too_slow(cls)

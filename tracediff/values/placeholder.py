@@ -71,7 +71,7 @@ _REFUSED: Final = """
     __neg__ __pos__ __abs__ __invert__ __complex__ __int__ __float__ __index__ __round__ __trunc__
     __floor__ __ceil__ __enter__ __exit__ __await__ __aiter__ __anext__ __aenter__ __aexit__
     __fspath__ __reduce__ __reduce_ex__ __copy__ __deepcopy__ __dir__
-""".split()
+"""
 
-for _name in _REFUSED:
+for _name in _REFUSED.split():
     setattr(Placeholder, _name, _refusal(_name))

@@ -43,16 +43,21 @@ def set_fields(obj: Any, fields: Mapping[str, Any]) -> Any:
     return obj
 
 
+def _new(kind: Any, cls: type, *args: Any, **named: Any) -> Any:
+    """The builtin's own ``__new__``, whatever the class has put in its place."""
+    return kind.__new__(cls, *args, **named)
+
+
 def rebuild(cls: type, base: Any) -> Any:
     """An instance of a subclass of a builtin, with the value of ``base`` underneath."""
     kind = type(base)
     make = _NEW.get(kind)
-    return make(cls, base) if make is not None else kind.__new__(cls, base)
+    return make(cls, base) if make is not None else _new(kind, cls, base)
 
 
 def _filled(kind: type, fill: Callable[[Any, Any], Any]) -> Callable[[type, Any], Any]:
     def build(cls: type, base: Any) -> Any:
-        obj = kind.__new__(cls)
+        obj = _new(kind, cls)
         fill(obj, base)
         return obj
 
@@ -60,13 +65,13 @@ def _filled(kind: type, fill: Callable[[Any, Any], Any]) -> Callable[[type, Any]
 
 
 def _new_deque(cls: type, base: deque[Any]) -> Any:
-    obj = deque.__new__(cls)  # type: ignore[type-var]  # a subclass
+    obj = _new(deque, cls)
     deque.__init__(obj, base, base.maxlen)
     return obj
 
 
 def _new_defaultdict(cls: type, base: defaultdict[Any, Any]) -> Any:
-    obj = defaultdict.__new__(cls)  # type: ignore[type-var]  # a subclass
+    obj = _new(defaultdict, cls)
     defaultdict.__init__(obj, base.default_factory, base)
     return obj
 
@@ -81,19 +86,19 @@ def _datetime_args(base: Any) -> tuple[Any, ...]:
 
 
 def _new_datetime(cls: type, base: Any) -> Any:
-    return type(base).__new__(cls, *_datetime_args(base), base.tzinfo, fold=base.fold)
+    return _new(type(base), cls, *_datetime_args(base), base.tzinfo, fold=base.fold)
 
 
 def _new_date(cls: type, base: Any) -> Any:
-    return type(base).__new__(cls, base.year, base.month, base.day)
+    return _new(type(base), cls, base.year, base.month, base.day)
 
 
 def _new_delta(cls: type, base: Any) -> Any:
-    return type(base).__new__(cls, base.days, base.seconds, base.microseconds)
+    return _new(type(base), cls, base.days, base.seconds, base.microseconds)
 
 
 def _new_fraction(cls: type, base: Any) -> Any:
-    obj = object.__new__(cls)
+    obj = _new(object, cls)
     set_fields(obj, {"_numerator": base.numerator, "_denominator": base.denominator})
     return obj
 

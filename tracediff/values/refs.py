@@ -75,7 +75,7 @@ def real_module(name: str) -> str:
 
 
 def global_ref(obj: Any) -> str | None:
-    """ "module:qualname" of a function or class that this name leads back to, else None."""
+    """The "module:qualname" of a function or class that this name leads back to, else None."""
     if isinstance(obj, type):
         module, qualname = module_of(obj), _qualname(obj)
     else:

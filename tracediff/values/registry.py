@@ -27,7 +27,7 @@ does not use.
 
 
 def register(
-    type: type[T],  # noqa: A002 - the documented name
+    type: type[T],
     encode: Callable[[T], object],
     decode: Callable[[object], T],
 ) -> None:

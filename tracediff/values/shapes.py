@@ -20,25 +20,23 @@ from zoneinfo import ZoneInfo
 
 from ormsgpack import Ext
 
-from tracediff.model import MISSING
-from tracediff.values import nodes, registry, tags
+from tracediff.values import registry, tags
 from tracediff.values.factories import NATIVE_EXCEPTIONS
-from tracediff.values.leaves import LEAVES, PATHS, NoExactForm, datetime_bytes, time_bytes
-from tracediff.values.placeholder import Placeholder, node_of
+from tracediff.values.leaves import LEAVES, InexactError, datetime_bytes, time_bytes
+from tracediff.values.nodeshapes import NODE_SHAPES, Shape, Shaper
 from tracediff.values.refs import class_attribute, mro, namespace, type_ref
 
-Parts = tuple[int, list[Any]]
-Shape = Ext | Parts
-Shaper = Callable[[Any], Shape]
-
 _KIND: Final = {name: number for number, name in enumerate(tags.KINDS)}
-_PLAINEST: Final = 4096
+_MAX_PLANS: Final = 4096
+_FACTORY: Final = vars(defaultdict)["default_factory"].__get__
+_MAXLEN: Final = vars(deque)["maxlen"].__get__
+_UUID_INT: Final = vars(UUID)["int"].__get__
 _plans: dict[type, Shaper] = {}
 _generation = 0
 
 
 def shape_of(obj: Any) -> Shape:
-    """The shape of any object; raises NoExactForm, or whatever the object's own code raises."""
+    """The shape of any object; raises InexactError, or whatever the object's own code raises."""
     cls = type(obj)
     shaper = SHAPES.get(cls) or LEAVES.get(cls)
     return (shaper or plan(cls))(obj)
@@ -47,7 +45,7 @@ def shape_of(obj: Any) -> Shape:
 def plan(cls: type) -> Shaper:
     """How instances of a class that is none of the standard ones are written."""
     global _generation
-    if _generation != registry.generation or len(_plans) > _PLAINEST:
+    if _generation != registry.generation or len(_plans) > _MAX_PLANS:
         _plans.clear()
         _generation = registry.generation
     found = _plans.get(cls)
@@ -73,7 +71,7 @@ def _new_plan(cls: type) -> Shaper:
 
 
 def _no_form(obj: Any) -> Shape:
-    raise NoExactForm("a class that is not registered")
+    raise InexactError("a class that is not registered")
 
 
 # --- the standard containers ---------------------------------------------------------------------
@@ -93,7 +91,7 @@ def _frozenset(obj: frozenset[Any]) -> Shape:
 
 def _memoryview(obj: memoryview) -> Shape:
     if len(obj.format) != 1 or obj.format not in "bBhHiIlLqQfdc?" or not obj.c_contiguous:
-        raise NoExactForm("a memoryview with a layout of its own")
+        raise InexactError("a memoryview with a layout of its own")
     shape = list(obj.shape) if obj.shape is not None else []
     return tags.MEMORYVIEW, [obj.format.encode(), shape, obj.readonly, obj.tobytes()]
 
@@ -111,7 +109,7 @@ def _slice(obj: slice) -> Shape:
 
 
 def _deque(obj: deque[Any]) -> Shape:
-    return tags.DEQUE, [deque.maxlen.__get__(obj), list(deque.__iter__(obj))]  # type: ignore[attr-defined]  # a slot
+    return tags.DEQUE, [_MAXLEN(obj), list(deque.__iter__(obj))]
 
 
 def _ordered(obj: OrderedDict[Any, Any]) -> Shape:
@@ -123,14 +121,14 @@ def _counter(obj: Counter[Any]) -> Shape:
 
 
 def _defaultdict(obj: defaultdict[Any, Any]) -> Shape:
-    factory = defaultdict.default_factory.__get__(obj)  # type: ignore[union-attr]  # a slot
+    factory = _FACTORY(obj)
     return tags.DEFAULTDICT, [factory, {**obj}]
 
 
 def _proxy(obj: types.MappingProxyType[Any, Any]) -> Shape:
     inner = obj.copy()
     if type(inner) is not dict:
-        raise NoExactForm("a proxy of a mapping that is not a dict")
+        raise InexactError("a proxy of a mapping that is not a dict")
     return tags.PROXY, [inner]
 
 
@@ -151,85 +149,11 @@ def _datetime(obj: datetime) -> Shape:
 def _known_zone(zone: Any) -> Any:
     if type(zone) is timezone or (type(zone) is ZoneInfo and type(zone.key) is str):
         return zone
-    raise NoExactForm("a time zone of a class of its own")
+    raise InexactError("a time zone of a class of its own")
 
 
 def _timezone(obj: timezone) -> Shape:
     return tags.TIMEZONE, list(obj.__getinitargs__())  # type: ignore[attr-defined]  # undocumented
-
-
-# --- nodes: an inert value encodes to the bytes it was read from ----------------------------------
-
-
-def _record_node(obj: nodes.Record) -> Shape:
-    if obj.kind == "library":
-        return tags.LIBRARY, [obj.type.encode(), obj.base]
-    if obj.kind == "stdlib":
-        return _stdlib_node(obj)
-    parts = [obj.type.encode(), _KIND[obj.kind], dict(obj.fields)]
-    return tags.RECORD, parts if obj.base is MISSING else [*parts, obj.base]
-
-
-def _stdlib_node(obj: nodes.Record) -> Shape:
-    """What only a record can stand for on a machine without its zone, its path class, its keys."""
-    if obj.type == "zoneinfo:ZoneInfo":
-        return Ext(tags.ZONEINFO, obj.base.encode())
-    if obj.type == "datetime:datetime":
-        return tags.AWARE_DATETIME, [datetime_bytes(obj.fields["wall"]), obj.fields["tzinfo"]]
-    if obj.type == "datetime:time":
-        return tags.AWARE_TIME, [time_bytes(obj.fields["wall"]), obj.fields["tzinfo"]]
-    if obj.type == "collections:defaultdict":
-        return tags.DEFAULTDICT, [obj.fields["default_factory"], obj.base]
-    if obj.type in _MAPPINGS:
-        return _MAPPINGS[obj.type], [obj.base]
-    kind = next(number for number, one in enumerate(PATHS) if obj.type == f"pathlib:{one.__name__}")
-    return Ext(tags.PATH, bytes((kind,)) + obj.base.encode("utf-8", "surrogatepass"))
-
-
-_MAPPINGS: Final = {
-    "collections:OrderedDict": tags.ORDERED,
-    "collections:Counter": tags.COUNTER,
-    "types:MappingProxyType": tags.PROXY,
-}
-
-
-def _member_node(obj: nodes.Member) -> Shape:
-    return tags.MEMBER, [obj.type.encode(), obj.name and obj.name.encode(), obj.value]
-
-
-def _opaque_node(obj: nodes.Opaque) -> Shape:
-    return tags.OPAQUE, [obj.type.encode(), obj.text.encode(), obj.digest]
-
-
-def _redacted_node(obj: nodes.Redacted) -> Shape:
-    return tags.REDACTED, [obj.type.encode(), obj.key_id.encode(), obj.digest]
-
-
-def _pairs_node(obj: nodes.Pairs) -> Shape:
-    return tags.PAIRS, [side for pair in obj.items for side in pair]
-
-
-def _members_node(obj: nodes.Members) -> Shape:
-    return tags.FROZENSET if obj.frozen else tags.SET, list(obj.items)
-
-
-def _reference_node(obj: nodes.Reference) -> Shape:
-    return reference(obj.levels)
-
-
-def _global_node(obj: nodes.Global) -> Shape:
-    if obj.ref.endswith(":"):
-        return Ext(tags.MODULE, obj.ref[:-1].encode())
-    return Ext(tags.GLOBAL, obj.ref.encode())
-
-
-def _deep_node(obj: nodes.Deep) -> Shape:
-    return Ext(tags.DEEP, obj.type.encode())
-
-
-def reference(levels: int) -> Ext:
-    """A cycle back to the container this many levels above."""
-    return Ext(tags.REFERENCE, levels.to_bytes(4, "big"))
 
 
 # --- classes of users ----------------------------------------------------------------------------
@@ -283,10 +207,10 @@ def _exception_plan(cls: type) -> Shaper | None:
     ref, number, read = type_ref(cls).encode(), _KIND["exception"], attributes(cls)
 
     def shape(obj: Any) -> Shape:
-        """The builtin's own reduction knows what it keeps outside ``args`` (a file name, a path)."""
-        _, args, *state = native.__reduce__(obj)  # type: ignore[misc]  # never a str here
-        fields = {**(state[0] if state and state[0] else {}), **read(obj)}
-        return tags.RECORD, [ref, number, fields, args]
+        """The builtin's own reduction knows what it keeps beside ``args``: a file's name."""
+        reduced: Any = native.__reduce__(obj)
+        state = reduced[2] if len(reduced) > 2 and reduced[2] else {}
+        return tags.RECORD, [ref, number, {**state, **read(obj)}, reduced[1]]
 
     return shape
 
@@ -334,31 +258,16 @@ def _dataclass(cls: type) -> Shaper:
 
 
 def _exact_datetime(obj: Any) -> datetime:
-    return datetime(
-        *(getattr(datetime, name).__get__(obj) for name in _DATETIME_FIELDS),
-        fold=datetime.fold.__get__(obj),  # type: ignore[attr-defined]  # a slot
-    )
-
-
-_DATETIME_FIELDS = (
-    "year",
-    "month",
-    "day",
-    "hour",
-    "minute",
-    "second",
-    "microsecond",
-    "tzinfo",
-)
+    return datetime.combine(datetime.date(obj), datetime.timetz(obj))
 
 
 def _exact_date(obj: Any) -> date:
-    return date(*(getattr(date, name).__get__(obj) for name in ("year", "month", "day")))
+    return date.fromordinal(date.toordinal(obj))
 
 
 def _exact_delta(obj: Any) -> timedelta:
     return timedelta(
-        *(getattr(timedelta, name).__get__(obj) for name in ("days", "seconds", "microseconds"))
+        *(vars(timedelta)[name].__get__(obj) for name in ("days", "seconds", "microseconds"))
     )
 
 
@@ -370,7 +279,7 @@ BASES: Final[dict[type, Callable[[Any], Any]]] = {
     OrderedDict: lambda obj: OrderedDict(OrderedDict.items(obj)),
     Counter: lambda obj: Counter(dict.copy(obj)),
     defaultdict: lambda obj: defaultdict(
-        defaultdict.default_factory.__get__(obj),  # type: ignore[union-attr]  # a slot
+        _FACTORY(obj),
         dict.copy(obj),
     ),
     dict: dict.copy,
@@ -378,7 +287,7 @@ BASES: Final[dict[type, Callable[[Any], Any]]] = {
     tuple: lambda obj: tuple(tuple.__iter__(obj)),
     set: lambda obj: set(set.__iter__(obj)),
     frozenset: lambda obj: frozenset(frozenset.__iter__(obj)),
-    deque: lambda obj: deque(deque.__iter__(obj), deque.maxlen.__get__(obj)),  # type: ignore[attr-defined]  # a slot
+    deque: lambda obj: deque(deque.__iter__(obj), _MAXLEN(obj)),
     str: str.__str__,
     int: int.__int__,
     float: float.__float__,
@@ -390,21 +299,19 @@ BASES: Final[dict[type, Callable[[Any], Any]]] = {
     datetime: _exact_datetime,
     date: _exact_date,
     timedelta: _exact_delta,
-    UUID: lambda obj: UUID(int=UUID.int.__get__(obj)),  # type: ignore[attr-defined]  # a slot
+    UUID: lambda obj: UUID(int=_UUID_INT(obj)),
 }
 """The builtins whose subclasses are written as base and attributes, most special first."""
 
 
 def _subclass_plan(cls: type) -> Shaper | None:
     bases = mro(cls)
-    for kind, bare in BASES.items():
-        if kind in bases:
-            break
-    else:
+    kind = next((one for one in BASES if one in bases), None)
+    if kind is None:
         return None
     if "__slots__" not in namespace(cls) and "__dict__" not in _names(cls):
         return None  # a struct sequence, or another type made in C with state of its own
-    return _record(cls, "subclass", bare)
+    return _record(cls, "subclass", BASES[kind])
 
 
 def _names(cls: type) -> set[str]:
@@ -427,15 +334,6 @@ SHAPES: Final[dict[type, Shaper]] = {
     time: _time,
     datetime: _datetime,
     timezone: _timezone,
-    nodes.Record: _record_node,
-    nodes.Member: _member_node,
-    nodes.Opaque: _opaque_node,
-    nodes.Redacted: _redacted_node,
-    nodes.Pairs: _pairs_node,
-    nodes.Members: _members_node,
-    nodes.Reference: _reference_node,
-    nodes.Global: _global_node,
-    nodes.Deep: _deep_node,
-    Placeholder: lambda obj: shape_of(node_of(obj)),
+    **NODE_SHAPES,
 }
 """Exact type to its shape."""

@@ -87,7 +87,7 @@ class _Raw:
         self.payload = payload
 
 
-class _NoReadableForm(Exception):  # noqa: N818 - a signal inside this module, not an error
+class _UnreadableFormError(Exception):
     pass
 
 
@@ -97,7 +97,7 @@ def to_json(data: bytes) -> Any:
         found = _write(unpackb(data, ext_hook=_Raw), 0)
         if from_json(found) == data:
             return found
-    except (_NoReadableForm, CodecError, *_ANY_ERROR):
+    except (_UnreadableFormError, CodecError, *_ANY_ERROR):
         pass  # written as it is, below: damaged values must survive as well
     return {"$packed": base64.b64encode(data).decode()}
 
@@ -120,7 +120,7 @@ def from_json(found: Any) -> bytes:
 
 def _write(raw: Any, depth: int) -> Any:
     if depth > _MAX_DEPTH:
-        raise _NoReadableForm
+        raise _UnreadableFormError
     kind = type(raw)
     if kind is float:
         return raw if math.isfinite(raw) else {"$float": _special(raw)}
