@@ -105,9 +105,15 @@ def table(kind: Kind) -> Kind:
     return Kind(write, read)
 
 
-def record(cls: type, kinds: dict[str, Kind]) -> Kind:
-    """A dataclass as a dict of the fields that differ from their defaults."""
-    plans = [(name, kinds[name], *_default(cls, name)) for name in kinds]
+def record(cls: type, kinds: dict[str, Kind], *, absent: tuple[str, ...] = ()) -> Kind:
+    """A dataclass as a dict of the fields that differ from their defaults.
+
+    Fields named in ``absent`` have no default in the class, and are left out when they are None.
+    """
+    plans = [
+        (name, kinds[name], *((False, None) if name in absent else _default(cls, name)))
+        for name in kinds
+    ]
     kinds_of = {name: type(default) for name, _, _, default in plans}
 
     def write(value: Any, form: Form) -> Any:
@@ -121,7 +127,7 @@ def record(cls: type, kinds: dict[str, Kind]) -> Kind:
     def read(value: Any, form: Form) -> Any:
         if type(value) is not dict:
             raise TypeError(f"{type(value).__name__} instead of {cls.__name__}")
-        found = {}
+        found: dict[str, Any] = dict.fromkeys(absent)
         for name, kind, required, _ in plans:
             if name in value:
                 try:

@@ -126,12 +126,11 @@ _STR: Final = Kind(
 _INT: Final = scalar(int)
 _BOOL: Final = scalar(bool)
 _NAME: Final = optional(_STR)
-_VALUE: Final = optional(
-    Kind(
-        lambda value, form: form.write_value(value.data),
-        lambda value, form: Value(form.read_value(value)),
-    )
+_VALUE: Final = Kind(
+    lambda value, form: form.write_value(value.data),
+    lambda value, form: Value(form.read_value(value)),
 )
+"""A field without a value is left out: null is the value None."""
 _BYTES: Final = optional(
     Kind(lambda value, form: form.write_bytes(value), lambda value, form: form.read_bytes(value))
 )
@@ -176,6 +175,7 @@ _MISS: Final = record(
         "hint": _NAME,
         "served": choice(*_SERVED),
     },
+    absent=("args",),
 )
 _REPLAY: Final = record(
     ReplayInfo,

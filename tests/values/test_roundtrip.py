@@ -53,7 +53,7 @@ Pair = collections.namedtuple("Pair", "left right")
 
 class Colour(enum.Enum):
     RED = "r"
-    CRIMSON = "r"  # noqa: PIE796 - an alias is meant
+    CRIMSON = "r"
     BLUE = ("b", 1)
 
 

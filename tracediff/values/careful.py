@@ -230,17 +230,17 @@ class _Careful:
             raise InexactError("inside a value that has no exact form itself")
         redaction = self.redaction
         text = describe(obj, redaction.scrub if redaction is not None else None)
-        parts = [_name(obj), text.encode(), _visible(obj)]
+        parts = [_name(obj), text.encode(), _visible(obj, redaction)]
         return tags.extension(tags.OPAQUE, packb(parts))
 
 
-def _visible(obj: Any) -> bytes | None:
+def _visible(obj: Any, redaction: Redaction | None) -> bytes | None:
     """A digest of the attributes of an opaque object, if they are few and all exact."""
     try:
         fields = attributes(type(obj))(obj)
         if not fields:
             return None
-        inner = _Careful(None, _MAX_SEEN)
+        inner = _Careful(redaction, _MAX_SEEN)
         inner.strict = True
         data = inner.run(fields)
         return None if inner.lost else xxh3_128_digest(data)
