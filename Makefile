@@ -1,0 +1,54 @@
+# Everything runs in .venv, which scripts/bootstrap.sh makes when it is missing or out of date.
+# Variables: PYTHON=… the Python to make it with, VENV=… its directory, DIR=… where `make demo`
+# puts the example, ARGS=… more arguments for pytest or the benchmarks.
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest
+export VENV PYTHON
+
+.PHONY: help setup demo test fast slow lint style types contracts format bench soak clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## Make .venv with everything that is needed
+	@scripts/bootstrap.sh
+
+demo: setup ## Lay out the example in a new directory, outside this one, and show what to do there
+	@dir="$(DIR)"; dir=$${dir:-$$(mktemp -d "$${TMPDIR:-/tmp}/tracediff-demo-XXXXXX")}; \
+	$(BIN)/tracediff demo "$$dir" && printf 'The example is in %s\n' "$$dir"
+
+test: fast slow ## Run all tests, the fast ones first
+
+fast: setup ## Run the fast tests
+	$(PYTEST) -n auto -m "not slow and not soak" $(ARGS)
+
+slow: setup fast ## Run the fast tests, then the slow ones
+	$(PYTEST) -m "slow and not soak" $(ARGS)
+
+lint: style types contracts ## Check style, types and who imports whom
+
+style: setup ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+contracts: setup ## Check who imports whom
+	$(BIN)/lint-imports
+
+format: setup ## Mend style and format where a program can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## Measure; each figure in docs/performance.md names its benchmark
+	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## Search for rare failures, for many minutes
+	HYPOTHESIS_PROFILE=soak $(PYTEST) -n auto --timeout=0 -m "hypothesis or soak" $(ARGS)
+
+clean: ## Remove what was built or cached, and .venv
+	rm -rf $(VENV) build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+#!/bin/sh
+# Make .venv with this project and everything its tests need. Needs Python 3.11 or later; where
+# git or Python's venv is missing it installs them as root on Debian and its kin, and else says
+# what to install and exits 2. A second run has nothing to do and takes no time.
+#
+# PYTHON=… chooses the Python, VENV=… the directory.
+set -eu
+
+cd "$(dirname "$0")/.."
+venv=${VENV:-.venv}
+stamp=$venv/.bootstrapped
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "bootstrap: $1"
+    shift
+    for line in "$@"; do say "  $line"; done
+    exit 2
+}
+
+is_recent() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        is_recent "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or later"
+        python=$PYTHON
+        return
+    fi
+    for python in python3 python3.11 python3.12 python3.13 python3.14; do
+        if is_recent "$python"; then return; fi
+    done
+    fail "no Python 3.11 or later found" "install one, or name it: make test PYTHON=/path/to/python3.11"
+}
+
+# What this environment was made from: another answer, another installation.
+fingerprint() {
+    cat pyproject.toml constraints.txt scripts/bootstrap.sh | cksum
+    pwd -P
+}
+
+# The packages of the system that are missing; Debian ships ensurepip apart from Python.
+missing_packages() {
+    command -v git >/dev/null 2>&1 || printf '%s ' git
+    if is_recent "$venv/bin/python"; then return; fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
+}
+
+install_packages() {
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        fail "this machine lacks: $*" "install them first, on Debian and Ubuntu as root with:" \
+            "apt-get update && apt-get install -y $*"
+    fi
+    say "bootstrap: installing $* with apt-get"
+    log=$(mktemp)
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        fail "apt-get could not install $*; the whole of what it said is in $log"
+    fi
+    rm -f "$log"
+}
+
+make_environment() {
+    if ! is_recent "$venv/bin/python"; then
+        [ ! -e "$venv" ] || [ -f "$venv/pyvenv.cfg" ] ||
+            fail "$venv exists and is no virtual environment" "name another one: VENV=DIRECTORY"
+        say "bootstrap: making $venv with $("$python" -V)"
+        rm -rf "$venv"
+        "$python" -m venv "$venv"
+    fi
+    say "bootstrap: installing the project and its tools into $venv"
+    # The build tools first, and no isolation: these too are of the versions in constraints.txt.
+    pip_install hatchling editables
+    pip_install --no-build-isolation --editable '.[dev]'
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@" ||
+        fail "pip could not install $*" "its message is above; run this again when that is mended"
+}
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ] && command -v git >/dev/null 2>&1 &&
+    is_recent "$venv/bin/python"; then
+    exit 0
+fi
+find_python
+packages=$(missing_packages)
+# shellcheck disable=SC2086  # one word a package
+[ -z "$packages" ] || install_packages $packages
+rm -f "$stamp"
+make_environment
+fingerprint >"$stamp"

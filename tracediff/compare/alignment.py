@@ -1,0 +1,293 @@
+"""Laying one trace's steps against another's.
+
+Under matched parents, children with equal subtrees pair first, then those of one kind, name and
+key, in order (patience and Myers, see ``sequences``); what crosses is *reordered*. Siblings whose
+order a scheduler decided pair as a multiset. What is left over anywhere is *moved* when an equal
+subtree, or a name found once, is left over elsewhere; *renamed* when the same unit, or the same
+arguments and result, go by another name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+
+from tracediff.compare.sequences import Budget, between, match
+from tracediff.compare.trees import Tree
+
+WORK = 500_000
+MANY = 20
+LITTLE = 0.2
+Gap = tuple[list[int], list[int]]
+
+
+@dataclass(slots=True)
+class Alignment:
+    """Which old step is which new one, and how its place or name changed."""
+
+    partner: dict[int, int] = field(default_factory=dict)
+    moved: set[int] = field(default_factory=set)
+    renamed: set[int] = field(default_factory=set)
+    reordered: set[int] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
+
+
+def align(old: Tree, new: Tree) -> Alignment:
+    """Align two trees whose roots are the same job."""
+    return _Aligner(old, new).run()
+
+
+class _Aligner:
+    def __init__(self, old: Tree, new: Tree) -> None:
+        self.old = old
+        self.new = new
+        self.found = Alignment()
+        self.taken: set[int] = set()
+        self.queue: deque[tuple[int, int]] = deque()
+        self.budget = Budget(WORK)
+
+    def run(self) -> Alignment:
+        self._pair(0, 0)
+        self._drain()
+        for find in (self._equal_elsewhere, self._renamed, self._same_name_elsewhere):
+            find()
+            self._drain()
+        if self.budget.spent:
+            self.found.remarks.append(
+                "too many steps of one name changed to align them all: the rest pairs by position"
+            )
+        return self.found
+
+    def _pair(self, i: int, j: int) -> None:
+        self.found.partner[i] = j
+        self.taken.add(j)
+        self.queue.append((i, j))
+
+    def _drain(self) -> None:
+        while self.queue:
+            i, j = self.queue.popleft()
+            self._children(i, j)
+
+    def _children(self, i: int, j: int) -> None:
+        left = [a for a in self.old.children[i] if a not in self.found.partner]
+        right = [b for b in self.new.children[j] if b not in self.taken]
+        if not left or not right:
+            return
+        if self.old.digests[i] == self.new.digests[j]:
+            self._equal_children(left, right)
+            return
+        loose_left = [a for a in left if self.old.steps[a].concurrent]
+        loose_right = [b for b in right if self.new.steps[b].concurrent]
+        if loose_left or loose_right:
+            self._multiset(loose_left, loose_right)
+            left = [a for a in left if a not in self.found.partner]
+            right = [b for b in right if b not in self.taken]
+        before = len(self.found.partner)
+        for gap in self._in_order(left, right):
+            self._notes(gap)
+        self._crossing(left, right)
+        paired = len(self.found.partner) - before
+        if min(len(left), len(right)) >= MANY and paired < LITTLE * min(len(left), len(right)):
+            name = self.old.steps[i].name
+            self.found.remarks.append(
+                f"under {name!r} only {paired} of {len(left)} and {len(right)} steps have a "
+                "counterpart: the rest is shown as removed and added"
+            )
+
+    def _equal_children(self, left: list[int], right: list[int]) -> None:
+        """Children of equal subtrees: by digest where a scheduler ordered them, else by place."""
+        if any(self.old.steps[a].concurrent for a in left):
+            self._multiset(left, right)
+            return
+        for a, b in zip(left, right, strict=False):
+            self._pair(a, b)
+
+    def _multiset(self, left: list[int], right: list[int]) -> None:
+        keys: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
+            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (lambda a: _call(self.old, a), lambda b: _call(self.new, b)),
+            (self.old.label, self.new.label),
+        )
+        for of_old, of_new in keys:
+            spare: dict[Hashable, deque[int]] = {}
+            for b in right:
+                if b not in self.taken:
+                    spare.setdefault(of_new(b), deque()).append(b)
+            for a in left:
+                if a not in self.found.partner:
+                    places = spare.get(of_old(a))
+                    if places:
+                        self._pair(a, places.popleft())
+
+    def _in_order(self, left: list[int], right: list[int]) -> Iterable[Gap]:
+        """Pair in order by ever weaker likeness; give back what is left between the pairs."""
+        likenesses: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
+            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (lambda a: _call(self.old, a), lambda b: _call(self.new, b)),
+            (self.old.label, self.new.label),
+        )
+        gaps: list[Gap] = [(left, right)]
+        for of_old, of_new in likenesses:
+            gaps = [part for gap in gaps for part in self._match(gap, of_old, of_new)]
+        if self.budget.spent:
+            gaps = [part for gap in gaps for part in self._by_position(gap)]
+        return gaps
+
+    def _match(
+        self, gap: Gap, of_old: Callable[[int], Hashable], of_new: Callable[[int], Hashable]
+    ) -> list[Gap]:
+        left, right = gap
+        if not left or not right:
+            return [gap]
+        pairs = match([of_old(a) for a in left], [of_new(b) for b in right], self.budget)
+        for x, y in pairs:
+            self._pair(left[x], right[y])
+        window = (0, len(left), 0, len(right))
+        inner = [(left[a:b], right[c:d]) for a, b, c, d in between(pairs, window)]
+        return inner
+
+    def _by_position(self, gap: Gap) -> list[Gap]:
+        left, right = gap
+        names = {self.old.label(a) for a in left} | {self.new.label(b) for b in right}
+        if len(names) > 1:
+            return [gap]
+        for a, b in zip(left, right, strict=False):
+            self._pair(a, b)
+        both = min(len(left), len(right))
+        return [(left[both:], right[both:])]
+
+    def _notes(self, gap: Gap) -> None:
+        """Notes whose text changed stand between the same neighbours."""
+        left = [a for a in gap[0] if self.old.steps[a].kind == "note"]
+        right = [b for b in gap[1] if self.new.steps[b].kind == "note"]
+        if len(left) == len(right):
+            for a, b in zip(left, right, strict=True):
+                self.found.renamed.add(a)
+                self._pair(a, b)
+
+    def _crossing(self, left: list[int], right: list[int]) -> None:
+        """Pairs that the order forbade: they were reordered."""
+        for of_old, of_new in (
+            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (self.old.label, self.new.label),
+        ):
+            spare: dict[Hashable, deque[int]] = {}
+            for b in right:
+                if b not in self.taken:
+                    spare.setdefault(of_new(b), deque()).append(b)  # type: ignore[operator]  # one of two lookups
+            for a in left:
+                if a in self.found.partner:
+                    continue
+                places = spare.get(of_old(a))  # type: ignore[operator]  # as above
+                if places:
+                    self.found.reordered.add(a)
+                    self._pair(a, places.popleft())
+
+    def _spare(self) -> tuple[list[int], list[int]]:
+        """The steps without a partner whose parents have one, notes apart."""
+        left = [
+            a
+            for a in range(1, len(self.old.steps))
+            if a not in self.found.partner and self.old.steps[a].kind != "note"
+        ]
+        right = [
+            b
+            for b in range(1, len(self.new.steps))
+            if b not in self.taken and self.new.steps[b].kind != "note"
+        ]
+        return left, right
+
+    def _equal_elsewhere(self) -> None:
+        """The same subtree under another parent: moved. Big subtrees come before their parts."""
+        left, right = self._spare()
+        spare: dict[bytes, deque[int]] = {}
+        for b in right:
+            spare.setdefault(self.new.digests[b], deque()).append(b)
+        for a in left:
+            if a in self.found.partner:
+                continue
+            places = spare.get(self.old.digests[a])
+            while places and places[0] in self.taken:
+                places.popleft()
+            if places:
+                self._settle(a, places.popleft())
+                self._drain()
+
+    def _renamed(self) -> None:
+        """The same unit, or the same arguments and result, under another name; each once only."""
+        for likeness in (_unit, _effect, _shape):
+            left, right = self._spare()
+            for a, b in _only(left, right, self.old, self.new, likeness):
+                if a not in self.found.partner and b not in self.taken:
+                    self._settle(a, b)
+                    self._drain()
+
+    def _same_name_elsewhere(self) -> None:
+        left, right = self._spare()
+        for a, b in _only(left, right, self.old, self.new, lambda tree, at: tree.label(at)):
+            if a not in self.found.partner and b not in self.taken:
+                self._settle(a, b)
+                self._drain()
+
+    def _settle(self, a: int, b: int) -> None:
+        """Pair two steps that may differ in place and name, and say in which."""
+        before, after = self.old.steps[a], self.new.steps[b]
+        if before.name != after.name:
+            self.found.renamed.add(a)
+        if self.found.partner.get(before.parent) != after.parent:
+            self.found.moved.add(a)
+        elif before.name == after.name:
+            self.found.reordered.add(a)
+        self._pair(a, b)
+
+
+def _call(tree: Tree, index: int) -> Hashable:
+    step = tree.steps[index]
+    return (tree.label(index), step.args.data if step.args is not None else b"")
+
+
+def _unit(tree: Tree, index: int) -> Hashable:
+    """The function a step is of; a ``with`` block shares its unit with others and has none."""
+    step = tree.steps[index]
+    if step.source is None or step.args is None:
+        return None
+    return (step.kind, step.source.unit, step.key.data if step.key is not None else step.args.data)
+
+
+def _effect(tree: Tree, index: int) -> Hashable:
+    """What a step was given and gave, when that says something."""
+    step = tree.steps[index]
+    if step.args is None or step.result is None or len(step.args.data) < 2:
+        return None
+    return (step.kind, step.args.data, step.result.data)
+
+
+def _shape(tree: Tree, index: int) -> Hashable:
+    """What a step without arguments gave, at the same place below the same names."""
+    step = tree.steps[index]
+    if step.args is not None or step.result is None:
+        return None
+    below = tuple(tree.label(child) for child in tree.children[index])
+    return (step.kind, tree.path(index)[:-1], step.result.data, below)
+
+
+def _only(
+    left: list[int],
+    right: list[int],
+    old: Tree,
+    new: Tree,
+    likeness: Callable[[Tree, int], Hashable],
+) -> list[tuple[int, int]]:
+    """Pairs of steps alike that no other left-over step is like."""
+    sides: list[dict[Hashable, list[int]]] = [{}, {}]
+    for side, tree, indexes in ((sides[0], old, left), (sides[1], new, right)):
+        for index in indexes:
+            mark = likeness(tree, index)
+            if mark is not None:
+                side.setdefault(mark, []).append(index)
+    return [
+        (places[0], sides[1][mark][0])
+        for mark, places in sides[0].items()
+        if len(places) == 1 and len(sides[1].get(mark, ())) == 1
+    ]

@@ -1,0 +1,46 @@
+"""The order of a comparison: both trees as one, old steps that are gone where they stood."""
+
+from __future__ import annotations
+
+from tracediff.compare.alignment import Alignment
+from tracediff.compare.trees import Tree
+
+Pair = tuple[int | None, int | None]
+
+
+def merged(old: Tree, new: Tree, found: Alignment) -> tuple[list[Pair], dict[Pair, int]]:
+    """All steps as (old, new) pairs in the order they began, and the rank in which they ended."""
+    back = {b: a for a, b in found.partner.items()}
+    pairs: list[Pair] = []
+    ended: dict[Pair, int] = {}
+    stack: list[tuple[Pair, bool]] = [((0, 0), False)]
+    while stack:
+        pair, done = stack.pop()
+        if done:
+            ended[pair] = len(ended)
+            continue
+        pairs.append(pair)
+        stack.append((pair, True))
+        stack.extend((child, False) for child in reversed(_below(pair, old, new, found, back)))
+    return pairs, ended
+
+
+def _below(
+    pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, int]
+) -> list[Pair]:
+    i, j = pair
+    left = old.children[i] if i is not None else ()
+    right = new.children[j] if j is not None else ()
+    place = {a: at for at, a in enumerate(left)}
+    gone = [a for a in left if a not in found.partner]
+    children: list[Pair] = []
+    done = 0
+    for b in right:
+        a = back.get(b)
+        here = place.get(a) if a is not None else None
+        while here is not None and done < len(gone) and place[gone[done]] < here:
+            children.append((gone[done], None))
+            done += 1
+        children.append((a, b))
+    children.extend((a, None) for a in gone[done:])
+    return children
