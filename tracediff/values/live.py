@@ -204,7 +204,7 @@ def _library(parts: list[Any]) -> Any:
             slug="class-missing",
             hint="Install that library where you replay",
         ) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:
         raise unreadable(f"a value of {key} ({type(error).__name__})") from error
 
 

@@ -18,7 +18,12 @@ generation = 0
 _encoders: dict[type, Callable[[Any], Any]] = {}
 _decoders: dict[str, Decoder] = {}
 
-LIBRARIES: Final[dict[str, str]] = {}
+LIBRARIES: Final[dict[str, str]] = {
+    "numpy": "_numpy",
+    "pandas": "_pandas",
+    "polars": "_polars",
+    "pyarrow": "_pyarrow",
+}
 """Top-level module of a type to the module of this package that knows its types.
 
 Looked at only when a value of such a type turns up, so nothing imports a library that the program

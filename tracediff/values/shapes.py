@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -234,18 +234,19 @@ def _namedtuple_plan(cls: type) -> Shaper | None:
 
 def _fields_plan(cls: type) -> Shaper | None:
     if type(class_attribute(cls, "__dataclass_fields__")) is dict:
-        return _dataclass(cls)
-    if class_attribute(cls, "__attrs_attrs__") is not None:
-        return _record(cls, "attrs")
+        return _declared(cls, "dataclass", class_attribute(cls, "__dataclass_fields__"))
+    declared = class_attribute(cls, "__attrs_attrs__")
+    if isinstance(declared, tuple):
+        return _declared(cls, "attrs", (one.name for one in declared))
     if class_attribute(cls, "__pydantic_core_schema__") is not None:
         return _record(cls, "pydantic")
     return None
 
 
-def _dataclass(cls: type) -> Shaper:
+def _declared(cls: type, kind: str, names: Iterable[str]) -> Shaper:
     """Fields in the order the class declares them, then whatever else the instance has."""
-    declared = tuple(class_attribute(cls, "__dataclass_fields__"))
-    ref, number, read = type_ref(cls).encode(), _KIND["dataclass"], attributes(cls)
+    declared = tuple(names)
+    ref, number, read = type_ref(cls).encode(), _KIND[kind], attributes(cls)
 
     def shape(obj: Any) -> Shape:
         found = read(obj)
