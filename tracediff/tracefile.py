@@ -131,7 +131,7 @@ def _layout(item: Any, head: str, indent: str, lines: list[str]) -> None:
         return
     inner = indent + " "
     if type(item) is dict:
-        if len(item) == 1:
+        if _is_tag(item):
             ((name, value),) = item.items()
             _layout(value, f"{head}{{{_text(name)}: ", indent, lines)
             lines[-1] += "}"
@@ -156,7 +156,7 @@ def _short(item: Any, room: int) -> str | None:
     if type(item) is dict:
         if not item:
             return "{}"
-        if len(item) > 1:
+        if not _is_tag(item):
             return None
         ((name, value),) = item.items()
         inner = _short(value, room - len(name) - 6)
@@ -175,6 +175,10 @@ def _short(item: Any, room: int) -> str | None:
             return None
         parts.append(part)
     return f"[{', '.join(parts)}]"
+
+
+def _is_tag(item: dict[str, Any]) -> bool:
+    return len(item) == 1 and next(iter(item)).startswith("$")
 
 
 def _text(item: Any) -> str:

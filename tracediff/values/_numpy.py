@@ -13,7 +13,20 @@ from tracediff.values.nodeshapes import Shape, Shaper
 
 np: Any = import_module("numpy")
 
-_VIEWED: Final = "bBhHiIlLqQfd?"
+_VIEWS: Final = {
+    "b1": "?",
+    "i1": "b",
+    "i2": "h",
+    "i4": "i",
+    "i8": "q",
+    "u1": "B",
+    "u2": "H",
+    "u4": "I",
+    "u8": "Q",
+    "f4": "f",
+    "f8": "d",
+}
+"""Kind and size of a native dtype to the format of a memoryview, whose items read as numbers."""
 
 
 def encoder(cls: type) -> Shaper | None:
@@ -62,8 +75,10 @@ def _array(obj: Any) -> Shape:
         raise InexactError("a structured array that holds objects")
     else:
         data = obj.tobytes(order)
-        if dtype.isnative and dtype.char in _VIEWED and data:
-            data = memoryview(data).cast(dtype.char)
+        view = _VIEWS.get(dtype.str[1:]) if dtype.isnative else None
+        if view is not None:
+            whole: Any = memoryview(data)
+            data = whole.cast(view)
     parts = {"dtype": _descr(dtype), "shape": obj.shape, "order": order, "data": data}
     return tags.LIBRARY, [b"numpy:ndarray", parts]
 

@@ -58,15 +58,16 @@ def encode(
         warn: Called with one sentence when something of the value could not be kept.
     """
     try:
-        if redaction is None:
-            cls = type(obj)
-            if cls is dict:
-                if _is_str(map(type, obj)) and _is_flat(map(type, obj.values())):  # type: ignore[call-overload, attr-defined]  # a dict
-                    return packb(obj, _leaf, OPTIONS)
-            elif cls in _SCALAR:
-                return packb(obj, _leaf, OPTIONS)
-        elif redaction.types or redaction.scrub_values or redaction.path_rule is not None:
+        if redaction is not None and (
+            redaction.types or redaction.scrub_values or redaction.path_rule is not None
+        ):
             return encode_carefully(obj, redaction, warn)
+        cls = type(obj)
+        if cls is dict:
+            if _is_flat_dict(obj, redaction):
+                return packb(obj, _leaf, OPTIONS)
+        elif cls in _SCALAR:
+            return packb(obj, _leaf, OPTIONS)
         encoder = _Encoder(redaction)
         try:
             return encoder.pack(obj)
@@ -76,6 +77,14 @@ def encode(
             raise
     except Exception:  # the careful encoder finds out, and contains it
         return encode_carefully(obj, redaction, warn)
+
+
+def _is_flat_dict(obj: Any, redaction: Redaction | None) -> bool:
+    return (
+        _is_str(map(type, obj))
+        and _is_flat(map(type, obj.values()))
+        and (redaction is None or obj.keys() <= redaction.safe)
+    )
 
 
 def encode_map(pairs: Iterable[tuple[str, bytes]]) -> bytes:
