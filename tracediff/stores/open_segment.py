@@ -1,0 +1,90 @@
+"""The one segment a process appends to, owned by a lock on its file."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from pathlib import Path
+
+from tracediff.stores.failures import system_error
+from tracediff.stores.files import make_directories, sync_directory, write_all
+
+ROLL_AT = 8 * 1024 * 1024
+SUFFIX = ".seg"
+
+
+class OpenSegment:
+    """An append-only segment file. The lock lasts as long as the file is open.
+
+    Args:
+        directory: Where segments live.
+        sync: Whether ``append`` waits until the disk has the bytes.
+    """
+
+    def __init__(self, directory: Path, *, sync: bool) -> None:
+        self.name = f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
+        self.end = 0
+        self._sync = sync
+        try:
+            make_directories(directory)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(directory / self.name, flags, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if sync:
+                sync_directory(directory)
+        except OSError as error:
+            raise system_error(error, "open a segment") from error
+
+    @property
+    def full(self) -> bool:
+        """Whether the next trace goes to another segment."""
+        return self.end >= ROLL_AT
+
+    def append(self, data: bytes) -> int:
+        """Add whole frames and return where they start; on a failure nothing of them stays."""
+        start = self.end
+        try:
+            write_all(self._file, data)
+            if self._sync:
+                os.fsync(self._file)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # a torn tail is cut by the next recovery
+                os.ftruncate(self._file, start)
+            raise system_error(error, "write a trace") from error
+        self.end += len(data)
+        return start
+
+    def close(self) -> None:
+        """Give the segment up; it is complete."""
+        os.close(self._file)
+
+
+class Ownership:
+    """A try to own a segment that nobody writes any more.
+
+    Use as ``with Ownership(path) as file:``; ``file`` is None while its writer lives.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> int | None:
+        file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except OSError:
+            os.close(file)
+            raise
+        self._file = file
+        return file
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)

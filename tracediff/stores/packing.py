@@ -1,0 +1,67 @@
+"""Traces to frames and back: what every driver that keeps frames does in the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracediff import codec, digests
+from tracediff.errors import CodecError
+from tracediff.model import Row, Trace
+from tracediff.stores.failures import hurt
+from tracediff.stores.rows import checked, dump_row
+from tracediff.stores.segments import (
+    MAX_BYTES,
+    TRACE,
+    Damage,
+    Frame,
+    decompress,
+    read_frame,
+    trace_frame,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A trace ready to be written: its row, still without a location, and its frame."""
+
+    row: Row
+    frame: bytes
+    generation: int = 0
+
+
+def pack(trace: Trace, generation: int = 0) -> Packed:
+    """Encode, digest and compress one trace.
+
+    Raises:
+        StoreError: ``row-invalid``: no driver could keep it.
+    """
+    row = checked(digests.row(trace))
+    raw = codec.dump(trace)
+    frame = trace_frame(row.id, dump_row(row), raw, generation=generation)
+    return Packed(row=row, frame=frame, generation=generation)
+
+
+def unpack(data: bytes, trace_id: str, *, max_bytes: int = MAX_BYTES) -> Trace:
+    """The trace in this one frame, checked to be whole and to be ``trace_id``.
+
+    Raises:
+        StoreError: ``trace-hurt`` or ``trace-too-large``.
+    """
+    found = read_frame(data)
+    if isinstance(found, Damage):
+        raise hurt(trace_id, found.reason)
+    if found.id != trace_id or found.kind != TRACE:
+        raise hurt(trace_id, f"the bytes at its place are those of {found.id}")
+    return open_frame(found, max_bytes=max_bytes)
+
+
+def open_frame(frame: Frame, *, max_bytes: int = MAX_BYTES) -> Trace:
+    """The trace of a good frame; raises StoreError like ``unpack``."""
+    raw = decompress(frame, max_bytes)
+    try:
+        trace = codec.load(raw, max_bytes=max_bytes)
+    except CodecError as error:
+        raise hurt(frame.id, error.message) from error
+    if trace.id != frame.id:
+        raise hurt(frame.id, f"it holds trace {trace.id}")
+    return trace

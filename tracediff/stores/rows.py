@@ -1,0 +1,120 @@
+"""Rows as bytes: ASCII JSON, because it is exact for every value a row may hold.
+
+Integers of any size, lone surrogates, NaN and infinities survive it, and a reader needs nothing but
+a JSON parser. ``location`` is not part of it: it is where the bytes were found.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tracediff.errors import StoreError
+from tracediff.model import DEPTHS, STATES, Row
+
+_INT64 = 1 << 63
+_TEXT = ("id", "key", "meta", "job")
+_WHOLE = ("started_at", "duration", "steps")
+
+
+def checked(row: Row) -> Row:
+    """The row itself; raises StoreError ``row-invalid`` if no driver could keep it."""
+    if row.state not in STATES:
+        raise _invalid(row.id, f"its state is {row.state!r}")
+    if not -_INT64 <= row.started_at < _INT64:
+        raise _invalid(row.id, "its start lies outside what 64 bits of nanoseconds can say")
+    if not is_id(row.id):
+        raise _invalid(row.id, "ids are 1 to 200 printable ASCII characters without blank or slash")
+    return row
+
+
+def is_id(text: str) -> bool:
+    """Whether a driver can keep a trace under this id."""
+    return (
+        0 < len(text) <= 200
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+        and "/" not in text
+    )
+
+
+def dump_row(row: Row) -> bytes:
+    """The row's bytes, the same for equal rows."""
+    fields: dict[str, Any] = {
+        "id": row.id,
+        "key": row.key,
+        "state": row.state,
+        "started_at": row.started_at,
+        "duration": row.duration,
+        "steps": row.steps,
+        "tags": row.tags,
+        "meta": row.meta,
+        "context": dict(row.context),
+        "depth": row.depth,
+        "job": row.job,
+        "outcome": row.outcome.hex(),
+        "path_signature": row.path_signature.hex(),
+        "commit": row.commit,
+        "error": row.error,
+        "expires_at": row.expires_at,
+    }
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
+
+
+def load_row(data: bytes, location: tuple[str, int, int]) -> Row:
+    """The row these bytes hold; fields it does not know are ignored.
+
+    Raises:
+        ValueError: The bytes are not a row.
+    """
+    try:
+        fields = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")
+    try:
+        return _row(fields, location)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a row: {error}") from error
+
+
+def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
+    state, depth, context = fields["state"], fields["depth"], fields["context"]
+    tags = fields["tags"]
+    if state not in STATES or depth not in DEPTHS:
+        raise ValueError("unknown state or depth")
+    if not all(isinstance(fields[name], str) for name in _TEXT):
+        raise ValueError("a text field is not text")
+    if not all(isinstance(fields[name], int) for name in _WHOLE):
+        raise ValueError("a number field is not a whole number")
+    if not isinstance(context, dict) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("tags or context have another form")
+    return Row(
+        id=fields["id"],
+        key=fields["key"],
+        state=state,
+        started_at=fields["started_at"],
+        duration=fields["duration"],
+        steps=fields["steps"],
+        tags=tuple(tags),
+        meta=fields["meta"],
+        context=context,
+        depth=depth,
+        job=fields["job"],
+        outcome=bytes.fromhex(fields["outcome"]),
+        path_signature=bytes.fromhex(fields["path_signature"]),
+        commit=fields["commit"],
+        error=fields["error"],
+        expires_at=fields["expires_at"],
+        location=location,
+    )
+
+
+def _invalid(trace_id: str, why: str) -> StoreError:
+    return StoreError(
+        f"The row of trace {trace_id[:60]!r} cannot be kept: {why}",
+        slug="row-invalid",
+        hint="Traces that tracediff records are fine; correct the id, state or start of this one.",
+    )

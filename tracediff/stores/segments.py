@@ -1,0 +1,235 @@
+'''The segment format: an append-only file of checksummed frames, one frame a trace.
+
+A segment is nothing but frames, one after the other, with no header of its own, so any frame can be
+read with one range read and an empty file is a valid segment. All integers are little-endian and
+unsigned; xxh3 digests are in their canonical (big-endian) byte order, seed 0.
+
+    offset  size  field
+         0     4  magic            89 54 44 46  ("\\x89TDF")
+         4     1  version          1
+         5     1  kind             0 a trace, 1 a tombstone
+         6     2  id_length        bytes of the trace id
+         8     4  row_length       bytes of the row (0 in a tombstone)
+        12     4  generation       see below
+        16     8  payload_length   bytes of the payload (0 in a tombstone)
+        24     8  raw_length       bytes of the payload once decompressed
+        32    16  body checksum    xxh3_128 of row + payload
+        48     8  header checksum  xxh3_64 of bytes 0..48 + id
+        56        id               ASCII
+                  row              ASCII JSON object, one index row; digests are in hex
+                  payload          one zstd frame with its content size: ``tracediff.codec`` bytes
+
+The next frame starts right after the payload. A frame is good when both checksums hold.
+
+**Tombstones.** A tombstone of generation g deletes every frame of its id whose generation is g or
+less, wherever it stands: in this segment or another, before or after. A trace is saved with
+generation 0, and with g + 1 when its id has been deleted at g before. So the index, deletions
+included, can be rebuilt from the segments in any order, and no clock is involved.
+
+**Hurt bytes.** With a good header checksum and a bad body, the frame is skipped by its lengths and
+its id is known. With a bad header, the reader looks for the next magic that begins a good frame.
+Bytes after the last good frame are a torn tail.
+'''
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import xxhash
+import zstandard
+
+from tracediff.errors import StoreError
+from tracediff.stores.failures import hurt
+
+MAGIC = b"\x89TDF"
+VERSION = 1
+TRACE = 0
+TOMBSTONE = 1
+HEADER = struct.Struct("<4sBBHIIQQ16s8s")
+MAX_BYTES = 1 << 30
+"""What a payload may decompress to, unless the reader says otherwise."""
+
+_SUMMED = HEADER.size - 8
+_CHUNK = 1 << 20
+_LEVEL = 3
+_thread = threading.local()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One good frame; ``offset`` counts from the start of its segment."""
+
+    id: str
+    kind: int
+    generation: int
+    row: bytes
+    payload: bytes
+    raw_length: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """Bytes of a segment that are no good frame; ``id`` where the header still tells it."""
+
+    offset: int
+    length: int
+    reason: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    kind: int
+    id: str
+    row_length: int
+    generation: int
+    payload_length: int
+    raw_length: int
+    body_sum: bytes
+    body_start: int
+
+    @property
+    def length(self) -> int:
+        return self.body_start + self.row_length + self.payload_length
+
+
+def trace_frame(trace_id: str, row: bytes, raw: bytes, *, generation: int = 0) -> bytes:
+    """The frame of one trace; ``raw`` is compressed here."""
+    return _frame(TRACE, trace_id, row, _compress(raw), len(raw), generation)
+
+
+def tombstone_frame(trace_id: str, generation: int) -> bytes:
+    """The frame that deletes all frames of this id up to ``generation``."""
+    return _frame(TOMBSTONE, trace_id, b"", b"", 0, generation)
+
+
+def _frame(
+    kind: int, trace_id: str, row: bytes, payload: bytes, raw_length: int, generation: int
+) -> bytes:
+    name = trace_id.encode("ascii")
+    body = row + payload
+    start = struct.pack(
+        "<4sBBHIIQQ16s",
+        *(MAGIC, VERSION, kind, len(name), len(row), generation, len(payload), raw_length),
+        xxhash.xxh3_128_digest(body),
+    )
+    return b"".join((start, xxhash.xxh3_64_digest(start + name), name, body))
+
+
+def _compress(raw: bytes) -> bytes:
+    """One compressor a thread: sharing one between threads crashes the interpreter."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_thread, "compressor", None)
+    if compressor is None:
+        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        _thread.compressor = compressor
+    return compressor.compress(raw)
+
+
+def read_frame(data: bytes, offset: int = 0) -> Frame | Damage:
+    """The frame that begins ``data``, or what is wrong with it; ``offset`` is for the report."""
+    return _at(memoryview(data), 0, offset)
+
+
+def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage]:
+    """Everything in ``data``, in order and without gaps; ``data`` begins at ``start``."""
+    view = memoryview(data)
+    position = 0
+    while position < len(data):
+        found = _at(view, position, start + position)
+        if isinstance(found, Damage) and found.id is None:
+            end = _next_good(data, view, position + 1)
+            found = Damage(
+                offset=found.offset, length=end - position, reason=found.reason, id=None
+            )
+        yield found
+        position += found.length
+
+
+def good_end(items: Iterator[Frame | Damage] | list[Frame | Damage], start: int = 0) -> int:
+    """Where the last good frame ends: what follows is a torn tail."""
+    return max((i.offset + i.length for i in items if isinstance(i, Frame)), default=start)
+
+
+def _next_good(data: bytes, view: memoryview, position: int) -> int:
+    while (position := data.find(MAGIC, position)) >= 0:
+        if isinstance(_at(view, position, 0), Frame):
+            return position
+        position += 1
+    return len(data)
+
+
+def _at(view: memoryview, position: int, offset: int) -> Frame | Damage:
+    header = _header(view[position:])
+    if isinstance(header, str):
+        return Damage(offset=offset, length=len(view) - position, reason=header)
+    have = len(view) - position
+    if have < header.length:
+        reason = f"cut after {have} of {header.length} bytes"
+        return Damage(offset=offset, length=have, reason=reason, id=header.id)
+    body_start = position + header.body_start
+    body = view[body_start : position + header.length]
+    if xxhash.xxh3_128_digest(body) != header.body_sum:
+        reason = "the checksum of its bytes does not hold"
+        return Damage(offset=offset, length=header.length, reason=reason, id=header.id)
+    return Frame(
+        id=header.id,
+        kind=header.kind,
+        generation=header.generation,
+        row=bytes(body[: header.row_length]),
+        payload=bytes(body[header.row_length :]),
+        raw_length=header.raw_length,
+        offset=offset,
+        length=header.length,
+    )
+
+
+def _header(view: memoryview) -> _Header | str:
+    if len(view) < HEADER.size:
+        return "cut within a frame's header"
+    (magic, version, kind, id_length, row, generation, payload, raw, body_sum, header_sum) = (
+        HEADER.unpack(view[: HEADER.size])
+    )
+    if magic != MAGIC:
+        return "no frame begins here"
+    name = bytes(view[HEADER.size : HEADER.size + id_length])
+    if len(name) < id_length:
+        return "cut within a frame's header"
+    if xxhash.xxh3_64_digest(bytes(view[:_SUMMED]) + name) != header_sum:
+        return "the checksum of a frame's header does not hold"
+    if version != VERSION or kind not in (TRACE, TOMBSTONE) or not name.isascii():
+        return f"a frame of version {version} and kind {kind}, which this tracediff does not know"
+    start = HEADER.size + id_length
+    return _Header(kind, name.decode("ascii"), row, generation, payload, raw, body_sum, start)
+
+
+def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
+    """The frame's payload, never more than it declares nor more than ``max_bytes``.
+
+    Raises:
+        StoreError: ``trace-too-large``, or ``trace-hurt`` when it is not what it declares.
+    """
+    if frame.raw_length > max_bytes:
+        raise StoreError(
+            f"Trace {frame.id} would take {frame.raw_length:,} bytes, more than {max_bytes:,}",
+            slug="trace-too-large",
+            hint="Record less of it, or raise the limit if you trust where it comes from.",
+        )
+    out = bytearray()
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+            frame.payload
+        ) as reader:
+            while len(out) <= frame.raw_length and (
+                chunk := reader.read(min(_CHUNK, frame.raw_length + 1 - len(out)))
+            ):
+                out += chunk
+    except zstandard.ZstdError as error:
+        raise hurt(frame.id, f"it cannot be decompressed ({error})") from error
+    if len(out) != frame.raw_length:
+        raise hurt(frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares")
+    return bytes(out)
