@@ -1,10 +1,13 @@
 # Everything runs in .venv, which scripts/bootstrap.sh makes when it is missing or out of date.
 # Variables: PYTHON=… the Python to make it with, VENV=… its directory, DIR=… where `make demo`
-# puts the example, ARGS=… more arguments for pytest or the benchmarks.
+# puts the example, SEED=… the random numbers of an earlier test run, ARGS=… more arguments for
+# pytest or the benchmarks.
 
 VENV ?= .venv
 BIN = $(VENV)/bin
-PYTEST = $(BIN)/python -m pytest
+PYTEST = $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
+FAST = -n auto -m "not slow and not soak"
+SLOW = -m "slow and not soak"
 export VENV PYTHON
 
 .PHONY: help setup demo test fast slow lint style types contracts format bench soak clean
@@ -19,13 +22,15 @@ demo: setup ## Lay out the example in a new directory, outside this one, and sho
 	@dir="$(DIR)"; dir=$${dir:-$$(mktemp -d "$${TMPDIR:-/tmp}/tracediff-demo-XXXXXX")}; \
 	$(BIN)/tracediff demo "$$dir" && printf 'The example is in %s\n' "$$dir"
 
-test: fast slow ## Run all tests, the fast ones first
+test: setup ## Run all tests, the fast ones first
+	$(PYTEST) $(FAST)
+	$(PYTEST) $(SLOW)
 
-fast: setup ## Run the fast tests
-	$(PYTEST) -n auto -m "not slow and not soak" $(ARGS)
+fast: setup ## Run the fast tests alone
+	$(PYTEST) $(FAST)
 
-slow: setup fast ## Run the fast tests, then the slow ones
-	$(PYTEST) -m "slow and not soak" $(ARGS)
+slow: setup ## Run the slow tests alone
+	$(PYTEST) $(SLOW)
 
 lint: style types contracts ## Check style, types and who imports whom
 
@@ -47,7 +52,7 @@ bench: setup ## Measure; each figure in docs/performance.md names its benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup ## Search for rare failures, for many minutes
-	HYPOTHESIS_PROFILE=soak $(PYTEST) -n auto --timeout=0 -m "hypothesis or soak" $(ARGS)
+	HYPOTHESIS_PROFILE=soak $(PYTEST) -n auto --timeout=0 -m "hypothesis or soak"
 
 clean: ## Remove what was built or cached, and .venv
 	rm -rf $(VENV) build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
