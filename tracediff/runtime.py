@@ -62,7 +62,19 @@ class ReplayAbort(BaseException):
 
     A BaseException, so that ``except Exception`` in the job does not swallow it; the server has
     noted the reason, so swallowing it all the same changes nothing.
+
+    Args:
+        message: What could not go on, one sentence without a final full stop.
+        slug: The stable name of the reason, explained in ``docs/errors.md``.
+        hint: What the user can do about it, or None.
     """
+
+    def __init__(
+        self, message: str = "", *, slug: str = "replay-aborted", hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.slug = slug
+        self.hint = hint
 
 
 guard: Server | None = None

@@ -300,8 +300,8 @@ def run(
     depth: Depth,
     started_at: int,
     seed: int,
-) -> Trace:
-    """Run a job with its inputs served, and return its new trace. What the job raises is in it.
+) -> Run:
+    """Run a job with its inputs served. What it raises is in the run's ``trace()``.
 
     Args:
         job: The registered job.
@@ -340,7 +340,7 @@ def run(
         root.error = replayed.buffer.fault(error, None)
     finally:
         replayed._leave()
-    return replayed.trace()
+    return replayed
 
 
 def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -> None:

@@ -1,0 +1,53 @@
+"""The recorded surroundings of a job, put back while it runs again."""
+
+from __future__ import annotations
+
+import contextlib
+import decimal
+import locale
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tracediff.model import Trace
+
+
+@contextlib.contextmanager
+def recorded_surroundings(trace: Trace) -> Iterator[None]:
+    """Tick from the recorded start; set time zone, locale, Decimal context and seed.
+
+    The clock ticks rather than stands, since a frozen one makes deadline loops endless.
+    """
+    import time_machine  # only a replay needs it
+
+    surroundings = trace.environment
+    start = datetime.fromtimestamp(trace.started_at / 1e9, UTC)
+    with _timezone(surroundings.timezone), decimal.localcontext() as context:
+        context.prec = surroundings.decimal_prec
+        context.rounding = surroundings.decimal_rounding
+        with contextlib.suppress(locale.Error):  # a locale this machine lacks
+            locale.setlocale(locale.LC_ALL, surroundings.locale)
+        random.seed(surroundings.seed)
+        numpy_random = sys.modules.get("numpy.random")
+        if numpy_random is not None:
+            numpy_random.seed(surroundings.seed)
+        with time_machine.travel(start, tick=True):
+            yield
+
+
+@contextlib.contextmanager
+def _timezone(name: str) -> Iterator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = name
+    time.tzset()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TZ"]
+        else:
+            os.environ["TZ"] = before
+        time.tzset()

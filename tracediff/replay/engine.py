@@ -1,0 +1,183 @@
+"""Running a trace's job again: in a process of its own, or here, one at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+import ormsgpack
+
+from tracediff import codec, runtime, values
+from tracediff.config import Config
+from tracediff.errors import CodecError, ReplayError
+from tracediff.model import Trace
+from tracediff.recording import run
+from tracediff.replay.clock import recorded_surroundings
+from tracediff.replay.finding import bind, find_job
+from tracediff.replay.guard import guarded
+from tracediff.replay.matching import OnMiss, RecordedServer
+from tracediff.replay.permissions import parse_permissions
+
+MAX_OUTPUT = 1 << 20
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay's new trace, and what the job printed (at most a megabyte each)."""
+
+    trace: Trace
+    stdout: str = ""
+    stderr: str = ""
+
+
+def replay(
+    trace: Trace,
+    config: Config,
+    *,
+    on_miss: OnMiss = "fail",
+    timeout: float | None = None,
+    python: str | None = None,
+) -> Replayed:
+    """Run a trace's job again in a process of its own, with its recorded inputs.
+
+    Args:
+        trace: The recording.
+        config: The project's settings.
+        on_miss: What to do about an input that was not recorded.
+        timeout: Seconds the job may take; the configured ``replay_timeout`` by default.
+        python: The interpreter; the configured one, else this one.
+
+    Raises:
+        ReplayError: The job cannot be found or called, died, or took too long.
+    """
+    request = ormsgpack.packb([str(config.root), on_miss, codec.dump(trace)])
+    executable = python or config.python or sys.executable
+    limit = timeout if timeout is not None else config.replay_timeout
+    with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
+            tempfile.TemporaryFile() as err:  # fmt: skip
+        code = _spawn(executable, config, request, limit, (reply, out, err))
+        stdout, stderr = _text(out), _text(err)
+        reply.seek(0)
+        data = reply.read()
+    if not data:
+        raise _died(trace, code, stderr)
+    return Replayed(_read_reply(data), stdout, stderr)
+
+
+def _spawn(
+    executable: str,
+    config: Config,
+    request: bytes,
+    limit: float | None,
+    files: tuple[IO[bytes], IO[bytes], IO[bytes]],
+) -> int:
+    reply, out, err = files
+    try:
+        process = subprocess.Popen(
+            [executable, "-m", "tracediff.replay.worker", str(reply.fileno())],
+            cwd=config.root,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
+            pass_fds=[reply.fileno()],
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ReplayError(
+            f"{executable} cannot be started: {error.strerror or error}",
+            slug="replay-python",
+            hint="correct `python` in [tool.tracediff]",
+        ) from None
+    try:
+        process.communicate(request, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise ReplayError(
+            f"the replay took longer than {limit:g} s",
+            slug="replay-timeout",
+            hint="raise replay_timeout in [tool.tracediff]",
+        ) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    return process.returncode
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(MAX_OUTPUT).decode("utf-8", "replace")
+
+
+def _died(trace: Trace, code: int, stderr: str) -> ReplayError:
+    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    last = " | ".join(stderr.strip().splitlines()[-3:])
+    return ReplayError(
+        f"the process that replayed {trace.id} ended {how}" + (f": {last}" if last else ""),
+        slug="replay-died",
+        hint="the job or a library ended the whole process; run the job by itself to see why",
+    )
+
+
+def _read_reply(data: bytes) -> Trace:
+    try:
+        kind, body = ormsgpack.unpackb(data)
+        if kind == "trace":
+            return codec.load(body)
+        message, slug, hint = body
+    except (ValueError, TypeError, CodecError) as error:
+        raise ReplayError(
+            f"the replay's answer cannot be read: {error}",
+            slug="replay-died",
+            hint="the job may have written into the replay's own files",
+        ) from None
+    raise ReplayError(message, slug=slug, hint=hint)
+
+
+def replay_here(trace: Trace, config: Config, *, on_miss: OnMiss = "fail") -> Trace:
+    """Run a trace's job again in this process, one at a time."""
+    for path in reversed(config.pythonpath):
+        if str(path) not in sys.path:
+            sys.path.insert(0, str(path))
+    allow = values.Allow(config.jobs)
+    with _one_at_a_time:
+        job = find_job(trace, allow)
+        args, kwargs = bind(job, trace, allow)
+        server = RecordedServer(trace, allow, on_miss)
+        return _run(job, args, kwargs, trace=trace, config=config, server=server)
+
+
+def _run(
+    job: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    trace: Trace,
+    config: Config,
+    server: RecordedServer,
+) -> Trace:
+    runtime.guard = server
+    try:
+        with guarded(parse_permissions(config.replay_allow)) as guard, \
+                recorded_surroundings(trace):  # fmt: skip
+            done = run(
+                job,
+                args,
+                kwargs,
+                config=config,
+                server=server,
+                depth=trace.depth,
+                started_at=trace.started_at,
+                seed=trace.environment.seed,
+            )
+    finally:
+        runtime.guard = None
+    new = done.trace()
+    said = [f"the replay was refused {what}" for what in guard.refused]
+    return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes, *said))

@@ -1,0 +1,196 @@
+"""Answering a replay's inputs and outputs from a recording.
+
+A call is served by (kind, name, identity, nth occurrence of that). The place in the tree only
+reports *moved*. An output is never executed: one with other arguments gets the recorded result of
+the next output of its name. Nothing is ever matched by time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Literal
+
+from tracediff import values
+from tracediff.compare import value_changes
+from tracediff.errors import ReplayError
+from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
+from tracediff.replay.errors import rebuild
+from tracediff.runtime import Call, ReplayAbort, Served
+
+OnMiss = Literal["fail", "nearest", "stub", "live"]
+NEAREST = 3
+_AMBIENT = frozenset({"now", "random", "uuid4"})
+
+
+class RecordedServer:
+    """Serves one trace's recording. Thread-safe.
+
+    Args:
+        trace: The recording.
+        allow: The classes that may be rebuilt.
+        on_miss: What to do about an input that was not recorded.
+    """
+
+    def __init__(self, trace: Trace, allow: values.Allow, on_miss: OnMiss = "fail") -> None:
+        self._trace = trace
+        self._allow = allow
+        self._on_miss = on_miss
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, str, bytes], deque[int]] = {}
+        self._paths: dict[int, tuple[str, ...]] = {}
+        for index, step in enumerate(trace.steps):
+            if step.kind in ("input", "output"):
+                key = (step.kind, step.name, _identity(step))
+                self._waiting.setdefault(key, deque()).append(index)
+                self._paths[index] = _path(trace, index)
+        self._served: list[tuple[int, int]] = []
+        self._moved: list[int] = []
+        self._misses: list[Miss] = []
+        self.notes: list[str] = []
+
+    def serve(self, call: Call) -> Served:
+        """The recorded answer; raises ReplayAbort when there is none and the replay must fail."""
+        with self._lock:
+            index = self._take(call)
+            if index is None:
+                return self._missed(call)
+            self._served.append((index, call.step))
+            if self._paths[index] != call.path:
+                self._moved.append(index)
+        return self._answer(index, call)
+
+    def refuse(self, kind: str, name: str) -> None:
+        """Raise: an input or output was reached outside the replayed job's context."""
+        message = f"the {kind} {name!r} was reached outside the replayed job"
+        with self._lock:
+            self._misses.append(
+                Miss(kind="output" if kind == "output" else "input", name=name, args=None, path=(),
+                     hint=_OUTSIDE)
+            )  # fmt: skip
+        raise ReplayAbort(message, slug="outside-replay", hint=_OUTSIDE)
+
+    def info(self) -> ReplayInfo:
+        """How the calls were answered, and what nobody asked for."""
+        done = {index for index, _ in self._served}
+        return ReplayInfo(
+            of=self._trace.id,
+            served=tuple(self._served),
+            misses=tuple(self._misses),
+            unused=tuple(index for index in self._paths if index not in done),
+            moved=tuple(self._moved),
+        )
+
+    def _take(self, call: Call) -> int | None:
+        """The next recording of this call; for an output, of one with its name at the least."""
+        waiting = self._waiting.get((call.kind, call.name, values.identity(call.identity)))
+        if waiting:
+            return waiting.popleft()
+        if call.kind != "output":
+            return None
+        others = [
+            line
+            for (kind, name, _), line in self._waiting.items()
+            if line and kind == "output" and name == call.name
+        ]
+        return min(others, key=lambda line: line[0]).popleft() if others else None
+
+    def _answer(self, index: int, call: Call) -> Served:
+        step = self._trace.steps[index]
+        if step.error is not None:
+            return Served(error=rebuild(step.error, self._allow))
+        if step.result is None:
+            return Served(data=values.encode(None))
+        try:
+            return Served(result=values.live(step.result, self._allow), data=step.result.data)
+        except ReplayError as error:
+            message = f"the recorded result of {call.name!r} cannot be rebuilt: {error.message}"
+            with self._lock:
+                self._misses.append(
+                    Miss(kind=step.kind, name=call.name, args=Value(call.args), path=call.path,
+                         hint=f"{error.message}; {error.hint}")
+                )  # fmt: skip
+            raise ReplayAbort(message, slug=error.slug, hint=error.hint) from None
+
+    def _missed(self, call: Call) -> Served:
+        """No recording answers. The miss is noted, so that swallowing the abort hides nothing."""
+        if call.kind == "output":
+            return Served(data=values.encode(None))
+        if call.name in _AMBIENT and not self._recorded(call.name):
+            self.notes.append(f"{call.name!r} was asked for but not recorded: answered by the clock")
+            return Served(live=True)
+        nearest = self._nearest(call)
+        said = {"fail": "failed", "nearest": "nearest", "stub": "stub", "live": "live"}
+        how = "failed" if self._on_miss == "nearest" and not nearest else said[self._on_miss]
+        self._misses.append(
+            Miss(
+                kind="input",
+                name=call.name,
+                args=Value(call.args),
+                path=call.path,
+                nearest=tuple(
+                    (index, value_changes(self._trace.steps[index].args, Value(call.args)))
+                    for index in nearest
+                ),
+                hint=_hint(self._trace, call, nearest),
+                served=how,  # type: ignore[arg-type]  # of the four words above
+            )
+        )
+        if how == "live":
+            return Served(live=True)
+        if how == "stub":
+            return Served(data=values.encode(None))
+        if how == "nearest":
+            step = self._trace.steps[nearest[0]]
+            if step.error is not None:
+                return Served(error=rebuild(step.error, self._allow))
+            data = step.result.data if step.result is not None else values.encode(None)
+            return Served(result=values.live(data, self._allow), data=data)
+        raise ReplayAbort(
+            f"the input {call.name!r} was called with arguments that were not recorded",
+            slug="input-not-recorded",
+            hint=_hint(self._trace, call, nearest),
+        )
+
+    def _recorded(self, name: str) -> bool:
+        return any(line for (_, other, _), line in self._waiting.items() if other == name)
+
+    def _nearest(self, call: Call) -> list[int]:
+        """Recorded calls of this name, those with the fewest differing arguments first."""
+        same = [
+            index for index in self._paths
+            if self._trace.steps[index].kind == "input" and self._trace.steps[index].name == call.name
+        ][:50]  # fmt: skip
+        asked = Value(call.args)
+        return sorted(
+            same, key=lambda index: len(value_changes(self._trace.steps[index].args, asked))
+        )[:NEAREST]
+
+
+_OUTSIDE = "carry the context into threads with tracediff.propagate"
+
+
+def _identity(step: Step) -> bytes:
+    value = step.key if step.key is not None else step.args
+    return values.identity(value.data if value is not None else values.encode({}))
+
+
+def _path(trace: Trace, index: int) -> tuple[str, ...]:
+    names: list[str] = []
+    parent = trace.steps[index].parent
+    while parent > 0:
+        names.append(trace.steps[parent].name)
+        parent = trace.steps[parent].parent
+    return tuple(reversed(names))
+
+
+def _hint(trace: Trace, call: Call, nearest: list[int]) -> str:
+    if not nearest:
+        return "the recording has no call of this name: record the job again, or use --on-miss stub"
+    exact = any(trace.steps[index].args == Value(call.args) for index in nearest)
+    if exact:
+        return (
+            "it was called more often than recorded; is a cache around the input? "
+            "@td.input goes outside of it"
+        )
+    return "the nearest recording is shown; --on-miss nearest serves it"

@@ -1,0 +1,46 @@
+"""The process a replay runs in: ``python -m tracediff.replay.worker FD``.
+
+The request comes on standard input, the answer goes to a descriptor of its own, so that a job that
+prints cannot spoil it. The process then ends at once, whatever threads the job left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import ormsgpack
+
+from tracediff import codec
+from tracediff.config import load_config
+from tracediff.errors import ReplayError, TracediffError
+from tracediff.replay.engine import replay_here
+
+
+def main(reply: int) -> None:
+    """Answer one request."""
+    root, on_miss, data = ormsgpack.unpackb(sys.stdin.buffer.read())
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    try:
+        trace = replay_here(codec.load(data), load_config(Path(root)), on_miss=on_miss)
+        answer = ["trace", codec.dump(trace)]
+    except TracediffError as error:
+        answer = ["error", [error.message, error.slug, error.hint]]
+    except SystemExit as error:
+        problem = ReplayError(
+            f"importing the job ended the process: sys.exit({error.code!r})",
+            slug="job-not-importable",
+            hint='guard the script\'s own call with `if __name__ == "__main__":`',
+        )
+        answer = ["error", [problem.message, problem.slug, problem.hint]]
+    with os.fdopen(reply, "wb") as stream:
+        stream.write(ormsgpack.packb(answer))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
