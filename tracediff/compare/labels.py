@@ -23,6 +23,8 @@ class Labels:
         outcome = bool(aspects & {"result", "error", "state"})
         given = "args" in aspects
         if not outcome:
+            if old.kind == "output":
+                return "propagated"
             return "absorbed" if given else "unproven"
         if not given and not below:
             if old.kind == "input" or self._same_code:

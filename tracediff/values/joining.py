@@ -9,6 +9,7 @@ from ormsgpack import packb
 from tracediff.values import tags
 from tracediff.values.encode import nestable
 from tracediff.values.inert import inert
+from tracediff.values.nodes import Redacted
 from tracediff.values.redaction import Redaction
 from tracediff.values.refs import type_ref
 
@@ -26,6 +27,8 @@ def encode_tuple(items: Sequence[bytes]) -> bytes:
 def seal(data: bytes, redaction: Redaction) -> bytes:
     """What is kept of a secret whose canonical bytes are ``data``: its type and a keyed digest."""
     value = inert(data)
+    if isinstance(value, Redacted):
+        return data  # sealed when it was recorded; a replay hands it on
     ref = getattr(value, "type", None)
     key_id, digest = redaction.seal(data)
     name = ref if isinstance(ref, str) else type_ref(type(value))

@@ -1,0 +1,58 @@
+"""``tracediff compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracediff.api import OnMiss, open_project
+from tracediff.cli import exits, options
+from tracediff.cli.progress import phases
+
+
+@click.command("compare")
+@click.argument("ref")
+@click.argument("ref2", required=False)
+@click.option("--strict-steps", is_flag=True, help="Let any differing step decide the verdict.")
+@options.on_miss
+@options.tolerances
+@options.store
+@options.form
+@options.output
+def command(
+    ref: str,
+    ref2: str | None,
+    strict_steps: bool,
+    on_miss: OnMiss,
+    rel_tol: float | None,
+    abs_tol: float | None,
+    ignore: tuple[str, ...],
+    store: str | None,
+    form: str,
+    output: Path | None,
+) -> int:
+    """Compare a trace with its replay on the code as it is now, or with another trace.
+
+    REF is an id or the start of one, @last, KEY@last, KEY@{3}, NAME:REF or a .trace.json file.
+    Exits 0 when result, error, state and outputs are the same, 1 when they differ.
+    """
+    project = open_project(store=store)
+    with phases() as progress:
+        comparison = project.compare(
+            ref,
+            ref2,
+            strict_steps=strict_steps,
+            tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
+            on_miss=on_miss,
+            progress=progress,
+        )
+    if form == "json":
+        from tracediff.reports.json import comparison_document  # the text needs none of it
+
+        options.emit_json(comparison_document(comparison), output)
+    else:
+        from tracediff.reports.text.comparison import comparison_lines  # as above
+
+        options.emit_lines(comparison_lines(comparison, options.look()), output)
+    return exits.DIFFERENT if comparison.different else exits.SAME

@@ -1,0 +1,51 @@
+"""``tracediff ls``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tracediff.api import open_project
+from tracediff.cli import options
+from tracediff.model import STATES, Query, State
+
+
+@click.command("ls")
+@click.argument("key", required=False)
+@click.option("--tag", "tags", multiple=True, help="Any of these tags; may be repeated.")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--since", metavar="TIME", help="2h, 3d or an ISO date.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--cursor", help="Where the page before ended.")
+@options.store
+@options.form
+@options.output
+def command(
+    key: str | None,
+    tags: tuple[str, ...],
+    state: State | None,
+    since: str | None,
+    limit: int,
+    cursor: str | None,
+    store: str | None,
+    form: str,
+    output: Path | None,
+) -> None:
+    """List traces, newest first; KEY is a job's key or the first parts of one."""
+    query = Query(
+        key=key, tags=tags, state=state, since=options.moment(since), limit=limit, cursor=cursor
+    )
+    page = open_project(store=store).search(query)
+    if form == "json":
+        from tracediff.reports.json import page_document  # the text needs none of it
+
+        options.emit_json(page_document(page), output)
+        return
+    if not page.rows:
+        sys.stderr.write("no traces; call a job with [tool.tracediff] in pyproject.toml\n")
+        return
+    from tracediff.reports.text.trace import page_lines  # as above
+
+    options.emit_lines(page_lines(page, options.look()), output)

@@ -1,0 +1,44 @@
+"""``tracediff replay``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tracediff import tracefile
+from tracediff.api import OnMiss, open_project
+from tracediff.cli import exits, options
+from tracediff.cli.progress import phases
+from tracediff.reports.text.canvas import span
+from tracediff.reports.text.served import misses, unused
+from tracediff.reports.text.trace import trace_lines
+
+
+@click.command("replay")
+@click.argument("ref")
+@options.on_miss
+@options.store
+@options.form
+@options.output
+def command(
+    ref: str, on_miss: OnMiss, store: str | None, form: str, output: Path | None
+) -> int:
+    """Run a trace's job again with its recorded inputs, and show the new trace."""
+    project = open_project(store=store)
+    with phases() as progress:
+        progress("replaying")
+        recorded = project.resolve(ref)
+        done = project.replay(recorded, on_miss=on_miss)
+    sys.stderr.write(done.stderr)
+    info, look = done.trace.replay, options.look()
+    if form == "json":
+        options.emit(tracefile.dumps(done.trace), output)
+    else:
+        lines = [*trace_lines(done.trace, look), span()]
+        if info is not None:
+            lines += [*misses(recorded, info, look), *unused(recorded, info, look)]
+        options.emit_lines(lines, output)
+    failed = info is not None and any(miss.served == "failed" for miss in info.misses)
+    return exits.ERROR if failed else exits.SAME

@@ -1,0 +1,41 @@
+"""Makes recorded text harmless on a terminal.
+
+A trace holds whatever its job was given, so a string in it may carry escape sequences that move
+the cursor, change the title or hide what a report says. Nothing recorded is printed before it has
+passed through here. Rich markup is a separate matter: reports build ``Text`` objects and never
+parse markup, so brackets need no escape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+# Controls (C0, DEL, C1), line separators, bidirectional overrides and invisible format characters
+# that can hide or reorder text, tag characters, and lone surrogates, which no stream can encode.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match.group()
+    code = ord(char)
+    if char in _NAMED:
+        return _NAMED[char]
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def clean(text: str) -> str:
+    """Return ``text`` on one line, with every character that could steer a terminal escaped."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def clean_lines(text: str) -> Iterator[str]:
+    """Yield the lines of ``text``, cleaned; tabs become spaces, carriage returns are shown."""
+    for line in text.removesuffix("\n").split("\n"):
+        yield clean(line.removesuffix("\r").expandtabs(4))

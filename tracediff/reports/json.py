@@ -1,0 +1,111 @@
+"""Results as JSON documents, for machines. Every one names its ``schema``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracediff import values
+from tracediff.model import MISSING, Comparison, Divergence, FieldChange, Page, Row, Trace
+from tracediff.reports.paths import names
+
+
+def page_document(page: Page) -> dict[str, Any]:
+    """A page of ``ls``."""
+    return {
+        "schema": "tracediff/list/1",
+        "traces": [row_document(row) for row in page.rows],
+        "cursor": page.cursor,
+    }
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    """One row of an index; times in nanoseconds."""
+    return {
+        "id": row.id,
+        "key": row.key,
+        "meta": row.meta,
+        "state": row.state,
+        "started_at": row.started_at,
+        "duration": row.duration,
+        "steps": row.steps,
+        "tags": list(row.tags),
+        "context": dict(row.context),
+        "commit": row.commit,
+        "error": row.error,
+    }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """A comparison: verdict, first divergence and all divergences in execution order."""
+    replay = comparison.new.replay
+    return {
+        "schema": "tracediff/compare/1",
+        "different": comparison.different,
+        "key": comparison.old.key,
+        "old": _trace(comparison.old),
+        "new": _trace(comparison.new),
+        "unchanged": comparison.unchanged,
+        "drift": comparison.drift,
+        "first": divergence_document(comparison, comparison.first) if comparison.first else None,
+        "divergences": [divergence_document(comparison, one) for one in comparison.divergences],
+        "remarks": list(comparison.remarks),
+        "misses": [
+            {"kind": miss.kind, "name": miss.name, "args": _value(miss.args), "hint": miss.hint}
+            for miss in (replay.misses if replay else ())
+        ],
+        "unused": [comparison.old.steps[index].name for index in (replay.unused if replay else ())],
+    }
+
+
+def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, Any]:
+    """One divergence with its path of step names and where its code is."""
+    steps = comparison.new.steps if one.new is not None else comparison.old.steps
+    index = one.new if one.new is not None else (one.old or 0)
+    source = steps[index].source
+    return {
+        "kind": one.kind,
+        "label": one.label,
+        "step": steps[index].name,
+        "step_kind": steps[index].kind,
+        "path": list(names(steps, index)),
+        "old": one.old,
+        "new": one.new,
+        "also": list(one.also),
+        "aspects": list(one.aspects),
+        "within": one.within,
+        "source": {"file": source.file, "line": source.line, "unit": source.unit}
+        if source
+        else None,
+        "changes": {name: [_change(change) for change in some] for name, some in one.changes.items()},
+    }
+
+
+def _change(change: FieldChange) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": list(change.path), "kind": change.kind}
+    if change.old is not MISSING:
+        found["old"] = values.json_safe(change.old)
+    if change.new is not MISSING:
+        found["new"] = values.json_safe(change.new)
+    if change.delta is not None:
+        found["delta"] = str(change.delta)
+    if change.within:
+        found["within"] = True
+    return found
+
+
+def _value(value: Any) -> Any:
+    return None if value is None else values.json_safe(values.inert(value))
+
+
+def _trace(trace: Trace) -> dict[str, Any]:
+    root = trace.steps[0]
+    return {
+        "id": trace.id,
+        "state": trace.state,
+        "started_at": trace.started_at,
+        "commit": trace.code.commit,
+        "dirty": trace.code.dirty,
+        "args": _value(root.args),
+        "result": _value(root.result),
+        "error": f"{root.error.type}: {root.error.message}" if root.error else None,
+    }

@@ -1,0 +1,143 @@
+"""The sheet text reports are drawn on: its width, its colours, and lines that fit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.text import Text
+
+NARROWEST: Final = 80
+WIDEST: Final = 160
+
+# Only the sixteen colours that a terminal's own theme defines, so that light and dark both work.
+OLD = "red"
+NEW = "green"
+DIM = "dim"
+BOLD = "bold"
+NAME = "cyan"
+CAUSE = "bold magenta"
+GOOD = "bold green"
+BAD = "bold red"
+WARN = "yellow"
+
+STATE_GLYPHS = {
+    "success": ("✓", "green"),
+    "warning": ("!", WARN),
+    "error": ("✗", BAD),
+    "running": ("…", NAME),
+}
+KIND_GLYPHS = {"input": "⇠", "output": "⇢", "artifact": "▤", "note": "·"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a report is drawn.
+
+    ``now`` is the time (nanoseconds since the epoch) that ages are counted from; ``limit`` bounds
+    the number of divergences a report shows.
+    """
+
+    now: int
+    width: int = 100
+    colour: bool = False
+    limit: int = 50
+
+    @property
+    def columns(self) -> int:
+        """The width within what reports are made for."""
+        return min(max(self.width, NARROWEST), WIDEST)
+
+
+def span(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of plain and (text, style) parts. Nothing in it is read as markup."""
+    return Text.assemble(*parts, no_wrap=True, end="")
+
+
+def fit(line: Text, width: int, *, right: bool = False) -> Text:
+    """Return a copy of ``line`` exactly ``width`` cells wide, cut with ``…`` or padded."""
+    fitted = line.copy()
+    fitted.truncate(width, overflow="ellipsis")
+    gap = " " * (width - fitted.cell_len)
+    return span(gap).append_text(fitted) if right else fitted.append(gap)
+
+
+def apart(left: Text, right: Text, width: int) -> Text:
+    """Return one line with ``right`` at the right margin; ``left`` gives way."""
+    room = width - right.cell_len
+    return fit(left, room).append_text(right) if right.cell_len else left
+
+
+def rule(title: Text, width: int, end: Text | None = None, stroke: str = "─") -> Text:
+    """Return a bar across the page with a title at its left and a remark at its right."""
+    tail = _tail(end, stroke)
+    head = span((f"{stroke * 2} ", DIM))
+    name = title.copy()
+    name.truncate(max(width - tail.cell_len - 6, 8), overflow="ellipsis")
+    head.append_text(name).append(" ")
+    head.append(stroke * max(width - head.cell_len - tail.cell_len, 0), style=DIM)
+    return head.append_text(tail)
+
+
+def _tail(end: Text | None, stroke: str) -> Text:
+    return span() if end is None else span(" ").append_text(end).append(f" {stroke * 2}", DIM)
+
+
+def panel(title: Text, body: Iterable[Text], width: int) -> Iterable[Text]:
+    """Yield ``body`` in a box with a title in its upper edge."""
+    inner = width - 4
+    name = title.copy()
+    name.truncate(inner - 4, overflow="ellipsis")
+    edge = "─" * (width - name.cell_len - 5)
+    yield span(("╭─ ", DIM)).append_text(name).append(f" {edge}╮", style=DIM)
+    for line in body:
+        yield span(("│ ", DIM)).append_text(fit(line, inner)).append(" │", style=DIM)
+    yield span((f"╰{'─' * (width - 2)}╯", DIM))
+
+
+def wrapped(words: Iterable[str], width: int, separator: str = ", ") -> Iterable[str]:
+    """Yield ``words`` joined by ``separator`` on as few lines of ``width`` cells as they need."""
+    line = ""
+    for word in words:
+        joined = f"{line}{separator}{word}" if line else word
+        if line and cell_len(joined) > width:
+            yield f"{line}{separator.rstrip()}"
+            joined = word
+        line = joined
+    if line:
+        yield line
+
+
+def paint(lines: Iterable[Text], look: Look) -> str:
+    """Return the lines as text, with colours if ``look`` has them; no line ends in blanks."""
+    if not look.colour:
+        return "".join(f"{line.plain.rstrip()}\n" for line in lines)
+    sheet = io.StringIO()
+    console = Console(
+        file=sheet,
+        width=look.columns,
+        force_terminal=True,
+        color_system="standard",
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    for line in lines:
+        line.rstrip()
+        sheet.write("".join(_coloured(line, console)) + "\n")
+    return sheet.getvalue()
+
+
+def _coloured(line: Text, console: Console) -> Iterable[str]:
+    for segment in line.render(console):
+        style = segment.style
+        yield style.render(segment.text, color_system=ColorSystem.STANDARD) if style else (
+            segment.text
+        )

@@ -1,0 +1,229 @@
+"""The report of one comparison: what changed, where it starts, and every step that differs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from itertools import islice
+
+from rich.text import Text
+
+from tracediff.model import Comparison, Divergence, FieldChange, Trace
+from tracediff.reports import excerpt, wording
+from tracediff.reports.clean import clean
+from tracediff.reports.paths import address
+from tracediff.reports.text.canvas import (
+    BAD,
+    BOLD,
+    DIM,
+    GOOD,
+    NEW,
+    OLD,
+    WARN,
+    Look,
+    apart,
+    rule,
+    span,
+    wrapped,
+)
+from tracediff.reports.text.columns import table
+from tracediff.reports.text.entries import changes_of, listed
+from tracediff.reports.text.first import first_divergence
+from tracediff.reports.text.served import misses, unused
+from tracediff.reports.text.tree import entries
+from tracediff.reports.wording import many
+
+_FIELDS_SHOWN = 12
+_CODE_SHOWN = 6
+
+
+def comparison_lines(comparison: Comparison, look: Look) -> Iterator[Text]:
+    """Yield the report of a comparison."""
+    heads = sides(comparison)
+    yield from _header(comparison, look, heads)
+    yield span()
+    yield from _verdict(comparison, look, heads)
+    if comparison.first is not None:
+        yield span()
+        yield from first_divergence(comparison, comparison.first, look, heads)
+    rows = list(entries(comparison, look.limit))
+    if _differing(comparison):
+        yield span()
+        yield from table(rows, look, heads)
+    yield from _ending(comparison, look)
+
+
+def sides(comparison: Comparison) -> tuple[str, str]:
+    """Return what the two columns are called: a replay is ``now``, a second recording ``other``."""
+    return ("recorded", "now" if comparison.new.replay is not None else "other")
+
+
+def _differing(comparison: Comparison) -> list[Divergence]:
+    return [divergence for divergence in comparison.divergences if not divergence.within]
+
+
+def _header(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+    old, new = comparison.old, comparison.new
+    yield rule(span((clean(old.key), BOLD)), look.columns, span((clean(old.id), DIM)), "━")
+    call = excerpt.arguments(old.steps[0].args, look.columns - 4) if old.steps else ""
+    if call or old.meta:
+        yield span(f"   {call or excerpt.cut(clean(old.meta), look.columns - 4)}")
+    yield span()
+    half = (look.columns - 14) // 2
+    now = "now" if new.replay is not None else clean(new.id)
+    rows = [
+        ("", heads[0], heads[1] if new.replay is not None else f"{heads[1]}  {now}"),
+        ("when", _when(old, look), "replayed just now" if new.replay else _when(new, look)),
+        ("code", wording.version(old.code), wording.version(new.code)),
+        ("took", _took(old), _took(new)),
+    ]
+    for name, left, right in rows:
+        styles = (DIM, "", "") if name else (DIM, f"{BOLD} {OLD}", f"{BOLD} {NEW}")
+        left, right = excerpt.cut(left, half - 2), excerpt.cut(right, half)
+        yield span(
+            (f"   {name:<9}", styles[0]), (f"{left:<{half}}", styles[1]), (right, styles[2])
+        )
+    yield from _code(old, new, look)
+
+
+def _when(trace: Trace, look: Look) -> str:
+    return f"{wording.age(trace.started_at, look.now)} · {wording.moment(trace.started_at)}"
+
+
+def _took(trace: Trace) -> str:
+    return f"{wording.lasted(trace.duration)} · {many(max(len(trace.steps) - 1, 0), 'step')}"
+
+
+def _code(old: Trace, new: Trace, look: Look) -> Iterator[Text]:
+    changed = wording.code_changes(old.code, new.code)
+    if not changed:
+        if old.code.files and new.code.files:
+            yield span(("   differs  ", DIM), "no file that either side loaded")
+        return
+    words = list(changed[:_CODE_SHOWN])
+    if len(changed) > _CODE_SHOWN:
+        words.append(f"and {len(changed) - _CODE_SHOWN:,} more")
+    for at, line in enumerate(wrapped(words, look.columns - 14)):
+        yield span((f"   {'' if at else 'differs':<9}", DIM), line)
+
+
+def _verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+    count = len(_differing(comparison))
+    if not comparison.different:
+        yield _same(comparison, count)
+        return
+    line = span((" ✗ different ", BAD), "  ")
+    root = _root(comparison)
+    before = excerpt.outcome(comparison.old.steps[0], 400) or "None"
+    after = excerpt.outcome(comparison.new.steps[0], 400) or "None"
+    if root and "error" in root.aspects:
+        yield line.append("how it ends")
+        yield from _stacked(before, after, look, heads)
+        return
+    changes = changes_of(root, "result") if root else ()
+    if len(changes) == 1 and not changes[0].path:
+        yield from _one_change(line, changes[0], look, heads)
+    elif changes:
+        yield line.append(f"{many(len(changes), 'field')} of the result")
+        yield from table(listed(changes, _FIELDS_SHOWN, 1), look, heads)
+    elif root and "result" in root.aspects:
+        yield line.append("result")
+        yield from _stacked(before, after, look, heads)
+    else:
+        yield line.append(_elsewhere(comparison, count))
+
+
+def _same(comparison: Comparison, count: int) -> Text:
+    if count:
+        differ = "step differs" if count == 1 else "steps differ"
+        return span((" ✓ same result ", GOOD), f"  {count:,} {differ} on the way")
+    return span((" ✓ same ", GOOD), f"  {many(max(comparison.unchanged, 0), 'step')} unchanged")
+
+
+def _root(comparison: Comparison) -> Divergence | None:
+    for divergence in comparison.divergences:
+        if divergence.old == 0 and divergence.new == 0 and not divergence.within:
+            return divergence
+    return None
+
+
+def _elsewhere(comparison: Comparison, count: int) -> str:
+    outputs = sum(
+        "output" in (
+            comparison.old.steps[d.old].kind if d.old is not None else "",
+            comparison.new.steps[d.new].kind if d.new is not None else "",
+        )
+        for d in _differing(comparison)
+    )
+    if outputs:
+        return f"same result, but {many(outputs, 'output differs', 'outputs differ')}"
+    root = _root(comparison)
+    if root and "state" in root.aspects:
+        return f"same result, but {comparison.old.state} became {comparison.new.state}"
+    return f"same result, but {many(count, 'step differs', 'steps differ')}"
+
+
+def _one_change(
+    line: Text, change: FieldChange, look: Look, heads: tuple[str, str]
+) -> Iterator[Text]:
+    old, new = excerpt.whole(change.old), excerpt.whole(change.new)
+    line.append("result")
+    if len(old) + len(new) > look.columns - 50:
+        yield line
+        yield from _stacked(old, new, look, heads)
+        return
+    line.append("  ").append(old, style=OLD).append(" → ").append(new, style=f"{BOLD} {NEW}")
+    delta = wording.signed(change.delta)
+    if delta:
+        line.append(f"   {delta}", style=BOLD)
+        line.append(f"  {wording.percent(change.old, change.delta)}", style=BOLD)
+    yield line
+
+
+def _stacked(old: str, new: str, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+    head = max(map(len, heads))
+    left, right = excerpt.pair(old, new, look.columns - head - 8)
+    for name, text, style in ((heads[0], left, OLD), (heads[1], right, NEW)):
+        line = span((f"     {name:<{head}}  ", DIM), (text, style))
+        line.truncate(look.columns, overflow="ellipsis")
+        yield line
+
+
+def _ending(comparison: Comparison, look: Look) -> Iterator[Text]:
+    replay = comparison.new.replay
+    blocks: list[Iterator[Text]] = []
+    if replay is not None:
+        blocks = [misses(comparison.old, replay, look), unused(comparison.old, replay, look)]
+    blocks += [_remarks(comparison, look), _next(comparison, look)]
+    for block in blocks:
+        lines = list(block)
+        if lines:
+            yield span()
+            yield from lines
+
+
+def _remarks(comparison: Comparison, look: Look) -> Iterator[Text]:
+    if comparison.drift:
+        differ = many(comparison.drift, "difference lies", "differences lie")
+        yield span((f"  {differ} within a tolerance", DIM))
+    remarks = [*comparison.remarks, *comparison.new.warnings]
+    for remark in islice(remarks, 10):
+        yield span(("  ! ", WARN), excerpt.cut(clean(remark), look.columns - 4))
+    if len(remarks) > 10:
+        yield span((f"    … and {len(remarks) - 10:,} more remarks", DIM))
+
+
+def _next(comparison: Comparison, look: Look) -> Iterator[Text]:
+    first = comparison.first
+    if first is None:
+        return
+    if first.old is not None:
+        trace, index, what = comparison.old, first.old, "the recorded step in full"
+    elif first.new is not None and comparison.new.replay is None:
+        trace, index, what = comparison.new, first.new, "that step in full"
+    else:
+        trace, index, what = comparison.old, 0, "the recorded trace"
+    command = f"tracediff show {clean(trace.id)}"
+    if index:
+        command += f" --step {shlex.quote(address(trace.steps, index))}"
+    yield apart(span(("  next  ", DIM), command), span((f"  {what}", DIM)), look.columns)

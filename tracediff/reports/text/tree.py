@@ -1,0 +1,156 @@
+"""What a comparison's step tree shows: the steps that differ, the others folded, all bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tracediff.model import Comparison, Divergence
+from tracediff.reports.text.entries import Entry, describe, fields, unchanged
+from tracediff.reports.wording import many
+
+_WEIGHTS = {"origin": 0, "mixed": 0, "hidden input": 0, "unproven": 1}
+
+
+@dataclass(slots=True)
+class Node:
+    """One pair of aligned steps; the tree is that of the new trace, removed steps put in.
+
+    ``steps`` and ``differing`` count this node and all below it.
+    """
+
+    old: int | None
+    new: int | None
+    parent: int = -1
+    divergence: Divergence | None = None
+    children: list[int] = field(default_factory=list)
+    steps: int = 1
+    differing: int = 0
+
+
+def grow(comparison: Comparison) -> list[Node]:
+    """Return the aligned steps as a tree, in execution order; parents name nodes by index."""
+    nodes = [Node(old, new) for old, new in comparison.pairs]
+    by_old = {node.old: at for at, node in enumerate(nodes) if node.old is not None}
+    by_new = {node.new: at for at, node in enumerate(nodes) if node.new is not None}
+    for divergence in comparison.divergences:
+        at = by_new.get(divergence.new, by_old.get(divergence.old))
+        if at is not None and nodes[at].divergence is None and not divergence.within:
+            nodes[at].divergence = divergence
+    for at, node in enumerate(nodes):
+        node.parent = _parent(comparison, node, by_old, by_new)
+        if node.parent >= 0:
+            nodes[node.parent].children.append(at)
+    _count(nodes)
+    return nodes
+
+
+def _parent(
+    comparison: Comparison, node: Node, by_old: dict[int, int], by_new: dict[int, int]
+) -> int:
+    if node.new is not None:
+        steps, known, index = comparison.new.steps, by_new, node.new
+    elif node.old is not None:
+        steps, known, index = comparison.old.steps, by_old, node.old
+    else:
+        return -1
+    while (parent := steps[index].parent) >= 0:
+        if parent in known:
+            return known[parent]
+        index = parent
+    return -1
+
+
+def _count(nodes: list[Node]) -> None:
+    order = [at for at, node in enumerate(nodes) if node.parent < 0]
+    for at in order:
+        order.extend(nodes[at].children)
+    for at in reversed(order):
+        node = nodes[at]
+        node.differing += node.divergence is not None
+        if node.parent >= 0:
+            nodes[node.parent].steps += node.steps
+            nodes[node.parent].differing += node.differing
+
+
+def choose(nodes: list[Node], limit: int) -> set[int]:
+    """Return which nodes to show: causes first, each with the steps around it, at most ``limit``."""
+    wanted = [at for at, node in enumerate(nodes) if node.divergence]
+    if len(wanted) > limit:
+        wanted.sort(key=lambda at: _weight(nodes[at].divergence))
+    shown: set[int] = set()
+    for at in wanted:
+        chain = list(_unseen(nodes, at, shown))
+        if len(shown) + len(chain) <= limit:
+            shown.update(chain)
+    return shown or set(sorted(wanted)[:limit])
+
+
+def _unseen(nodes: list[Node], at: int, shown: set[int]) -> Iterator[int]:
+    while at >= 0 and at not in shown:
+        yield at
+        at = nodes[at].parent
+
+
+def _weight(divergence: Divergence | None) -> int:
+    if divergence is None:
+        return 3
+    if divergence.kind in ("added", "removed"):
+        return 1
+    return _WEIGHTS.get(divergence.label, 2)
+
+
+def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
+    """Yield the lines of the step tree, outermost first."""
+    nodes = grow(comparison)
+    shown = choose(nodes, limit)
+    total = sum(node.divergence is not None for node in nodes)
+    stack: list[tuple[int, int] | Entry] = [
+        (at, 0) for at in reversed(range(len(nodes))) if at in shown and nodes[at].parent not in shown
+    ]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, Entry):
+            yield top
+            continue
+        at, depth = top
+        node = nodes[at]
+        yield describe(comparison, node.old, node.new, node.divergence, depth)
+        if node.divergence:
+            yield from fields(comparison, node.divergence, depth + 1)
+        stack.extend(reversed(list(_below(comparison, nodes, at, shown, depth + 1))))
+    left = total - sum(at in shown and node.divergence is not None for at, node in enumerate(nodes))
+    if left:
+        yield Entry(mark="…", title=f"and {left:,} more; --format json has all", quiet=True)
+
+
+def _below(
+    comparison: Comparison, nodes: list[Node], at: int, shown: set[int], depth: int
+) -> Iterator[tuple[int, int] | Entry]:
+    folded: list[int] = []
+    for child in nodes[at].children:
+        if child not in shown:
+            folded.append(child)
+            continue
+        yield from _fold(comparison, nodes, folded, depth)
+        folded = []
+        yield child, depth
+    yield from _fold(comparison, nodes, folded, depth)
+
+
+def _fold(
+    comparison: Comparison, nodes: list[Node], folded: list[int], depth: int
+) -> Iterator[Entry]:
+    steps = sum(nodes[at].steps for at in folded)
+    differing = sum(nodes[at].differing for at in folded)
+    if not steps:
+        return
+    if steps == 1 and not differing:
+        node = nodes[folded[0]]
+        yield unchanged(comparison, node.old, node.new, depth)
+    elif differing:
+        title = f"{many(steps, 'step')}, {differing:,} of them differ"
+        yield Entry(mark="…", title=title, depth=depth, quiet=True)
+    else:
+        title = many(steps, "unchanged step")
+        yield Entry(mark="…", title=title, depth=depth, quiet=True)
