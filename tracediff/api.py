@@ -226,4 +226,3 @@ def write_file(path: Path, text: str) -> None:
             slug="output-unwritable",
             hint="name another file or directory with -o",
         ) from None
-

@@ -198,7 +198,9 @@ def _read_environment(
             continue
         name = variable.removeprefix("TRACEDIFF_").lower()
         if name not in _FROM_TEXT:
-            raise _unknown(variable, [f"TRACEDIFF_{one.upper()}" for one in _FROM_TEXT], "the environment")
+            raise _unknown(
+                variable, [f"TRACEDIFF_{one.upper()}" for one in _FROM_TEXT], "the environment"
+            )
         settings[name] = _checked(name, _FROM_TEXT[name](text), f"environment {variable}")
         origins[name] = f"environment {variable}"
 

@@ -1,10 +1,10 @@
 """References: what a person types to name a trace.
 
-    1m86sn91rsp3         an id, or a prefix of one that is unique
-    @last                the newest trace
-    KEY@last  KEY@{3}    the newest of a job, or the third before it
-    NAME:REF             any of these in a named store
-    FILE.trace.json      a trace file
+1m86sn91rsp3         an id, or a prefix of one that is unique
+@last                the newest trace
+KEY@last  KEY@{3}    the newest of a job, or the third before it
+NAME:REF             any of these in a named store
+FILE.trace.json      a trace file
 """
 
 from __future__ import annotations

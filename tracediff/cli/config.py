@@ -15,7 +15,9 @@ def command(store: str | None, form: str) -> None:
     """Show every setting and where it comes from; credentials are masked."""
     rows = load_config(store=store).as_rows()
     if form == "json":
-        found = [{"setting": name, "value": value, "origin": origin} for name, value, origin in rows]
+        found = [
+            {"setting": name, "value": value, "origin": origin} for name, value, origin in rows
+        ]
         options.emit_json({"schema": "tracediff/config/1", "settings": found}, None)
         return
     wide = max(len(name) for name, _, _ in rows)

@@ -33,4 +33,6 @@ def command(directory: Path | None, jobs: int) -> None:
     options.emit_lines(comparison_lines(comparison, options.look()), None)
     say("\nTry next:\n")
     say(f"  cd {shlex.quote(str(laid.directory))}\n")
-    say("  tracediff ls --limit 5\n  tracediff show @last\n  tracediff compare @last --format json\n")
+    say(
+        "  tracediff ls --limit 5\n  tracediff show @last\n  tracediff compare @last --format json\n"
+    )

@@ -63,4 +63,3 @@ def _pair(argv: Sequence[str]) -> bool:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
-

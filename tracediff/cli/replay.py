@@ -22,9 +22,7 @@ from tracediff.reports.text.trace import trace_lines
 @options.store
 @options.form
 @options.output
-def command(
-    ref: str, on_miss: OnMiss, store: str | None, form: str, output: Path | None
-) -> int:
+def command(ref: str, on_miss: OnMiss, store: str | None, form: str, output: Path | None) -> int:
     """Run a trace's job again with its recorded inputs, and show the new trace."""
     project = open_project(store=store)
     with phases() as progress:

@@ -19,9 +19,7 @@ from tracediff.reports.text.trace import step_lines, trace_lines
 @options.store
 @options.form
 @options.output
-def command(
-    ref: str, step: str | None, store: str | None, form: str, output: Path | None
-) -> None:
+def command(ref: str, step: str | None, store: str | None, form: str, output: Path | None) -> None:
     """Show a trace as it happened, or one of its steps in full."""
     trace = open_project(store=store).resolve(ref)
     if form == "json":

@@ -186,9 +186,7 @@ class _Comparing:
             if raised:
                 changes["error"] = raised
         if old.state != new.state and not self.rules.at((*path, "state")).ignore:
-            changes["state"] = (
-                FieldChange(path=(), kind="changed", old=old.state, new=new.state),
-            )
+            changes["state"] = (FieldChange(path=(), kind="changed", old=old.state, new=new.state),)
         return changes
 
     def _is_clock(self, old: Any, new: Any) -> bool:
@@ -204,9 +202,7 @@ class _Comparing:
         index, trace = (one.old, self.old) if one.old is not None else (one.new, self.new)
         step = trace.steps[index or 0]
         if step.kind == "job":
-            beyond = {
-                name for name, some in one.changes.items() if not all(c.within for c in some)
-            }
+            beyond = {name for name, some in one.changes.items() if not all(c.within for c in some)}
             return bool(beyond & _OUTCOME) or self.strict
         if step.kind == "output":
             return True

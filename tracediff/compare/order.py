@@ -25,9 +25,7 @@ def merged(old: Tree, new: Tree, found: Alignment) -> tuple[list[Pair], dict[Pai
     return pairs, ended
 
 
-def _below(
-    pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, int]
-) -> list[Pair]:
+def _below(pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, int]) -> list[Pair]:
     i, j = pair
     left = old.children[i] if i is not None else ()
     right = new.children[j] if j is not None else ()

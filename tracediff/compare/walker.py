@@ -142,7 +142,9 @@ class _Walk:
         spare: dict[bytes, list[int]] = {}
         for at, one in enumerate(new[1]):
             spare.setdefault(one, []).append(at)
-        left = [at for at, one in enumerate(old[1]) if not (spare.get(one) and spare[one].pop(0) >= 0)]
+        left = [
+            at for at, one in enumerate(old[1]) if not (spare.get(one) and spare[one].pop(0) >= 0)
+        ]
         right = sorted(at for places in spare.values() for at in places)
         both = min(len(left), len(right))
         below = [((*path, i), old[0][i], new[0][j]) for i, j in zip(left, right, strict=False)]
@@ -159,7 +161,9 @@ class _Walk:
         below += [((*path, values.text(after[one], 40)), MISSING, after[one]) for one in come]
         return below
 
-    def _record(self, path: Path, old: Any, new: Any, rule: Tolerance) -> list[tuple[Path, Any, Any]]:
+    def _record(
+        self, path: Path, old: Any, new: Any, rule: Tolerance
+    ) -> list[tuple[Path, Any, Any]]:
         """One of ``tracediff.values``' nodes: by its fields when both are of one type."""
         if isinstance(old, values.Pairs):
             return self._sequence(path, list(old.items), list(new.items), rule)

@@ -111,7 +111,11 @@ def mutated_names(span: Span) -> tuple[str, ...]:
     if not span.mutated or not isinstance(mark, Mark):
         return ()
     return tuple(
-        one if isinstance(one, str) else mark.names[one] if one < len(mark.names) else str(mark.rest)
+        one
+        if isinstance(one, str)
+        else mark.names[one]
+        if one < len(mark.names)
+        else str(mark.rest)
         for one in span.mutated
     )
 
@@ -170,5 +174,3 @@ def artifacts_of(buffer: Buffer) -> tuple[Artifact, ...]:
         )
         for name, data, media_type in buffer.artifacts
     )
-
-

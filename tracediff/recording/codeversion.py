@@ -109,7 +109,9 @@ def _loaded_files(root: Path) -> list[str]:
 
 def _foreign(relative: str) -> bool:
     parts = relative.split(os.sep)
-    return any(part in ("site-packages", "dist-packages", ".venv", "venv", ".tox") for part in parts)
+    return any(
+        part in ("site-packages", "dist-packages", ".venv", "venv", ".tox") for part in parts
+    )
 
 
 def _given_commit() -> tuple[str | None, bool | None] | None:
@@ -166,6 +168,8 @@ def _read_distributions() -> list[tuple[str, str, frozenset[str]]]:
         for top, names in metadata.packages_distributions().items():
             for name in names:
                 owners.setdefault(name, set()).add(top)
-        return sorted((name, metadata.version(name), frozenset(tops)) for name, tops in owners.items())
-    except Exception:  # noqa: BLE001 - broken metadata of some package; the rest is recorded
+        return sorted(
+            (name, metadata.version(name), frozenset(tops)) for name, tops in owners.items()
+        )
+    except Exception:
         return []

@@ -55,7 +55,7 @@ def _drive(span: Span, parent: Span, inner: Any) -> Iterator[Any]:
             except GeneratorExit:
                 inner.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - handed on to the generator
+            except BaseException as error:
                 thrown = error
     except StopIteration as stop:
         return stop.value

@@ -64,7 +64,9 @@ def job(
     ignore: Iterable[str] = (),
     seed: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def job(key: Any, /, *, ignore: Iterable[str] = (), tags: Iterable[str] = (), **options: Any) -> Any:
+def job(
+    key: Any, /, *, ignore: Iterable[str] = (), tags: Iterable[str] = (), **options: Any
+) -> Any:
     """Mark a function as a job: each call is recorded as a trace, when recording is on.
 
     Args:
@@ -105,7 +107,9 @@ def _wrap(
     )
     register(made)
     inner = instrument(nested, function)
-    wrapper = _coroutine(made, inner) if inspect.iscoroutinefunction(function) else _plain(made, inner)
+    wrapper = (
+        _coroutine(made, inner) if inspect.iscoroutinefunction(function) else _plain(made, inner)
+    )
     functools.update_wrapper(wrapper, function)
     wrapper.__tracediff_job__ = made  # type: ignore[attr-defined]  # how a replay finds it by name
     return wrapper
@@ -156,5 +160,3 @@ def _coroutine(made: Job, nested: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return wrapper
-
-

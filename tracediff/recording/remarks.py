@@ -107,4 +107,3 @@ def random() -> float:
 def uuid4() -> uuid.UUID:
     """A random UUID, as a recorded input."""
     return uuid.uuid4()
-

@@ -20,9 +20,7 @@ def answer(span: Span) -> Served:
         identity = args
     else:
         identity = bytes(key) if type(key) is Packed else span.buffer.encode(key)
-    served = server.serve(
-        Call(mark.kind, mark.name, identity, args, path(span), position(span))
-    )
+    served = server.serve(Call(mark.kind, mark.name, identity, args, path(span), position(span)))
     if served.error is not None:
         raise served.error
     return served

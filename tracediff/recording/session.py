@@ -335,7 +335,7 @@ def run(
         root.result = replayed.buffer.capture(result)
         if root.packed:
             mutations(root, receiver + args, kwargs)
-    except BaseException as error:  # noqa: BLE001 - whatever it raised is its recorded end
+    except BaseException as error:
         root.end = root.end or perf_counter_ns()
         root.error = replayed.buffer.fault(error, None)
     finally:

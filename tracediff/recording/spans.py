@@ -281,9 +281,7 @@ def withhold(
     return tuple(kept), {name: value for name, value in kwargs.items() if name not in mark.ignore}
 
 
-def user_key(
-    mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
+def user_key(mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """What the user's key function says identifies this call; a failing one becomes a warning."""
     key = mark.key
     if not callable(key):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-
 import pkgutil
 from difflib import get_close_matches
 from typing import Any
@@ -70,7 +69,10 @@ def _load(module: str) -> None:
 def _load_all(allow: values.Allow) -> None:
     """Import what the patterns name, so that a job that moved registers itself."""
     for pattern in allow.patterns:
-        if pattern.startswith("!") or not pattern.removesuffix(".*").replace(".", "").isidentifier():
+        if (
+            pattern.startswith("!")
+            or not pattern.removesuffix(".*").replace(".", "").isidentifier()
+        ):
             continue
         name = pattern.removesuffix(".*")
         if importlib.util.find_spec(name.partition(".")[0]) is None:
@@ -127,5 +129,3 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
         else:
             args.append(value)
     return tuple(args), kwargs
-
-

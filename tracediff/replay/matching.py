@@ -117,7 +117,9 @@ class RecordedServer:
         if call.kind == "output":
             return Served(data=values.encode(None))
         if call.name in _AMBIENT and not self._recorded(call.name):
-            self.notes.append(f"{call.name!r} was asked for but not recorded: answered by the clock")
+            self.notes.append(
+                f"{call.name!r} was asked for but not recorded: answered by the clock"
+            )
             return Served(live=True)
         nearest = self._nearest(call)
         said = {"fail": "failed", "nearest": "nearest", "stub": "stub", "live": "live"}

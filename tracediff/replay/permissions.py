@@ -1,11 +1,11 @@
 """What a replay may reach for real: the grammar of the setting ``replay_allow``.
 
-    "socket"                  any network
-    "socket:HOST"             one host, any port; HOST may hold * and ?
-    "socket:HOST:PORT"        one host and port; an IPv6 address goes in brackets
-    "socket:/path"            one Unix socket
-    "subprocess"              any program
-    "subprocess:NAME"         one program, by its path or its last component
+"socket"                  any network
+"socket:HOST"             one host, any port; HOST may hold * and ?
+"socket:HOST:PORT"        one host and port; an IPv6 address goes in brackets
+"socket:/path"            one Unix socket
+"subprocess"              any program
+"subprocess:NAME"         one program, by its path or its last component
 """
 
 from __future__ import annotations

@@ -76,7 +76,9 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
         "source": {"file": source.file, "line": source.line, "unit": source.unit}
         if source
         else None,
-        "changes": {name: [_change(change) for change in some] for name, some in one.changes.items()},
+        "changes": {
+            name: [_change(change) for change in some] for name, some in one.changes.items()
+        },
     }
 
 

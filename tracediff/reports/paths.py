@@ -66,7 +66,9 @@ def find_step(trace: Trace, wanted: str) -> int:
             hint=f"name one by its line number: {lines}",
         )
     raise TraceReferenceError(
-        f"trace {trace.id} has no step {wanted!r}", slug="step-unknown", hint=_nearest(trace, wanted)
+        f"trace {trace.id} has no step {wanted!r}",
+        slug="step-unknown",
+        hint=_nearest(trace, wanted),
     )
 
 
@@ -78,10 +80,7 @@ def _indexes(steps: Sequence[Step], wanted: str, *, suffix: bool = False) -> lis
         for index, step in enumerate(steps)
         if index
         and step.name.endswith(last)
-        and (
-            (own := path(steps, index)) == wanted
-            or (suffix and own.endswith(f"/{wanted}"))
-        )
+        and ((own := path(steps, index)) == wanted or (suffix and own.endswith(f"/{wanted}")))
     ]
 
 

@@ -90,8 +90,10 @@ def signed(delta: Any) -> str:
     if isinstance(delta, float):
         return f"{delta:+.6g}"
     if isinstance(delta, Fraction):
-        return f"{delta.numerator:+d}/{delta.denominator}" if delta.denominator != 1 else (
-            f"{delta.numerator:+d}"
+        return (
+            f"{delta.numerator:+d}/{delta.denominator}"
+            if delta.denominator != 1
+            else (f"{delta.numerator:+d}")
         )
     if isinstance(delta, Decimal):
         exact = f"{delta:+f}" if -30 < delta.adjusted() < 30 else f"{delta:+}"

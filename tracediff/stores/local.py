@@ -78,9 +78,7 @@ class LocalStore:
         with self._writing():
             known, graves = self.index.known([trace.id for trace in traces])
             fresh = {trace.id: trace for trace in traces if trace.id not in known}
-            packed = [
-                pack(trace, graves.get(trace.id, -1) + 1) for trace in fresh.values()
-            ]
+            packed = [pack(trace, graves.get(trace.id, -1) + 1) for trace in fresh.values()]
             if not packed:
                 return
             segment = self._current()
@@ -234,9 +232,7 @@ class LocalStore:
             if one.kind != TOMBSTONE
         ]
         buried = {one.id: one.generation for one in frames if one.kind == TOMBSTONE}
-        self.index.record(
-            entries, tombstones=buried, progress=Progress(path.name, start, end)
-        )
+        self.index.record(entries, tombstones=buried, progress=Progress(path.name, start, end))
 
 
 _inherited: list[SqliteIndex] = []

@@ -1,4 +1,4 @@
-'''The segment format: an append-only file of checksummed frames, one frame a trace.
+"""The segment format: an append-only file of checksummed frames, one frame a trace.
 
 A segment is nothing but frames, one after the other, with no header of its own, so any frame can be
 read with one range read and an empty file is a valid segment. All integers are little-endian and
@@ -29,7 +29,7 @@ included, can be rebuilt from the segments in any order, and no clock is involve
 **Hurt bytes.** With a good header checksum and a bad body, the frame is skipped by its lengths and
 its id is known. With a bad header, the reader looks for the next magic that begins a good frame.
 Bytes after the last good frame are a torn tail.
-'''
+"""
 
 from __future__ import annotations
 
@@ -143,9 +143,7 @@ def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage]:
         found = _at(view, position, start + position)
         if isinstance(found, Damage) and found.id is None:
             end = _next_good(data, view, position + 1)
-            found = Damage(
-                offset=found.offset, length=end - position, reason=found.reason, id=None
-            )
+            found = Damage(offset=found.offset, length=end - position, reason=found.reason, id=None)
         yield found
         position += found.length
 
@@ -231,5 +229,7 @@ def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
     except zstandard.ZstdError as error:
         raise hurt(frame.id, f"it cannot be decompressed ({error})") from error
     if len(out) != frame.raw_length:
-        raise hurt(frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares")
+        raise hurt(
+            frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares"
+        )
     return bytes(out)

@@ -138,6 +138,8 @@ def paint(lines: Iterable[Text], look: Look) -> str:
 def _coloured(line: Text, console: Console) -> Iterable[str]:
     for segment in line.render(console):
         style = segment.style
-        yield style.render(segment.text, color_system=ColorSystem.STANDARD) if style else (
-            segment.text
+        yield (
+            style.render(segment.text, color_system=ColorSystem.STANDARD)
+            if style
+            else (segment.text)
         )

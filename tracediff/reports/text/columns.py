@@ -122,9 +122,7 @@ def _name(row: Entry, indent: int) -> Text:
     return line
 
 
-def _line(
-    name: Text, cells: Iterable[tuple[str, int, str]], label: Text, grid: Grid
-) -> Text:
+def _line(name: Text, cells: Iterable[tuple[str, int, str]], label: Text, grid: Grid) -> Text:
     line = fit(name, grid.step)
     for text, width, style in cells:
         if width:
@@ -134,9 +132,7 @@ def _line(
     return line
 
 
-def _stacked(
-    row: Entry, indent: int, heads: tuple[str, str], width: int
-) -> Iterator[Text]:
+def _stacked(row: Entry, indent: int, heads: tuple[str, str], width: int) -> Iterator[Text]:
     lead = "  " + "│ " * (indent + 1)
     head = max(map(len, heads))
     room = width - len(lead) - head - 2

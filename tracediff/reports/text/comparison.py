@@ -80,9 +80,7 @@ def _header(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Itera
     for name, left, right in rows:
         styles = (DIM, "", "") if name else (DIM, f"{BOLD} {OLD}", f"{BOLD} {NEW}")
         left, right = excerpt.cut(left, half - 2), excerpt.cut(right, half)
-        yield span(
-            (f"   {name:<9}", styles[0]), (f"{left:<{half}}", styles[1]), (right, styles[2])
-        )
+        yield span((f"   {name:<9}", styles[0]), (f"{left:<{half}}", styles[1]), (right, styles[2]))
     yield from _code(old, new, look)
 
 
@@ -149,7 +147,8 @@ def _root(comparison: Comparison) -> Divergence | None:
 
 def _elsewhere(comparison: Comparison, count: int) -> str:
     outputs = sum(
-        "output" in (
+        "output"
+        in (
             comparison.old.steps[d.old].kind if d.old is not None else "",
             comparison.new.steps[d.new].kind if d.new is not None else "",
         )

@@ -74,9 +74,7 @@ def fields(comparison: Comparison, divergence: Divergence, depth: int) -> Iterat
     yield from _state(comparison, divergence, depth)
 
 
-def listed(
-    changes: Sequence[FieldChange], most: int, depth: int
-) -> Iterator[Entry]:
+def listed(changes: Sequence[FieldChange], most: int, depth: int) -> Iterator[Entry]:
     """Yield a line a field change, at most ``most``, and how many are left out."""
     for change in changes[:most]:
         yield one_field(change, depth)
@@ -182,4 +180,3 @@ def _state(comparison: Comparison, divergence: Divergence, depth: int) -> Iterat
 def changes_of(divergence: Divergence, aspect: Aspect) -> tuple[FieldChange, ...]:
     """Return the changes of one aspect that lie beyond every tolerance."""
     return tuple(change for change in divergence.changes.get(aspect, ()) if not change.within)
-

@@ -146,7 +146,7 @@ def _outcomes(
     elif "result" in divergence.aspects:
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("result", old, new, width, heads)
-    elif (told := excerpt.outcome(after, width - 10)):
+    elif told := excerpt.outcome(after, width - 10):
         yield span(("result  ", DIM), (f"{told}", ""), ("  unchanged", DIM))
     if "state" in divergence.aspects and "error" not in divergence.aspects:
         yield from _sides("state", before.state, after.state, width, heads)

@@ -12,7 +12,12 @@ from tracediff.reports.clean import clean, clean_lines
 from tracediff.reports.paths import depths, path
 from tracediff.reports.text.canvas import BAD, BOLD, DIM, GOOD, WARN, Look, fit, rule, span
 
-_STATES = {"success": ("●", GOOD), "warning": ("▲", WARN), "error": ("✗", BAD), "running": ("◌", DIM)}
+_STATES = {
+    "success": ("●", GOOD),
+    "warning": ("▲", WARN),
+    "error": ("✗", BAD),
+    "running": ("◌", DIM),
+}
 _MARKS = {"input": "⇠ ", "output": "⇢ ", "artifact": "▤ "}
 
 

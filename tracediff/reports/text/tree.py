@@ -106,7 +106,9 @@ def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
     shown = choose(nodes, limit)
     total = sum(node.divergence is not None for node in nodes)
     stack: list[tuple[int, int] | Entry] = [
-        (at, 0) for at in reversed(range(len(nodes))) if at in shown and nodes[at].parent not in shown
+        (at, 0)
+        for at in reversed(range(len(nodes)))
+        if at in shown and nodes[at].parent not in shown
     ]
     while stack:
         top = stack.pop()
