@@ -34,5 +34,7 @@ def command(directory: Path | None, jobs: int) -> None:
     say("\nTry next:\n")
     say(f"  cd {shlex.quote(str(laid.directory))}\n")
     say(
-        "  tracediff ls --limit 5\n  tracediff show @last\n  tracediff compare @last --format json\n"
+        "  tracediff ls --limit 5\n"
+        "  tracediff show @last\n"
+        "  tracediff compare @last --format json\n"
     )

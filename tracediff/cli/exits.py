@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import click
 
@@ -58,7 +59,7 @@ def _say(message: str, hint: str | None, slug: str) -> int:
 
 
 def _pair(argv: Sequence[str]) -> bool:
-    return any(a == "--format" and b == "json" for a, b in zip(argv, argv[1:], strict=False))
+    return any(a == "--format" and b == "json" for a, b in pairwise(argv))
 
 
 def _printable(text: str) -> str:

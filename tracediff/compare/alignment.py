@@ -144,8 +144,7 @@ class _Aligner:
         for x, y in pairs:
             self._pair(left[x], right[y])
         window = (0, len(left), 0, len(right))
-        inner = [(left[a:b], right[c:d]) for a, b, c, d in between(pairs, window)]
-        return inner
+        return [(left[a:b], right[c:d]) for a, b, c, d in between(pairs, window)]
 
     def _by_position(self, gap: Gap) -> list[Gap]:
         left, right = gap

@@ -1,8 +1,8 @@
 """A typed structural diff of two inert values: what differs, where, and by how much.
 
-Types count: 1, 1.0, True and Decimal("1.0") are four values, so are 0.0 and -0.0, and Decimal("1.0")
-and Decimal("1.00"). Lists are aligned by the digests of their items, so that an inserted row is
-one change. A stack of its own instead of recursion: depth is the trace's choice, not ours.
+Types count: 1, 1.0, True and Decimal("1.0") are four values; 0.0 and -0.0 are two, as are
+Decimal("1.0") and Decimal("1.00"). Lists are aligned by the digests of their items, so that an
+inserted row is one change. A stack of its own instead of recursion: depth is the trace's choice.
 """
 
 from __future__ import annotations

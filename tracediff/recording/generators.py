@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
@@ -102,10 +103,8 @@ async def _adrive(span: Span, parent: Span, inner: Any) -> AsyncIterator[Any]:
             try:
                 item = await inner.__anext__()
             finally:
-                try:
+                with suppress(ValueError):  # closed by another task, whose context is its own
                     current.reset(token)
-                except ValueError:  # closed by another task, whose context is its own
-                    pass
             items.append(span.buffer.capture(item))
             yield item
     except StopAsyncIteration:

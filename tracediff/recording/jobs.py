@@ -79,6 +79,7 @@ def job(
         factory: For a method: gives the receiver in a replay.
         tags: Tags of every trace.
         ignore: Names of arguments that are neither recorded nor compared.
+        options: ``depth`` to ``factory`` above, and ``seed``:
         seed: Seed ``random`` when the job starts, so that a replay draws the same numbers.
     """
     if callable(key):

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 
 from tracediff.errors import ConfigError
@@ -44,7 +45,8 @@ _NAMED = re.compile(
     r"""(?ix) (?P<name> (?: passw(?:or)?d | pwd | passphrase | secret | token
         | authorization | api[_-]?key | access[_-]?key | private[_-]?key | credential | cookie )
         [\w-]{0,20} ["']? \s{0,3} (?: [:=] | => ) \s{0,3} )
-        (?P<value> (?: (?: bearer | basic ) \s{1,3} )? (?: "[^"\n]{0,2000}" | '[^'\n]{0,2000}' | [^\s,;&"')}\]]{1,2000} ) )"""
+        (?P<value> (?: (?: bearer | basic ) \s{1,3} )?
+        (?: "[^"\n]{0,2000}" | '[^'\n]{0,2000}' | [^\s,;&"')}\]]{1,2000} ) )"""
 )
 _SHAPES = (
     re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}[A-Za-z0-9._~+/=-]{8,4000}"),
@@ -62,7 +64,7 @@ def is_secret_name(name: str) -> bool:
         return False
     if "".join(words) in WORDS or not WORDS.isdisjoint(words):
         return True
-    return any(pair in PAIRS for pair in zip(words, words[1:], strict=False))
+    return any(pair in PAIRS for pair in pairwise(words))
 
 
 class Redactor:

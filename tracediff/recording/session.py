@@ -77,7 +77,7 @@ class Recorder:
         return open_store(self.config.store_url(), root=self.config.root)
 
     def _keep_sources(self, store: Store, traces: list[Trace]) -> None:
-        """Keep the sources a trace ran, where the store can, so that a dirty tree stays readable."""
+        """Keep the sources a trace ran, where the store can: a dirty tree stays readable."""
         wanted = {blob for trace in traces for blob in trace.code.files.values()}
         if not store.capabilities.sources or wanted <= self._sources:
             return
@@ -138,7 +138,7 @@ class Run:
         """The job returned."""
         root = self.root
         root.end = perf_counter_ns()
-        self._leave()
+        self.leave()
         try:
             root.result = self.buffer.capture(result)
             if root.packed:
@@ -150,14 +150,15 @@ class Run:
     def failed(self, error: BaseException) -> None:
         """The job raised."""
         self.root.end = perf_counter_ns()
-        self._leave()
+        self.leave()
         try:
             self.root.error = self.buffer.fault(error, None)
             self._submit()
         except Exception as problem:
             _trouble(self.recorder, problem)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Make the caller of the job the current span again."""
         try:
             current.reset(self.token)
         except ValueError:  # the job ended in another context than it began, as a closed generator
@@ -209,8 +210,8 @@ def add_context(buffer: Buffer, fields: Mapping[str, Any]) -> None:
     """Add searchable fields: texts, numbers and flags; texts are scrubbed, secrets left out."""
     for name, value in fields.items():
         if type(value) is str:
-            value = buffer.scrub(value)
-        if type(value) in (str, int, float, bool):
+            buffer.context[str(name)] = buffer.scrub(value)
+        elif type(value) in (int, float, bool):
             buffer.context[str(name)] = value
         else:
             buffer.warn(f"context field {name!r} is a {type(value).__name__}, which is not indexed")
@@ -287,7 +288,7 @@ def _trouble(recorder: Recorder, error: Exception) -> None:
             slug="recorder-failed",
             hint="without strict recording the job would have run on, unrecorded",
         ) from error
-    log.exception("tracediff could not record a job")
+    log.error("tracediff could not record a job", exc_info=error)
 
 
 def run(
@@ -339,7 +340,7 @@ def run(
         root.end = root.end or perf_counter_ns()
         root.error = replayed.buffer.fault(error, None)
     finally:
-        replayed._leave()
+        replayed.leave()
     return replayed
 
 

@@ -29,7 +29,7 @@ LONG = 1024
 """Strings longer than this count towards the bytes a trace holds."""
 
 MUTATION_LIMIT = 16 * 1024
-"""Arguments larger than this, encoded, are not encoded again to see whether the step changed them."""
+"""Arguments larger than this, encoded, are not encoded again after the step to see a change."""
 
 
 class Unset:

@@ -10,7 +10,7 @@ import inspect
 from _thread import get_ident
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from tracediff import runtime
 from tracediff.model import Kind
@@ -175,13 +175,14 @@ class Block(Span):
         self.options = (key, ignore)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function as a step with these options."""
         key, ignore = self.options
         if isinstance(function, classmethod | staticmethod):
             inner = Mark(self.kind, self.name, function.__func__, key, frozenset(ignore))
             return type(function)(instrument(inner, function.__func__))  # type: ignore[return-value]  # the descriptor it was
         return instrument(Mark(self.kind, self.name, function, key, frozenset(ignore)), function)
 
-    def __enter__(self) -> Block:
+    def __enter__(self) -> Self:
         parent = current.get()
         self.parent = parent
         self.result = UNSET
@@ -205,7 +206,7 @@ class Block(Span):
         self.start = perf_counter_ns()
         return self
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         token = self.token
         if token is None:
             return

@@ -160,9 +160,10 @@ class RecordedServer:
     def _nearest(self, call: Call) -> list[int]:
         """Recorded calls of this name, those with the fewest differing arguments first."""
         same = [
-            index for index in self._paths
-            if self._trace.steps[index].kind == "input" and self._trace.steps[index].name == call.name
-        ][:50]  # fmt: skip
+            index
+            for index in self._paths
+            if (step := self._trace.steps[index]).kind == "input" and step.name == call.name
+        ][:50]
         asked = Value(call.args)
         return sorted(
             same, key=lambda index: len(value_changes(self._trace.steps[index].args, asked))

@@ -21,7 +21,7 @@ from tracediff.replay.engine import replay_here
 def main(reply: int) -> None:
     """Answer one request."""
     root, on_miss, data = ormsgpack.unpackb(sys.stdin.buffer.read())
-    with open(os.devnull, "rb") as nothing:
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:
         trace = replay_here(codec.load(data), load_config(Path(root)), on_miss=on_miss)

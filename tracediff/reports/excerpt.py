@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 from tracediff.errors import CodecError
@@ -58,7 +58,7 @@ def pair(before: str, after: str, limit: int) -> tuple[str, str]:
     """Return both lines in at most ``limit`` characters each, cut around their first difference."""
     if len(before) <= limit and len(after) <= limit:
         return before, after
-    same = len(commonprefix([before, after]))
+    same = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(before, after, strict=False)))
     start = max(0, same - limit // 3)
     return _window(before, start, limit), _window(after, start, limit)
 

@@ -37,7 +37,8 @@ class Index(Protocol):
     def search(self, query: Query) -> Page:
         """One page of the rows that match, newest first."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and connections; a second call does nothing."""
 
 
 @runtime_checkable
@@ -50,12 +51,14 @@ class Blobs(Protocol):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes from ``start`` on; raises StoreError ``blob-truncated`` if they are fewer."""
 
-    def delete(self, keys: Iterable[str]) -> int: ...
+    def delete(self, keys: Iterable[str]) -> int:
+        """Remove these blobs; returns how many were there."""
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys with this prefix, sorted."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and connections; a second call does nothing."""
 
 
 @runtime_checkable
@@ -71,18 +74,23 @@ class Store(Protocol):
     def load(self, row: Row) -> Trace:
         """The whole trace; raises StoreError when its bytes are gone, hurt or not its own."""
 
-    def find(self, prefix: str, limit: int = 2) -> list[Row]: ...
+    def find(self, prefix: str, limit: int = 2) -> list[Row]:
+        """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
 
-    def search(self, query: Query) -> Page: ...
+    def search(self, query: Query) -> Page:
+        """One page of the rows that match, newest first."""
 
-    def delete(self, ids: Iterable[str]) -> int: ...
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove these traces; returns how many were there."""
 
     def save_source(self, blob: str, data: bytes) -> None:
         """Keep a source file under its git blob id."""
 
-    def load_source(self, blob: str) -> bytes | None: ...
+    def load_source(self, blob: str) -> bytes | None:
+        """The source file with this git blob id, None when it is not kept."""
 
     def check(self) -> list[str]:
         """Read everything back; one sentence for each thing that is hurt, none when all is well."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of files and connections; a second call does nothing."""

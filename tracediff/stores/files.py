@@ -1,4 +1,4 @@
-"""Blobs as files in a directory: the key is the path, written whole by temporary name and rename."""
+"""Blobs as files in a directory: the key is the path, written to the side and renamed."""
 
 from __future__ import annotations
 

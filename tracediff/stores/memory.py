@@ -48,15 +48,16 @@ class MemoryIndex:
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
         check_limit(limit)
-        return [row for row in self._newest_first() if row.id.startswith(prefix)][:limit]
+        return [row for row in self.newest_first() if row.id.startswith(prefix)][:limit]
 
     def search(self, query: Query) -> Page:
         """One page of the rows that match, newest first."""
         after = read_cursor(query)
-        rows = (row for row in self._newest_first() if matches(row, query))
+        rows = (row for row in self.newest_first() if matches(row, query))
         return page((row for row in rows if after is None or position(row) < after), query)
 
-    def _newest_first(self) -> list[Row]:
+    def newest_first(self) -> list[Row]:
+        """All rows, newest first."""
         with self._lock:
             return sorted(self._rows.values(), key=position, reverse=True)
 
@@ -175,7 +176,7 @@ class MemoryStore:
     def check(self) -> list[str]:
         """Read everything back; one sentence for each thing that is hurt."""
         said = []
-        for row in self.index._newest_first():
+        for row in self.index.newest_first():
             try:
                 self.load(row)
             except StoreError as error:

@@ -74,7 +74,7 @@ def check_limit(limit: int) -> None:
 
 
 def page(rows: Iterable[Row], query: Query) -> Page:
-    """The first page of ``rows``: those that match the query and come after its cursor, in order."""
+    """The first page of ``rows``: those that match the query and come after its cursor."""
     check_limit(query.limit)
     found: list[Row] = []
     for row in rows:

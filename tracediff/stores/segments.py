@@ -1,4 +1,4 @@
-"""The segment format: an append-only file of checksummed frames, one frame a trace.
+r"""The segment format: an append-only file of checksummed frames, one frame a trace.
 
 A segment is nothing but frames, one after the other, with no header of its own, so any frame can be
 read with one range read and an empty file is a valid segment. All integers are little-endian and

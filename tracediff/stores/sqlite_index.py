@@ -15,6 +15,7 @@ import contextlib
 import heapq
 import itertools
 import json
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -300,7 +301,8 @@ _KNOWN = "SELECT id, generation FROM {} WHERE id IN (SELECT value FROM json_each
 _FIND = """SELECT row, blob, start, length FROM traces WHERE id >= ? AND id < ?
 ORDER BY started_at DESC, id DESC LIMIT ?"""
 _ALL = "SELECT row, blob, start, length FROM traces WHERE id > ? ORDER BY id LIMIT 1000"
-_STREAM = """SELECT t.row, t.blob, t.start, t.length FROM labels l CROSS JOIN traces t ON t.id = l.id
+_STREAM = """SELECT t.row, t.blob, t.start, t.length
+FROM labels l CROSS JOIN traces t ON t.id = l.id
 WHERE l.label = ? AND l.state = ? AND l.started_at >= ? AND l.started_at <= ?"""
 
 
@@ -408,7 +410,13 @@ def _prefixes(key: str) -> list[str]:
 
 def _context_label(name: str, value: Scalar) -> str:
     # Python hashes equal numbers alike, whatever their type; not-a-number has no hash of its own.
-    spelled = value if isinstance(value, str) else "nan" if value != value else hash(value)
+    spelled = (
+        value
+        if isinstance(value, str)
+        else "nan"
+        if isinstance(value, float) and math.isnan(value)
+        else hash(value)
+    )
     return f"context {family(value)} {name}={spelled}"
 
 

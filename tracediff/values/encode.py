@@ -269,7 +269,7 @@ class _Encoder:
             raise _GiveUpError
         if tag == _RECORD and len(parts) == 3:
             payload = _RECORD_HEAD + packb(parts[0]) + packb(parts[1]) + self.pack(parts[2])
-        elif tag == tags.SET or tag == tags.FROZENSET:
+        elif tag in (tags.SET, tags.FROZENSET):
             payload = self._members(parts)
         else:
             payload = packb(self.plain(parts), self.default, OPTIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import collections
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import uuid
@@ -27,11 +27,11 @@ _PLAIN: Final = (
     type(None),
     decimal.Decimal,
     fractions.Fraction,
-    datetime.date,
-    datetime.datetime,
-    datetime.time,
-    datetime.timedelta,
-    datetime.timezone,
+    dt.date,
+    dt.datetime,
+    dt.time,
+    dt.timedelta,
+    dt.timezone,
     uuid.UUID,
     collections.OrderedDict,
     collections.Counter,

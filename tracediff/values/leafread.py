@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal, InvalidOperation
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import TZPATH, ZoneInfo
@@ -94,7 +93,7 @@ def _zone(data: bytes) -> Any:
 
 
 def _is_file(root: str, key: str) -> bool:
-    return os.path.isfile(os.path.join(root, key))
+    return Path(root, key).is_file()
 
 
 def live_zone(data: bytes) -> ZoneInfo:

@@ -296,7 +296,7 @@ BASES: Final[dict[type, Callable[[Any], Any]]] = {
     bytes: lambda obj: bytes(memoryview(obj)),
     bytearray: lambda obj: bytearray(memoryview(obj)),
     Decimal: Decimal,
-    Fraction: lambda obj: Fraction(obj._numerator, obj._denominator),
+    Fraction: lambda obj: Fraction(obj._numerator, obj._denominator),  # noqa: SLF001 - a subclass may shadow the properties
     datetime: _exact_datetime,
     date: _exact_date,
     timedelta: _exact_delta,

@@ -79,8 +79,10 @@ def _header(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Itera
     ]
     for name, left, right in rows:
         styles = (DIM, "", "") if name else (DIM, f"{BOLD} {OLD}", f"{BOLD} {NEW}")
-        left, right = excerpt.cut(left, half - 2), excerpt.cut(right, half)
-        yield span((f"   {name:<9}", styles[0]), (f"{left:<{half}}", styles[1]), (right, styles[2]))
+        before, after = excerpt.cut(left, half - 2), excerpt.cut(right, half)
+        yield span(
+            (f"   {name:<9}", styles[0]), (f"{before:<{half}}", styles[1]), (after, styles[2])
+        )
     yield from _code(old, new, look)
 
 

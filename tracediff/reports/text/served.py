@@ -74,7 +74,7 @@ def _difference(change: FieldChange, look: Look) -> Text:
 
 
 def unused(recorded: Trace, replay: ReplayInfo, look: Look) -> Iterator[Text]:
-    """Yield a block about the recordings that the replay did not ask for, or asked for elsewhere."""
+    """Yield a block about recordings that the replay did not ask for, or asked for elsewhere."""
     known = [index for index in replay.unused if 0 <= index < len(recorded.steps)]
     if known:
         yield span((f"  {many(len(known), 'recording')} no longer asked for", WARN))

@@ -29,10 +29,9 @@ def trace_lines(trace: Trace, look: Look) -> Iterator[Text]:
     yield rule(span((crumbs, BOLD)), look.columns, span((clean(trace.id), DIM)), "━")
     yield span(f"   {clean(trace.meta)}")
     yield span("   ", (f"{glyph} {trace.state}", style), f"  {excerpt.outcome(root, 120)}")
-    yield span(
-        (f"   {wording.moment(trace.started_at)}, {wording.age(trace.started_at, look.now)}, "
-         f"took {wording.lasted(trace.duration)}, on {wording.version(trace.code)}", DIM)
-    )  # fmt: skip
+    when = f"{wording.moment(trace.started_at)}, {wording.age(trace.started_at, look.now)}"
+    how = f"took {wording.lasted(trace.duration)}, on {wording.version(trace.code)}"
+    yield span((f"   {when}, {how}", DIM))
     if trace.tags:
         yield span(("   tags " + ", ".join(map(clean, trace.tags)), DIM))
     for warning in trace.warnings:

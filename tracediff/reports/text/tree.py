@@ -74,7 +74,7 @@ def _count(nodes: list[Node]) -> None:
 
 
 def choose(nodes: list[Node], limit: int) -> set[int]:
-    """Return which nodes to show: causes first, each with the steps around it, at most ``limit``."""
+    """Return which nodes to show, at most ``limit``: causes first, with the steps around them."""
     wanted = [at for at, node in enumerate(nodes) if node.divergence]
     if len(wanted) > limit:
         wanted.sort(key=lambda at: _weight(nodes[at].divergence))

@@ -1,0 +1,1 @@
+"""Traces and comparisons as lines of styled text for a terminal."""
