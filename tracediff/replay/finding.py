@@ -119,7 +119,7 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for name, one in known.items():
-        value = given.get(name, None if name in job.mark.ignore else one.default)
+        value: Any = given.get(name, None if name in job.mark.ignore else one.default)
         if one.kind is one.VAR_POSITIONAL:
             args.extend(value if name in given else ())
         elif one.kind is one.VAR_KEYWORD:
