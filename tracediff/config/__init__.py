@@ -1,0 +1,159 @@
+"""Settings: the nearest pyproject.toml and the environment, as one frozen Config.
+
+Precedence: options, ``TRACEDIFF_*``, ``[tool.tracediff]``, defaults. An unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tracediff.config.checks import FROM_TEXT, OTHER_VARIABLES, TABLES, checked, invalid, unknown
+from tracediff.config.settings import DEFAULT_STORE, Config, JobRule, StoreSettings, mask
+from tracediff.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_STORE",
+    "Config",
+    "JobRule",
+    "StoreSettings",
+    "load_config",
+    "mask",
+    "override",
+]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # as stores.urls reads one
+
+
+def load_config(
+    start: Path | None = None,
+    *,
+    store: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the settings that hold in a directory.
+
+    Args:
+        start: Where to look for pyproject.toml, upwards; the working directory by default.
+        store: The ``--store`` option, if it was given.
+        env: The environment; ``os.environ`` by default.
+
+    Raises:
+        ConfigError: A file that cannot be read, an unknown key, a value that cannot be used.
+    """
+    start = (start or Path.cwd()).resolve()
+    environment = {
+        name: text
+        for name, text in (os.environ if env is None else env).items()
+        if name.startswith("TRACEDIFF_") and text
+    }
+    file, table = _find_table(start)
+    settings: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        _read_table(table, file, settings, origins)
+        origins.setdefault("enabled", f"{file.name} has [tool.tracediff]")
+    elif "TRACEDIFF_STORE" in environment:
+        origins["enabled"] = "environment TRACEDIFF_STORE"
+    _read_environment(environment, settings, origins)
+    if store is not None:
+        settings["store"] = _given_store(store, start, settings.get("stores", {}))
+        origins["store"] = "option --store"
+    root = file.parent if file is not None else start
+    enabled = settings.pop("enabled", "enabled" in origins)
+    paths = settings.pop("pythonpath", None)
+    return Config(
+        root=root,
+        file=file,
+        enabled=enabled,
+        pythonpath=_paths(root, paths),
+        origins=origins,
+        **settings,
+    )
+
+
+def _given_store(store: str, start: Path, named: Mapping[str, StoreSettings]) -> str:
+    """A name or a URL as it is; a directory as the shell it was typed in means it."""
+    if not store:
+        raise invalid("store", store, "a name, a directory or a URL", "option --store")
+    if store in named or _SCHEME.match(store):
+        return store
+    return str(start / store)
+
+
+def override(config: Config, **changes: Any) -> Config:
+    """The configuration with some settings replaced by ``tracediff.configure``.
+
+    Raises:
+        ConfigError: An unknown setting or a value that cannot be used.
+    """
+    settings: dict[str, Any] = {}
+    for name, value in changes.items():
+        plain = list(value) if isinstance(value, tuple) else value
+        settings[TABLES.get(name, name)] = checked(name, plain, "configure()")
+    if "pythonpath" in settings:
+        settings["pythonpath"] = _paths(config.root, settings["pythonpath"])
+    settings.setdefault("enabled", True)
+    origins = {**config.origins, **dict.fromkeys(settings, "configure()")}
+    return replace(config, origins=origins, **settings)
+
+
+def _find_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            tool = _load_toml(file).get("tool", {})
+            table = tool.get("tracediff") if isinstance(tool, dict) else None
+            if table is not None:
+                if not isinstance(table, dict):
+                    raise invalid("tracediff", table, "a table", f"{file} [tool]")
+                return file, table
+    return None, {}
+
+
+def _load_toml(file: Path) -> dict[str, Any]:
+    import tomllib  # only where there is a file to read
+
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{file} cannot be read: {error}",
+            slug="config-unreadable",
+            hint="correct the file, or run from a directory with another pyproject.toml",
+        ) from None
+
+
+def _read_table(
+    table: dict[str, Any], file: Path, settings: dict[str, Any], origins: dict[str, str]
+) -> None:
+    for key, value in table.items():
+        name = TABLES.get(key, key)
+        where = f"{file} [tool.tracediff] {key}"
+        settings[name] = checked(key, value, where)
+        origins[name] = f"{file.name} [tool.tracediff] {key}"
+
+
+def _read_environment(
+    environment: Mapping[str, str], settings: dict[str, Any], origins: dict[str, str]
+) -> None:
+    for variable, text in environment.items():
+        if variable in OTHER_VARIABLES:
+            continue
+        name = variable.removeprefix("TRACEDIFF_").lower()
+        if name not in FROM_TEXT:
+            raise unknown(
+                variable, [f"TRACEDIFF_{one.upper()}" for one in FROM_TEXT], "the environment"
+            )
+        settings[name] = checked(name, FROM_TEXT[name](text), f"environment {variable}")
+        origins[name] = f"environment {variable}"
+
+
+def _paths(root: Path, given: tuple[str, ...] | None) -> tuple[Path, ...]:
+    if given is not None:
+        return tuple((root / one).resolve() for one in given)
+    return tuple(path for path in (root, root / "src") if path.is_dir())

@@ -1,0 +1,224 @@
+"""What each setting may be, read from a table or from the text of a variable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import Any
+
+from tracediff.config.settings import JobRule, StoreSettings, mask
+from tracediff.errors import ConfigError
+from tracediff.model import DEPTHS, Tolerance
+
+
+def checked(key: str, value: Any, where: str) -> Any:
+    """The value of a setting as the Config holds it.
+
+    Raises:
+        ConfigError: ``config-unknown-key`` or ``config-invalid``.
+    """
+    check = _CHECKS.get(key)
+    if check is None:
+        raise unknown(key, list(_CHECKS), where)
+    return check(key, value, where)
+
+
+def unknown(key: str, known: list[str], where: str) -> ConfigError:
+    """The error for a setting that there is none of; it names a near one."""
+    near = get_close_matches(key, known, 1)
+    return ConfigError(
+        f"unknown setting {key!r} in {where}",
+        slug="config-unknown-key",
+        hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}",
+    )
+
+
+def invalid(key: str, value: Any, wanted: str, where: str) -> ConfigError:
+    """The error for a setting that cannot have this value."""
+    return ConfigError(
+        f"{where}: {key} must be {wanted}, not {mask(repr(value))}",
+        slug="config-invalid",
+        hint="see docs/configuration.md for every setting and its form",
+    )
+
+
+def _text(key: str, value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise invalid(key, value, "a text", where)
+    return value
+
+
+def _texts(key: str, value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise invalid(key, value, "a list of texts", where)
+    return tuple(value)
+
+
+def _flag(key: str, value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise invalid(key, value, "true or false", where)
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str, Any, str], Any]:
+    def check(key: str, value: Any, where: str) -> Any:
+        if value not in choices:
+            raise invalid(key, value, f"one of {', '.join(choices)}", where)
+        return value
+
+    return check
+
+
+def _number(low: float, high: float) -> Callable[[str, Any, str], Any]:
+    def check(key: str, value: Any, where: str) -> Any:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if not fits or not low <= value <= high:
+            raise invalid(key, value, f"a number from {low:g} to {high:g}", where)
+        return value
+
+    return check
+
+
+def _whole(key: str, value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise invalid(key, value, "a whole number", where)
+    return value
+
+
+def _quantum(key: str, value: Any, where: str) -> str:
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    try:
+        if isinstance(text, str) and Fraction(text) > 0:
+            return text
+    except (ValueError, ZeroDivisionError, OverflowError):
+        pass
+    raise invalid(key, value, 'a number above 0, such as "0.01"', where)
+
+
+def _fields(key: str, value: Any, where: str, checks: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(key, value, "a table", where)
+    found = {}
+    for name, one in value.items():
+        if name not in checks:
+            raise unknown(name, list(checks), where)
+        found[name] = checks[name](name, one, where)
+    return found
+
+
+_NAME = re.compile(r"[\w.-]+")
+
+
+def _stores(key: str, value: Any, where: str) -> dict[str, StoreSettings]:
+    if not isinstance(value, dict):
+        raise invalid(key, value, "a table", where)
+    found = {}
+    for name, one in value.items():
+        place = f"{where}.{name}"
+        if not _NAME.fullmatch(name):
+            raise invalid("its name", name, "letters, digits, _, - and .", place)
+        fields = _fields(name, one, place, {"index": _text, "blobs": _text})
+        if "index" not in fields:
+            raise invalid("index", None, "set", place)
+        found[name] = StoreSettings(**fields)
+    return found
+
+
+def _rules(key: str, value: Any, where: str) -> tuple[JobRule, ...]:
+    if not isinstance(value, dict):
+        raise invalid(key, value, "a table", where)
+    return tuple(
+        JobRule(pattern=name, **_fields(name, one, f"{where}.{name!r}", _RULE))
+        for name, one in value.items()
+    )
+
+
+def _tolerances(key: str, value: Any, where: str) -> tuple[Tolerance, ...]:
+    if not isinstance(value, list):
+        raise invalid(key, value, "a list of tables", where)
+    return tuple(Tolerance(**_fields(key, one, where, _TOLERANCE)) for one in value)
+
+
+def _type_pairs(key: str, value: Any, where: str) -> tuple[tuple[str, str], ...]:
+    pairs = value if isinstance(value, list) else [value]
+    for one in pairs:
+        if not isinstance(one, list) or len(one) != 2 or not all(isinstance(t, str) for t in one):
+            raise invalid(key, value, "a list of [old, new] type names", where)
+    return tuple((old, new) for old, new in pairs)
+
+
+def _split(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _as_bool(text: str) -> Any:
+    lowered = text.strip().lower()
+    known = {"1": True, "true": True, "yes": True, "on": True}
+    known |= {"0": False, "false": False, "no": False, "off": False, "": False}
+    return known.get(lowered, text)
+
+
+def _as_number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+_RULE = {
+    "depth": _one_of(*DEPTHS),
+    "sample": _number(0, 1),
+    "retention": _whole,
+    "enabled": _flag,
+}
+_TOLERANCE = {
+    "path": _text,
+    "rel": _number(0, 1e308),
+    "abs": _number(0, 1e308),
+    "ulp": _whole,
+    "quantum": _quantum,
+    "unordered": _flag,
+    "ignore": _flag,
+    "types": _type_pairs,
+}
+_CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
+    "autotrace": _texts,
+    "depth": _one_of(*DEPTHS),
+    "durability": _one_of("process", "host"),
+    "enabled": _flag,
+    "inputs": _texts,
+    "job": _rules,
+    "jobs": _texts,
+    "python": _text,
+    "pythonpath": _texts,
+    "redact": _texts,
+    "replay_allow": _texts,
+    "replay_timeout": _number(0, 86_400),
+    "sample": _number(0, 1),
+    "store": _text,
+    "stores": _stores,
+    "strict": _flag,
+    "tolerance": _tolerances,
+}
+TABLES = {"job": "rules", "tolerance": "tolerances"}
+FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    "autotrace": _split,
+    "depth": str,
+    "durability": str,
+    "enabled": _as_bool,
+    "inputs": _split,
+    "jobs": _split,
+    "python": str,
+    "pythonpath": _split,
+    "redact": _split,
+    "replay_allow": _split,
+    "replay_timeout": _as_number,
+    "sample": _as_number,
+    "store": str,
+    "strict": _as_bool,
+}
+OTHER_VARIABLES = frozenset(
+    {"TRACEDIFF_CODE_VERSION", "TRACEDIFF_DEBUG", "TRACEDIFF_REDACTION_KEY"}
+)
