@@ -53,23 +53,33 @@ def find_step(trace: Trace, wanted: str) -> int:
         TraceReferenceError: ``step-unknown`` when no step has that name, ``step-ambiguous`` when
             several do.
     """
-    if wanted.isascii() and wanted.isdecimal() and int(wanted) < len(trace.steps):
-        return int(wanted)
-    found = _indexes(trace.steps, wanted) or _indexes(trace.steps, wanted, suffix=True)
+    found = find_steps(trace, wanted)
     if len(found) == 1:
         return found[0]
-    if found:
-        lines = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
-        raise TraceReferenceError(
-            f"{len(found)} steps are called {wanted!r}",
-            slug="step-ambiguous",
-            hint=f"name one by its line number: {lines}",
-        )
+    lines = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
     raise TraceReferenceError(
-        f"trace {trace.id} has no step {wanted!r}",
-        slug="step-unknown",
-        hint=_nearest(trace, wanted),
+        f"{len(found)} steps are called {wanted!r}",
+        slug="step-ambiguous",
+        hint=f"name one by its line number: {lines}",
     )
+
+
+def find_steps(trace: Trace, wanted: str) -> list[int]:
+    """Return the indexes of all steps that ``wanted`` names, at least one; see ``find_step``.
+
+    Raises:
+        TraceReferenceError: ``step-unknown``.
+    """
+    if wanted.isascii() and wanted.isdecimal() and int(wanted) < len(trace.steps):
+        return [int(wanted)]
+    found = _indexes(trace.steps, wanted) or _indexes(trace.steps, wanted, suffix=True)
+    if not found:
+        raise TraceReferenceError(
+            f"trace {trace.id} has no step {wanted!r}",
+            slug="step-unknown",
+            hint=_nearest(trace, wanted),
+        )
+    return found
 
 
 def _indexes(steps: Sequence[Step], wanted: str, *, suffix: bool = False) -> list[int]:
@@ -85,8 +95,8 @@ def _indexes(steps: Sequence[Step], wanted: str, *, suffix: bool = False) -> lis
 
 
 def _nearest(trace: Trace, wanted: str) -> str:
-    known = {step.name for step in trace.steps[1:2000]}
-    close = difflib.get_close_matches(wanted.rpartition("/")[2], known, n=3)
+    known = {step.name.casefold(): step.name for step in trace.steps[1:2000]}
+    close = difflib.get_close_matches(wanted.rpartition("/")[2].casefold(), known, n=3)
     if close:
-        return "did you mean " + " or ".join(repr(name) for name in close) + "?"
+        return "did you mean " + " or ".join(repr(known[name]) for name in close) + "?"
     return f"give a line number from 0 to {len(trace.steps) - 1}, or the names joined by /"
