@@ -16,7 +16,7 @@ current: ContextVar[Any] = ContextVar("tracediff.current", default=None)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An input or output that replayed code reached.
+    """An input or output that replayed code reached, or a step that a what-if answers.
 
     ``identity`` is the canonical form of what tells this call from others of the same name: the
     user's key, or the arguments. ``args`` is the canonical dict of all captured arguments.
@@ -47,6 +47,11 @@ class Served:
 
 class Server(Protocol):
     """Answers inputs and outputs from a recording."""
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The names of the steps that it may answer too."""
+        ...
 
     def serve(self, call: Call) -> Served:
         """Return the recorded answer; raises ``ReplayAbort`` when there is none."""

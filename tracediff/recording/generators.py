@@ -27,7 +27,7 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
         if parent is None:
             return (yield from function(*args, **kwargs))
         span = open_span(mark, parent.buffer, parent, args, kwargs)
-        if served and span.buffer.server is not None:
+        if span.buffer.server is not None:
             recorded = _recorded(span, parent)
             if recorded is not None:
                 yield from recorded
@@ -82,7 +82,7 @@ def wrap_async_generator(
                 yield item
             return
         span = open_span(mark, parent.buffer, parent, args, kwargs)
-        if served and span.buffer.server is not None:
+        if span.buffer.server is not None:
             recorded = _recorded(span, parent)
             if recorded is not None:
                 for item in recorded:

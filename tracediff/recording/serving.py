@@ -1,4 +1,4 @@
-"""How a replayed input or output asks the recording."""
+"""How a replayed call asks the recording: inputs and outputs, and steps that a what-if answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from tracediff.recording.assembly import arguments
 from tracediff.recording.spans import UNSET, Mark, Packed, Span
 from tracediff.runtime import Call, Served
 
+_LIVE = Served(live=True)
+
 
 def answer(span: Span) -> Served:
     """Ask the active server for the recorded answer; raises the recorded error if it is one."""
     server = span.buffer.server
     mark = span.mark
     if server is None or not isinstance(mark, Mark):
-        return Served(live=True)
+        return _LIVE
+    if mark.kind == "step" and mark.name not in server.steps:
+        return _LIVE
     args = values.encode_map(arguments(span, mark))
     key = span.key
     if key is UNSET:
