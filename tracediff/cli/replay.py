@@ -18,17 +18,43 @@ from tracediff.reports.text.trace import trace_lines
 
 @click.command("replay")
 @click.argument("ref")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="STEP=VALUE",
+    help='What if STEP had answered VALUE? A Python literal, or Decimal("…").',
+)
+@click.option(
+    "--pin",
+    "pins",
+    multiple=True,
+    metavar="STEP",
+    help="What if STEP had still answered what was recorded? It is not run.",
+)
 @options.on_miss
 @options.store
 @options.form
 @options.output
-def command(ref: str, on_miss: OnMiss, store: str | None, form: str, output: Path | None) -> int:
-    """Run a trace's job again with its recorded inputs, and show the new trace."""
+def command(
+    ref: str,
+    sets: tuple[str, ...],
+    pins: tuple[str, ...],
+    on_miss: OnMiss,
+    store: str | None,
+    form: str,
+    output: Path | None,
+) -> int:
+    """Run a trace's job again with its recorded inputs, and show the new trace.
+
+    --set and --pin ask what-ifs, which the new trace's warnings name. STEP is a name (every call of
+    it), a path such as taxes/VAT, or a line number of `tracediff show`.
+    """
     project = open_project(store=store)
     with phases() as progress:
         progress("replaying")
         recorded = project.resolve(ref)
-        done = project.replay(recorded, on_miss=on_miss)
+        done = project.replay(recorded, on_miss=on_miss, sets=sets, pins=pins)
     sys.stderr.write(done.stderr)
     info, look = done.trace.replay, options.look()
     if form == "json":

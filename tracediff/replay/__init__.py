@@ -2,5 +2,6 @@
 
 from tracediff.replay.engine import Replayed, replay, replay_here
 from tracediff.replay.matching import RecordedServer
+from tracediff.replay.whatif import WhatIf, what_ifs
 
-__all__ = ["RecordedServer", "Replayed", "replay", "replay_here"]
+__all__ = ["RecordedServer", "Replayed", "WhatIf", "replay", "replay_here", "what_ifs"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ from tracediff.replay.finding import bind, find_job
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
+from tracediff.replay.whatif import WhatIf
 
 MAX_OUTPUT = 1 << 20
 _one_at_a_time = threading.Lock()
@@ -42,6 +44,7 @@ def replay(
     config: Config,
     *,
     on_miss: OnMiss = "fail",
+    what_ifs: Sequence[WhatIf] = (),
     timeout: float | None = None,
     python: str | None = None,
 ) -> Replayed:
@@ -51,13 +54,16 @@ def replay(
         trace: The recording.
         config: The project's settings.
         on_miss: What to do about an input that was not recorded.
+        what_ifs: Calls to answer otherwise; the new trace's warnings name them.
         timeout: Seconds the job may take; the configured ``replay_timeout`` by default.
         python: The interpreter; the configured one, else this one.
 
     Raises:
         ReplayError: The job cannot be found or called, died, or took too long.
     """
-    request = ormsgpack.packb([str(config.root), on_miss, codec.dump(trace)])
+    request = ormsgpack.packb(
+        [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace)]
+    )
     executable = python or config.python or sys.executable
     limit = timeout if timeout is not None else config.replay_timeout
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
@@ -140,7 +146,9 @@ def _read_reply(data: bytes) -> Trace:
     raise ReplayError(message, slug=slug, hint=hint)
 
 
-def replay_here(trace: Trace, config: Config, *, on_miss: OnMiss = "fail") -> Trace:
+def replay_here(
+    trace: Trace, config: Config, *, on_miss: OnMiss = "fail", what_ifs: Sequence[WhatIf] = ()
+) -> Trace:
     """Run a trace's job again in this process, one at a time."""
     for path in reversed(config.pythonpath):
         if str(path) not in sys.path:
@@ -149,7 +157,7 @@ def replay_here(trace: Trace, config: Config, *, on_miss: OnMiss = "fail") -> Tr
     with _one_at_a_time:
         job = find_job(trace, allow)
         args, kwargs = bind(job, trace, allow)
-        server = RecordedServer(trace, allow, on_miss)
+        server = RecordedServer(trace, allow, on_miss, what_ifs)
         return _run(job, args, kwargs, trace=trace, config=config, server=server)
 
 
@@ -180,4 +188,4 @@ def _run(
         runtime.guard = None
     new = done.trace()
     said = [f"the replay was refused {what}" for what in guard.refused]
-    return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes, *said))
+    return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))

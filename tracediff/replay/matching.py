@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 from tracediff import values
@@ -16,6 +17,8 @@ from tracediff.compare import value_changes
 from tracediff.errors import ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
 from tracediff.replay.errors import rebuild
+from tracediff.replay.whatif import Answers, WhatIf
+from tracediff.reports.paths import names
 from tracediff.runtime import Call, ReplayAbort, Served
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
@@ -30,34 +33,49 @@ class RecordedServer:
         trace: The recording.
         allow: The classes that may be rebuilt.
         on_miss: What to do about an input that was not recorded.
+        what_ifs: Calls to answer otherwise.
     """
 
-    def __init__(self, trace: Trace, allow: values.Allow, on_miss: OnMiss = "fail") -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        allow: values.Allow,
+        on_miss: OnMiss = "fail",
+        what_ifs: Sequence[WhatIf] = (),
+    ) -> None:
         self._trace = trace
         self._allow = allow
         self._on_miss = on_miss
+        self._answers = Answers(trace, what_ifs)
+        self.steps = self._answers.steps
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, str, bytes], deque[int]] = {}
         self._paths: dict[int, tuple[str, ...]] = {}
         for index, step in enumerate(trace.steps):
-            if step.kind in ("input", "output"):
+            served = step.kind in ("input", "output")
+            if served or (step.kind == "step" and step.name in self.steps):
                 key = (step.kind, step.name, _identity(step))
                 self._waiting.setdefault(key, deque()).append(index)
-                self._paths[index] = _path(trace, index)
+            if served:
+                self._paths[index] = names(trace.steps, index)[:-1]
         self._served: list[tuple[int, int]] = []
         self._moved: list[int] = []
         self._misses: list[Miss] = []
-        self.notes: list[str] = []
+        self._notes: list[str] = []
 
     def serve(self, call: Call) -> Served:
         """The recorded answer; raises ReplayAbort when there is none and the replay must fail."""
         with self._lock:
-            index = self._take(call)
+            what_if, index = self._answers.choose(call, self._take(call))
+            if index is not None:
+                self._served.append((index, call.step))
+                if self._paths.get(index, call.path) != call.path:
+                    self._moved.append(index)
+            if what_if is not None and what_if.value is not None:
+                data = what_if.value.data
+                return Served(result=values.live(data, self._allow), data=data)
             if index is None:
-                return self._missed(call)
-            self._served.append((index, call.step))
-            if self._paths[index] != call.path:
-                self._moved.append(index)
+                return Served(live=True) if call.kind == "step" else self._missed(call)
         return self._answer(index, call)
 
     def refuse(self, kind: str, name: str) -> None:
@@ -69,6 +87,11 @@ class RecordedServer:
                      hint=_OUTSIDE)
             )  # fmt: skip
         raise ReplayAbort(message, slug="outside-replay", hint=_OUTSIDE)
+
+    def notes(self) -> list[str]:
+        """What the new trace has to say about its answers: what-ifs, values nobody recorded."""
+        with self._lock:
+            return [*self._answers.said(), *self._notes]
 
     def info(self) -> ReplayInfo:
         """How the calls were answered, and what nobody asked for."""
@@ -117,7 +140,7 @@ class RecordedServer:
         if call.kind == "output":
             return Served(data=values.encode(None))
         if call.name in _AMBIENT and not self._recorded(call.name):
-            self.notes.append(
+            self._notes.append(
                 f"{call.name!r} was asked for but not recorded: answered by the clock"
             )
             return Served(live=True)
@@ -176,15 +199,6 @@ _OUTSIDE = "carry the context into threads with tracediff.propagate"
 def _identity(step: Step) -> bytes:
     value = step.key if step.key is not None else step.args
     return values.identity(value.data if value is not None else values.encode({}))
-
-
-def _path(trace: Trace, index: int) -> tuple[str, ...]:
-    names: list[str] = []
-    parent = trace.steps[index].parent
-    while parent > 0:
-        names.append(trace.steps[parent].name)
-        parent = trace.steps[parent].parent
-    return tuple(reversed(names))
 
 
 def _hint(trace: Trace, call: Call, nearest: list[int]) -> str:

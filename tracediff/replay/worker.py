@@ -16,15 +16,21 @@ from tracediff import codec
 from tracediff.config import load_config
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.replay.engine import replay_here
+from tracediff.replay.whatif import WhatIf
 
 
 def main(reply: int) -> None:
     """Answer one request."""
-    root, on_miss, data = ormsgpack.unpackb(sys.stdin.buffer.read())
+    root, on_miss, what_ifs, data = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:
-        trace = replay_here(codec.load(data), load_config(Path(root)), on_miss=on_miss)
+        trace = replay_here(
+            codec.load(data),
+            load_config(Path(root)),
+            on_miss=on_miss,
+            what_ifs=[WhatIf.unpacked(one) for one in what_ifs],
+        )
         answer = ["trace", codec.dump(trace)]
     except TracediffError as error:
         answer = ["error", [error.message, error.slug, error.hint]]
