@@ -96,12 +96,26 @@ class Project:
             paths.append(path)
         return paths
 
-    def replay(self, reference: str | Trace, *, on_miss: OnMiss = "fail") -> Replayed:
-        """Run a trace's job again, in a process of its own, with its recorded inputs."""
-        from tracediff.replay import replay  # listing and showing traces do without
+    def replay(
+        self,
+        reference: str | Trace,
+        *,
+        on_miss: OnMiss = "fail",
+        sets: Sequence[str] = (),
+        pins: Sequence[str] = (),
+    ) -> Replayed:
+        """Run a trace's job again, in a process of its own, with its recorded inputs.
+
+        Args:
+            reference: The trace.
+            on_miss: What to do about a call that was not recorded.
+            sets: What-ifs "STEP=VALUE": steps that are answered with a literal value.
+            pins: What-ifs "STEP": steps that are answered with their recorded result.
+        """
+        from tracediff.replay import replay, what_ifs  # listing and showing traces do without
 
         trace = reference if isinstance(reference, Trace) else self.resolve(reference)
-        return replay(trace, self.config, on_miss=on_miss)
+        return replay(trace, self.config, on_miss=on_miss, what_ifs=what_ifs(trace, sets, pins))
 
     def compare(
         self,
