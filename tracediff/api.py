@@ -137,7 +137,8 @@ class Project:
             on_miss: What a replay does about a call that was not recorded.
             progress: Called with the name of each phase as it begins.
         """
-        from tracediff.compare import compare  # listing and showing traces do without
+        from tracediff.codefiles import source_reader  # listing and showing traces do without
+        from tracediff.compare import compare  # as above
 
         say = progress or (lambda phase: None)
         say("reading")
@@ -149,7 +150,8 @@ class Project:
             new = self.replay(old, on_miss=on_miss).trace
         say("comparing")
         rules = (*self.config.tolerances, *tolerances)
-        return compare(old, new, tolerances=rules, strict_steps=strict_steps)
+        load = source_reader(self.config.root, lambda: self.store)
+        return compare(old, new, tolerances=rules, strict_steps=strict_steps, load=load)
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""

@@ -274,6 +274,21 @@ class FieldChange:
     within: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeChange:
+    """One definition whose code differs, and the lines that do (at most a dozen each).
+
+    ``file`` and ``line`` (from 1) say where it is now. For a library ``file`` is empty and ``name``
+    holds its two versions.
+    """
+
+    file: str
+    line: int
+    name: str
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+
+
 Label = Literal["origin", "propagated", "mixed", "absorbed", "hidden input", "clock", "unproven"]
 Aspect = Literal["name", "args", "result", "error", "state", "kind", "key", "place"]
 
@@ -284,7 +299,8 @@ class Divergence:
 
     ``old`` and ``new`` index the traces' steps; None where that side has no such step.
     ``changes`` maps each aspect whose value differs to its field changes. ``within`` means that
-    every difference lies inside a tolerance.
+    every difference lies inside a tolerance. ``code`` names the definitions behind the step that
+    differ: none, or None where nobody can tell.
     """
 
     kind: Literal["added", "removed", "changed", "moved", "renamed", "reordered"]
@@ -295,6 +311,7 @@ class Divergence:
     changes: Mapping[Aspect, tuple[FieldChange, ...]] = field(default_factory=dict)
     also: tuple[Literal["moved", "renamed", "reordered"], ...] = ()
     within: bool = False
+    code: tuple[CodeChange, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tracediff.compare.alignment import Alignment, align
+from tracediff.compare.code import CodeChanges, Load
 from tracediff.compare.labels import Labels
 from tracediff.compare.order import Pair, merged
 from tracediff.compare.tolerances import Rules
@@ -14,6 +15,7 @@ from tracediff.compare.trees import Tree, common_depth, tree_of
 from tracediff.compare.walker import value_changes
 from tracediff.model import (
     Aspect,
+    CodeChange,
     Comparison,
     Divergence,
     ErrorInfo,
@@ -35,6 +37,7 @@ def compare(
     *,
     tolerances: Sequence[Tolerance] = (),
     strict_steps: bool = False,
+    load: Load | None = None,
 ) -> Comparison:
     """Lay two traces against each other.
 
@@ -43,6 +46,7 @@ def compare(
         new: The other one, usually its replay.
         tolerances: How exactly places must match; for each bound the last that matches holds.
         strict_steps: Let any step that differs beyond tolerance decide the verdict.
+        load: Reads source files, to name the definitions that differ behind a step.
 
     Returns:
         The comparison. ``first`` is the step with a differing value, or added or removed, that
@@ -51,18 +55,26 @@ def compare(
     """
     old, new, remark = common_depth(old, new)
     remarks = [remark] if remark else []
-    return _Comparing(old, new, Rules(tolerances), strict_steps, remarks).run()
+    code = CodeChanges(old, new, load) if load is not None else None
+    return _Comparing(old, new, Rules(tolerances), strict_steps, remarks, code).run()
 
 
 class _Comparing:
     def __init__(
-        self, old: Trace, new: Trace, rules: Rules, strict_steps: bool, remarks: list[str]
+        self,
+        old: Trace,
+        new: Trace,
+        rules: Rules,
+        strict_steps: bool,
+        remarks: list[str],
+        code: CodeChanges | None,
     ) -> None:
         self.old = old
         self.new = new
         self.rules = rules
         self.strict = strict_steps
         self.remarks = remarks
+        self.code = code
         self.trees = (tree_of(old), tree_of(new))
         self.labels = Labels(old, new)
         self.drift = 0
@@ -110,7 +122,9 @@ class _Comparing:
                     touched.add(host)
             else:
                 one = self._both(i, j, before, after, found, below=j in touched)
-                if one is not None and not one.within and set(one.aspects) & _OUTCOME:
+                differs = one is not None and not one.within and set(one.aspects) & _OUTCOME
+                # A block's names outlive it: whatever its result, it hides nothing inside.
+                if differs or (j in touched and after.steps[j].args is None):
                     touched.add(after.steps[j].parent)
             if one is not None:
                 made[pair] = one
@@ -155,16 +169,25 @@ class _Comparing:
         beyond = aspects - close
         valued = bool(aspects & _VALUES)
         kind: Any = "changed" if valued or not flags else flags[0]
+        code = self._code(old, new)
         return Divergence(
             kind=kind,
             old=i,
             new=j,
-            label=self.labels.of(old, new, beyond, below=below) if valued else "unproven",
+            label=self.labels.of(old, new, beyond, below=below, code=code)
+            if valued
+            else "unproven",
             aspects=tuple(sorted(aspects)),
             changes=changes,
             also=tuple(flag for flag in flags if flag != kind),  # type: ignore[arg-type]  # of the three names above
             within=bool(close) and not beyond,
+            code=code,
         )
+
+    def _code(self, old: Step, new: Step) -> tuple[CodeChange, ...] | None:
+        if self.code is None or old.kind in ("note", "artifact"):
+            return None
+        return self.code.behind(old.source, new.source)
 
     def _changes(
         self, old: Step, new: Step, path: tuple[str, ...]

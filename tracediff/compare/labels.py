@@ -1,13 +1,14 @@
 """Why a step differs, where that can be told without running anything again.
 
 Same arguments and same children, other result: *origin*; if even the code is the same file by file,
-*hidden input*. Other arguments, same result: *absorbed*. A changed argument or child and the same
-source file: *propagated*, since nothing in the step's own file changed. Else *unproven*.
+*hidden input*. Other arguments, same result: *absorbed*. A changed argument or child, and no
+definition behind the step differs: *propagated*; where nobody can tell about definitions, the same
+source file must do. Else *unproven*.
 """
 
 from __future__ import annotations
 
-from tracediff.model import Aspect, Label, Step, Trace
+from tracediff.model import Aspect, CodeChange, Label, Step, Trace
 
 
 class Labels:
@@ -18,8 +19,24 @@ class Labels:
         self._new = new.code.files
         self._same_code = bool(self._old) and self._old == self._new
 
-    def of(self, old: Step, new: Step, aspects: set[Aspect], *, below: bool) -> Label:
-        """The label of a pair; ``below`` says that a child's value differs."""
+    def of(
+        self,
+        old: Step,
+        new: Step,
+        aspects: set[Aspect],
+        *,
+        below: bool,
+        code: tuple[CodeChange, ...] | None = None,
+    ) -> Label:
+        """The label of a pair.
+
+        Args:
+            old: The recorded step.
+            new: Its partner.
+            aspects: What of them differs beyond tolerance.
+            below: Whether a child's value differs.
+            code: The definitions behind the step that differ, None where nobody can tell.
+        """
         outcome = bool(aspects & {"result", "error", "state"})
         given = "args" in aspects
         if not outcome:
@@ -30,7 +47,8 @@ class Labels:
             if old.kind == "input" or self._same_code:
                 return "hidden input"
             return "origin"
-        return "propagated" if self._same_file(old, new) else "unproven"
+        unchanged = self._same_file(old, new) if code is None else not code
+        return "propagated" if unchanged else "unproven"
 
     def _same_file(self, old: Step, new: Step) -> bool:
         if self._same_code:

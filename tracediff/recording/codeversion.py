@@ -122,7 +122,7 @@ def _given_commit() -> tuple[str | None, bool | None] | None:
     return given.removesuffix("+dirty"), dirty
 
 
-def _git_environment() -> dict[str, str]:
+def git_environment() -> dict[str, str]:
     """Without the variables that send git to another repository, as a hook's caller sets them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return {**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
@@ -138,7 +138,7 @@ def git_commit(root: Path) -> tuple[str | None, bool | None]:
             capture_output=True,
             text=True,
             timeout=GIT_TIMEOUT,
-            env=_git_environment(),
+            env=git_environment(),
             check=False,
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):

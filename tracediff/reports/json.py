@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from tracediff import values
-from tracediff.model import MISSING, Comparison, Divergence, FieldChange, Page, Row, Trace
+from tracediff.model import (
+    MISSING,
+    CodeChange,
+    Comparison,
+    Divergence,
+    FieldChange,
+    Page,
+    Row,
+    Trace,
+)
 from tracediff.reports.paths import names
 
 
@@ -73,12 +82,23 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
         "also": list(one.also),
         "aspects": list(one.aspects),
         "within": one.within,
+        "code": None if one.code is None else [_code(change) for change in one.code],
         "source": {"file": source.file, "line": source.line, "unit": source.unit}
         if source
         else None,
         "changes": {
             name: [_change(change) for change in some] for name, some in one.changes.items()
         },
+    }
+
+
+def _code(change: CodeChange) -> dict[str, Any]:
+    return {
+        "file": change.file,
+        "line": change.line,
+        "name": change.name,
+        "removed": list(change.removed),
+        "added": list(change.added),
     }
 
 

@@ -139,16 +139,19 @@ def version(code: Code) -> str:
 
 
 def code_changes(old: Code, new: Code) -> tuple[str, ...]:
-    """Return the files, packages and interpreter that differ between two codes."""
+    """Return the files, packages and interpreter that differ between two codes.
+
+    What only one of the processes had loaded says nothing about the code.
+    """
     files = [
         clean(name)
-        for name in sorted({*old.files, *new.files})
-        if old.files.get(name) != new.files.get(name)
+        for name in sorted(old.files.keys() & new.files.keys())
+        if old.files[name] != new.files[name]
     ]
     packages = [
-        f"{clean(name)} {clean(before or 'none')} → {clean(after or 'none')}"
-        for name in sorted({*old.distributions, *new.distributions})
-        if (before := old.distributions.get(name)) != (after := new.distributions.get(name))
+        f"{clean(name)} {clean(old.distributions[name])} → {clean(new.distributions[name])}"
+        for name in sorted(old.distributions.keys() & new.distributions.keys())
+        if old.distributions[name] != new.distributions[name]
     ]
     python = [f"python {clean(old.python)} → {clean(new.python)}"]
     return (*files, *packages, *(python if old.python and old.python != new.python else ()))

@@ -40,13 +40,13 @@ class Look:
     """How a report is drawn.
 
     ``now`` is the time (nanoseconds since the epoch) that ages are counted from; ``limit`` bounds
-    the number of divergences a report shows.
+    the number of steps a report shows.
     """
 
     now: int
     width: int = 100
     colour: bool = False
-    limit: int = 50
+    limit: int = 20
 
     @property
     def columns(self) -> int:

@@ -60,19 +60,22 @@ def measure(entries: Sequence[Entry], width: int) -> Grid:
     return Grid(step=width - taken, value=value, delta=delta, percent=percent, label=label)
 
 
-def table(entries: Iterable[Entry], look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+def table(
+    entries: Iterable[Entry | Text], look: Look, heads: tuple[str, str], title: str = "step"
+) -> Iterator[Text]:
     """Yield the head line and the lines of the tree.
 
     Args:
-        entries: The lines.
+        entries: The lines; a Text is drawn as it is.
         look: How to draw.
         heads: What the old and the new column are called.
+        title: What the first column is called.
     """
     rows = list(entries)
-    grid = measure(rows, look.columns)
+    grid = measure([row for row in rows if isinstance(row, Entry)], look.columns)
     if grid.value:
         yield _line(
-            span(("  step", DIM)),
+            span((f"  {title}", DIM)),
             [
                 (heads[0], grid.value, f"{DIM} {OLD}"),
                 (heads[1], grid.value, f"{DIM} {NEW}"),
@@ -82,8 +85,13 @@ def table(entries: Iterable[Entry], look: Look, heads: tuple[str, str]) -> Itera
             span(),
             grid,
         )
+    else:
+        yield span((f"  {title}", DIM))
     for row in rows:
-        yield from _row(row, grid, heads, look.columns)
+        if isinstance(row, Entry):
+            yield from _row(row, grid, heads, look.columns)
+        else:
+            yield row
 
 
 def _row(row: Entry, grid: Grid, heads: tuple[str, str], width: int) -> Iterator[Text]:

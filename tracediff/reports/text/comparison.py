@@ -26,6 +26,7 @@ from tracediff.reports.text.canvas import (
     span,
     wrapped,
 )
+from tracediff.reports.text.causes import cause_rows
 from tracediff.reports.text.columns import table
 from tracediff.reports.text.entries import changes_of, listed
 from tracediff.reports.text.first import first_divergence
@@ -46,8 +47,12 @@ def comparison_lines(comparison: Comparison, look: Look) -> Iterator[Text]:
     if comparison.first is not None:
         yield span()
         yield from first_divergence(comparison, comparison.first, look, heads)
+    found = list(cause_rows(comparison, look))
+    if found:
+        yield span()
+        yield from table(found, look, heads, "changed code, and where it shows")
     rows = list(entries(comparison, look.limit))
-    if _differing(comparison):
+    if rows:
         yield span()
         yield from table(rows, look, heads)
     yield from _ending(comparison, look)
@@ -91,7 +96,8 @@ def _when(trace: Trace, look: Look) -> str:
 
 
 def _took(trace: Trace) -> str:
-    return f"{wording.lasted(trace.duration)} · {many(max(len(trace.steps) - 1, 0), 'step')}"
+    steps = sum(step.kind not in ("job", "note") for step in trace.steps)
+    return f"{wording.lasted(trace.duration)} · {many(steps, 'step')}"
 
 
 def _code(old: Trace, new: Trace, look: Look) -> Iterator[Text]:
@@ -137,7 +143,8 @@ def _same(comparison: Comparison, count: int) -> Text:
     if count:
         differ = "step differs" if count == 1 else "steps differ"
         return span((" ✓ same result ", GOOD), f"  {count:,} {differ} on the way")
-    return span((" ✓ same ", GOOD), f"  {many(max(comparison.unchanged, 0), 'step')} unchanged")
+    steps = sum(step.kind not in ("job", "note") for step in comparison.new.steps)
+    return span((" ✓ same ", GOOD), f"  {many(steps, 'step')} unchanged")
 
 
 def _root(comparison: Comparison) -> Divergence | None:
@@ -214,6 +221,24 @@ def _remarks(comparison: Comparison, look: Look) -> Iterator[Text]:
         yield span((f"    … and {len(remarks) - 10:,} more remarks", DIM))
 
 
+def _summary(comparison: Comparison, look: Look) -> Iterator[Text]:
+    """The verdict again, where a reader's eye is after a long report."""
+    first, root = comparison.first, _root(comparison)
+    index = first.new if first and first.new is not None else None
+    if not comparison.different or first is None or index is None:
+        return
+    change = next(iter(changes_of(root, "result") if root else ()), None)
+    said = "different"
+    if change is not None and not change.path and "error" not in (root.aspects if root else ()):
+        sides = [excerpt.short(side, 24) for side in (change.old, change.new)]
+        said = " ".join(filter(None, [" → ".join(sides), wording.signed(change.delta)]))
+    step = comparison.new.steps[index]
+    place = f" ({clean(step.source.file)}:{step.source.line})" if step.source else ""
+    line = span(("  ✗ ", BAD), said, (", first at ", DIM), clean(step.name), (place, DIM))
+    line.truncate(look.columns, overflow="ellipsis")
+    yield line
+
+
 def _next(comparison: Comparison, look: Look) -> Iterator[Text]:
     first = comparison.first
     if first is None:
@@ -224,6 +249,7 @@ def _next(comparison: Comparison, look: Look) -> Iterator[Text]:
         trace, index, what = comparison.new, first.new, "that step in full"
     else:
         trace, index, what = comparison.old, 0, "the recorded trace"
+    yield from _summary(comparison, look)
     command = f"tracediff show {clean(trace.id)}"
     if index:
         command += f" --step {shlex.quote(address(trace.steps, index))}"

@@ -12,6 +12,9 @@ from tracediff.reports.paths import names
 
 _MARKS = {"added": "+", "removed": "-", "moved": "»"}
 _SHOWN: dict[Aspect, int] = {"args": 4, "result": 8}
+_SHOWN_OF_EFFECTS: dict[Aspect, int] = {"args": 1, "result": 2}
+VALUES: frozenset[Aspect] = frozenset({"args", "result", "error", "state"})
+"""The aspects of a step that have a value; the others are about its name and place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def describe(
         new=right,
         delta=wording.signed(change.delta) if change else "",
         percent=wording.percent(change.old, change.delta) if change else "",
-        label=divergence.label,
+        label=divergence.label if VALUES & set(divergence.aspects) else "",
     )
 
 
@@ -67,8 +70,12 @@ def unchanged(comparison: Comparison, old: int | None, new: int | None, depth: i
 
 
 def fields(comparison: Comparison, divergence: Divergence, depth: int) -> Iterator[Entry]:
-    """Yield a line for each field that differs inside a step, args first, bounded."""
-    for aspect, most in _SHOWN.items():
+    """Yield a line for each field that differs inside a step, args first, bounded.
+
+    Few for a step that only passes on what it was given: the number that did is above it.
+    """
+    effect = divergence.label in ("propagated", "absorbed")
+    for aspect, most in (_SHOWN_OF_EFFECTS if effect else _SHOWN).items():
         inner = [change for change in changes_of(divergence, aspect) if change.path]
         yield from listed(inner, most, depth)
     yield from _state(comparison, divergence, depth)

@@ -86,6 +86,7 @@ def step_lines(trace: Trace, index: int, look: Look) -> Iterator[Text]:
 
 def page_lines(page: Page, look: Look) -> Iterator[Text]:
     """Yield a table of traces."""
+    yield span((f"  {'id':<20}  {'when':>11}  {'took':>8}  {'lines':>6}  job", DIM))
     for row in page.rows:
         yield _row(row, look)
     if page.cursor is not None:
@@ -93,14 +94,14 @@ def page_lines(page: Page, look: Look) -> Iterator[Text]:
 
 
 def _row(row: Row, look: Look) -> Text:
+    """Columns of one width first, the name last: what is cut on a narrow page is its end."""
     glyph, style = _STATES[row.state]
-    name = excerpt.cut(f"{clean(row.key)}({clean(row.meta)})", 60)
-    when = wording.age(row.started_at, look.now)
-    tags = " ".join(map(clean, row.tags))
-    return fit(
-        span(
-            (f"{glyph} {row.state:<8}", style), (f" {row.id}  ", DIM), f"{name:<46}",
-            (f"  {when:>8}  {wording.lasted(row.duration):>8}  {row.steps:>4} steps  {tags}", DIM),
-        ),
-        look.columns,
-    )  # fmt: skip
+    facts = (
+        f"  {wording.age(row.started_at, look.now):>11}"
+        f"  {wording.lasted(row.duration):>8}  {row.steps:>6,}  "
+    )
+    tags = f"  {' '.join(map(clean, row.tags))}" if row.tags else ""
+    name = (f"{clean(row.key)}({clean(row.meta)})", "")
+    line = span((glyph, style), f" {clean(row.id)}", (facts, DIM), name, (tags, DIM))
+    line.truncate(look.columns, overflow="ellipsis")
+    return line

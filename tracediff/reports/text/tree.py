@@ -9,28 +9,32 @@ from tracediff.model import Comparison, Divergence
 from tracediff.reports.text.entries import Entry, describe, fields, unchanged
 from tracediff.reports.wording import many
 
-_WEIGHTS = {"origin": 0, "mixed": 0, "hidden input": 0, "unproven": 1}
+_CAUSES = ("origin", "mixed", "hidden input")
 
 
 @dataclass(slots=True)
 class Node:
     """One pair of aligned steps; the tree is that of the new trace, removed steps put in.
 
-    ``steps`` and ``differing`` count this node and all below it.
+    ``steps`` and ``differing`` count this node and all below it, notes left out.
     """
 
     old: int | None
     new: int | None
     parent: int = -1
     divergence: Divergence | None = None
+    note: bool = False
     children: list[int] = field(default_factory=list)
-    steps: int = 1
+    steps: int = 0
     differing: int = 0
 
 
 def grow(comparison: Comparison) -> list[Node]:
     """Return the aligned steps as a tree, in execution order; parents name nodes by index."""
     nodes = [Node(old, new) for old, new in comparison.pairs]
+    for node in nodes:
+        node.note = _kind(comparison, node) == "note"
+        node.steps = 0 if node.note else 1
     by_old = {node.old: at for at, node in enumerate(nodes) if node.old is not None}
     by_new = {node.new: at for at, node in enumerate(nodes) if node.new is not None}
     for divergence in comparison.divergences:
@@ -43,6 +47,12 @@ def grow(comparison: Comparison) -> list[Node]:
             nodes[node.parent].children.append(at)
     _count(nodes)
     return nodes
+
+
+def _kind(comparison: Comparison, node: Node) -> str:
+    if node.new is not None:
+        return comparison.new.steps[node.new].kind
+    return comparison.old.steps[node.old].kind if node.old is not None else ""
 
 
 def _parent(
@@ -67,23 +77,34 @@ def _count(nodes: list[Node]) -> None:
         order.extend(nodes[at].children)
     for at in reversed(order):
         node = nodes[at]
-        node.differing += node.divergence is not None
+        node.differing += node.divergence is not None and not node.note
         if node.parent >= 0:
             nodes[node.parent].steps += node.steps
             nodes[node.parent].differing += node.differing
 
 
 def choose(nodes: list[Node], limit: int) -> set[int]:
-    """Return which nodes to show, at most ``limit``: causes first, with the steps around them."""
+    """Return which nodes to show, at most ``limit``: causes first, with the steps around them.
+
+    Then what they led to, outermost first; a note's text is no news where a step's value differs.
+    """
     wanted = [at for at, node in enumerate(nodes) if node.divergence]
-    if len(wanted) > limit:
-        wanted.sort(key=lambda at: _weight(nodes[at].divergence))
+    steps = [at for at in wanted if not nodes[at].note]
+    level = {at: _level(nodes, at) for at in steps}
+    wanted = sorted(steps, key=lambda at: (_weight(nodes[at].divergence), level[at])) or wanted
     shown: set[int] = set()
     for at in wanted:
         chain = list(_unseen(nodes, at, shown))
         if len(shown) + len(chain) <= limit:
             shown.update(chain)
     return shown or set(sorted(wanted)[:limit])
+
+
+def _level(nodes: list[Node], at: int) -> int:
+    level = 0
+    while (at := nodes[at].parent) >= 0:
+        level += 1
+    return level
 
 
 def _unseen(nodes: list[Node], at: int, shown: set[int]) -> Iterator[int]:
@@ -95,16 +116,18 @@ def _unseen(nodes: list[Node], at: int, shown: set[int]) -> Iterator[int]:
 def _weight(divergence: Divergence | None) -> int:
     if divergence is None:
         return 3
-    if divergence.kind in ("added", "removed"):
+    if divergence.label in _CAUSES:
+        return 0
+    if divergence.kind != "changed":
         return 1
-    return _WEIGHTS.get(divergence.label, 2)
+    return 2
 
 
 def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
     """Yield the lines of the step tree, outermost first."""
     nodes = grow(comparison)
     shown = choose(nodes, limit)
-    total = sum(node.divergence is not None for node in nodes)
+    differing = [at for at, node in enumerate(nodes) if node.divergence]
     stack: list[tuple[int, int] | Entry] = [
         (at, 0)
         for at in reversed(range(len(nodes)))
@@ -121,9 +144,13 @@ def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
         if node.divergence:
             yield from fields(comparison, node.divergence, depth + 1)
         stack.extend(reversed(list(_below(comparison, nodes, at, shown, depth + 1))))
-    left = total - sum(at in shown and node.divergence is not None for at, node in enumerate(nodes))
+    left = [at for at in differing if at not in shown]
+    notes = sum(nodes[at].note for at in left)
+    said = [many(len(left) - notes, "more step") if len(left) > notes else ""]
+    said += [many(notes, "note") if notes else ""]
     if left:
-        yield Entry(mark="…", title=f"and {left:,} more; --format json has all", quiet=True)
+        title = f"{' and '.join(filter(None, said))} differ; --format json has all"
+        yield Entry(mark="…", title=title, quiet=True)
 
 
 def _below(
@@ -148,10 +175,12 @@ def _fold(
     if not steps:
         return
     if steps == 1 and not differing:
-        node = nodes[folded[0]]
+        node = next(nodes[at] for at in folded if nodes[at].steps)
         yield unchanged(comparison, node.old, node.new, depth)
     elif differing:
-        title = f"{many(steps, 'step')}, {differing:,} of them differ"
+        differ = "that differs" if steps == 1 else "that differ"
+        every = f"{many(steps, 'step')} {differ}"
+        title = every if steps == differing else f"{many(steps, 'step')}, {differing:,} differ"
         yield Entry(mark="…", title=title, depth=depth, quiet=True)
     else:
         title = many(steps, "unchanged step")
