@@ -6,8 +6,12 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,9 +19,12 @@ from tracediff import tracefile
 from tracediff.config import Config, load_config, mask
 from tracediff.errors import StoreError, TracediffError
 from tracediff.model import Comparison, Page, Query, Tolerance, Trace
-from tracediff.references import read_reference
+from tracediff.references import read_reference, store_name
 from tracediff.stores import open_store
 from tracediff.stores.base import Store
+from tracediff.stores.files import FileBlobs
+from tracediff.stores.memory import MemoryStore
+from tracediff.stores.sources import save_source
 
 if TYPE_CHECKING:
     from tracediff.replay import Replayed
@@ -33,6 +40,19 @@ class Finding:
     ok: bool
     what: str
     hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Traces and the sources they ran, in one directory.
+
+    ``missing`` counts the sources that no store keeps.
+    """
+
+    directory: Path
+    files: tuple[Path, ...]
+    sources: int
+    missing: int
 
 
 def open_project(*, start: Path | None = None, store: str | None = None) -> Project:
@@ -61,10 +81,34 @@ class Project:
         return self.named_store(None)
 
     def named_store(self, name: str | None) -> Store:
-        """A store by its name in the configuration; the default one for None."""
+        """A store by its name in the configuration; the default one for None.
+
+        Reading makes nothing: a store that nothing was recorded in yet is an empty one.
+
+        Raises:
+            StoreError: It cannot be opened, or it was asked for by name and is not there.
+        """
         if name not in self._stores:
+            directory = self._directory(name)
+            if directory is not None and not os.path.lexists(directory):
+                return self._not_made(name, directory)
             self._stores[name] = open_store(self.config.store_url(name), root=self.config.root)
         return self._stores[name]
+
+    def _directory(self, name: str | None = None) -> Path | None:
+        """The directory of a local store, None for any other."""
+        url = self.config.store_url(name)
+        return None if ":" in url else self.config.root / url
+
+    def _not_made(self, name: str | None, directory: Path) -> Store:
+        if name is None and not self.config.origins.get("store", "").startswith("option"):
+            return MemoryStore(str(directory))
+        near = get_close_matches(directory.name, self.config.stores, 1)
+        raise StoreError(
+            f"there is no store {directory}",
+            slug="store-missing",
+            hint=f"did you mean {near[0]!r}?" if near else "`tracediff init --store` makes one",
+        )
 
     def resolve(self, reference: str) -> Trace:
         """The trace that a reference names; see ``tracediff.references``."""
@@ -95,6 +139,38 @@ class Project:
             write_file(path, tracefile.dumps(trace))
             paths.append(path)
         return paths
+
+    def bundle(self, references: Sequence[str], out: Path | None = None) -> Bundle:
+        """Write traces and the sources they ran into a directory that needs no store.
+
+        The sources are named by their git blob id, which is checked; no path of a trace is used.
+
+        Args:
+            references: The traces.
+            out: The directory; one named after the first trace by default.
+        """
+        traces = [self.resolve(reference) for reference in references]
+        directory = out or Path(file_name(traces[0]).removesuffix(".trace.json") + ".bundle")
+        if directory.exists() and not directory.is_dir():
+            raise StoreError(
+                f"{directory} is a file, and a bundle is a directory",
+                slug="output-unwritable",
+                hint="name a directory with -o",
+            )
+        files = []
+        kept: dict[str, bytes | None] = {}
+        for reference, trace in zip(references, traces, strict=True):
+            store = self.named_store(store_name(reference, self.config.stores))
+            for blob in set(trace.code.files.values()) - kept.keys():
+                kept[blob] = store.load_source(blob)
+            path = directory / file_name(trace)
+            write_file(path, tracefile.dumps(trace))
+            files.append(path)
+        for blob, data in kept.items():
+            if data is not None:
+                save_source(FileBlobs(directory), blob, data)
+        missing = sum(data is None for data in kept.values())
+        return Bundle(directory, tuple(files), len(kept) - missing, missing)
 
     def replay(
         self,
@@ -155,32 +231,46 @@ class Project:
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""
-        url = self.config.store_url()
-        directory = self.config.root / url
-        if ":" in url:
-            if not dry_run:
-                self.store.search(Query(limit=1))
-            return [f"open the store {mask(url)}"]
-        if directory.is_dir():
-            self.store.search(Query(limit=1))
-            return []
-        if not dry_run:
-            self.store.search(Query(limit=1))
-        return [f"make the directory {directory} for traces, ignored by git"]
+        url, directory = self.config.store_url(), self._directory()
+        if directory is None:
+            plan = [f"open the store {mask(url)}"]
+        elif os.path.lexists(directory):
+            plan = []
+        else:
+            plan = [f"make the directory {directory} for traces, ignored by git"]
+        if not (plan and dry_run):
+            open_store(url, root=self.config.root).close()
+        return plan
 
     def doctor(self) -> list[Finding]:
         """Look at the settings, the store and what a replay needs."""
         config = self.config
-        findings = [_found_settings(config), _found_jobs(config)]
+        findings = [_found_settings(config), _found_jobs(config), *_found_modules(config)]
+        findings += _found_rules(config)
         try:
-            findings += _found_store(self.store)
+            findings += self._found_store()
         except TracediffError as error:
-            findings.append(Finding(False, str(error), error.hint))
+            findings.append(Finding(False, f"store: {mask(error.message)}", error.hint))
         git = shutil.which("git")
         findings.append(
             Finding(git is not None, f"git: {git or 'not found'}",
                     None if git else "without git, traces name no commit")
         )  # fmt: skip
+        return findings
+
+    def _found_store(self) -> list[Finding]:
+        store = self.store
+        where = mask(store.url)
+        directory = self._directory()
+        if directory is not None and not directory.exists():
+            return [Finding(True, f"store: {where}, nothing was recorded yet")]
+        page = store.search(Query(limit=1))
+        newest = f"newest {page.rows[0].id}" if page.rows else "empty"
+        findings = [Finding(True, f"store: {where}, {newest}")]
+        hurt = store.check()
+        findings += [Finding(False, f"store: {one}", "the others stay readable") for one in hurt]
+        if not hurt:
+            findings.append(Finding(True, "store: every trace reads back"))
         return findings
 
 
@@ -192,7 +282,8 @@ def _found_settings(config: Config) -> Finding:
             "add the table; without it nothing is recorded unless TRACEDIFF_STORE is set",
         )
     if not config.enabled:
-        return Finding(False, f"settings: {config.file}, recording is off", "unset `enabled`")
+        why = config.origins["enabled"]
+        return Finding(False, f"settings: {config.file}, recording is off by {why}", "unset it")
     return Finding(True, f"settings: {config.file}, recording is on")
 
 
@@ -206,15 +297,39 @@ def _found_jobs(config: Config) -> Finding:
     return Finding(True, f"jobs: {', '.join(config.jobs)} may be replayed")
 
 
-def _found_store(store: Store) -> list[Finding]:
-    page = store.search(Query(limit=1))
-    newest = f"newest {page.rows[0].id}" if page.rows else "empty"
-    findings = [Finding(True, f"store: {store.url}, {newest}")]
-    hurt = store.check()
-    findings += [Finding(False, one, "the other traces stay readable") for one in hurt]
-    if not hurt:
-        findings.append(Finding(True, "store: every trace reads back"))
-    return findings
+def _found_modules(config: Config) -> list[Finding]:
+    """The modules of the allow-list that are nowhere; none is imported to find out."""
+    if config.python is not None:
+        return []  # another interpreter has other modules
+    paths = list(map(str, config.pythonpath))
+    tops = {one.partition(".")[0] for one in config.jobs if not one.startswith("!")}
+    return [
+        Finding(False, f"jobs: there is no module {top}", "correct `jobs` or `pythonpath`")
+        for top in sorted(tops)
+        if top.isidentifier()
+        and PathFinder.find_spec(top, paths) is None
+        and top not in sys.modules
+        and find_spec(top) is None
+    ]
+
+
+def _found_rules(config: Config) -> list[Finding]:
+    """Settings that are read only when a job is recorded or replayed."""
+    from tracediff.recording.redaction import Redactor  # read by no other use case
+    from tracediff.replay.permissions import parse_permissions  # as above
+
+    wrong = []
+    for check in (
+        lambda: parse_permissions(config.replay_allow),
+        lambda: Redactor(config.redact, lambda: b""),
+    ):
+        try:
+            check()
+        except TracediffError as error:
+            wrong.append(Finding(False, f"settings: {error.message}", error.hint))
+    if config.python is not None and shutil.which(config.python) is None:
+        wrong.append(Finding(False, f"python: there is no {config.python}", "correct `python`"))
+    return wrong
 
 
 def file_name(trace: Trace) -> str:
@@ -229,16 +344,33 @@ def write_file(path: Path, text: str) -> None:
     Raises:
         StoreError: ``output-unwritable``.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if path.is_dir():
+        raise _unwritable(path, "it is a directory")
     try:
+        path = Path(os.path.realpath(path))  # what a link points to is written, not the link
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")  # a device or a pipe cannot be replaced
+        else:
+            _replace(path, text)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.partial")
+    try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
-    except OSError as error:
+    except OSError:
         with contextlib.suppress(OSError):
             partial.unlink()
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}",
-            slug="output-unwritable",
-            hint="name another file or directory with -o",
-        ) from None
+        raise
+
+
+def _unwritable(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path} cannot be written: {why}",
+        slug="output-unwritable",
+        hint="name another file or directory with -o",
+    )

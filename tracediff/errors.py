@@ -7,7 +7,8 @@
     ├── CodecError        bytes that are not a trace, or a value that cannot be read
     ├── ReplayError       a trace that cannot be run again
     ├── RecordingError    a recorder used wrongly; raised only with ``strict`` recording
-    └── DemoError         an example that cannot be laid out
+    ├── DemoError         an example that cannot be laid out
+    └── UsageError        a command line that cannot be understood
 
 Every error says what failed and on what (the message), what to do about it (the hint) and carries
 a slug that ``docs/errors.md`` explains. A divergence is a result, never an error.
@@ -67,3 +68,7 @@ class RecordingError(TracediffError):
 
 class DemoError(TracediffError):
     """An example that cannot be laid out."""
+
+
+class UsageError(TracediffError):
+    """A command line that cannot be understood."""

@@ -4,21 +4,24 @@
 @last                the newest trace
 KEY@last  KEY@{3}    the newest of a job, or the third before it
 NAME:REF             any of these in a named store
-FILE.trace.json      a trace file
+FILE.trace.json      a trace file; any other file by a path with a "/" in it
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 from tracediff import tracefile
+from tracediff.config import mask
 from tracediff.errors import CodecError, TraceReferenceError
 from tracediff.model import Query, Row, Trace
 from tracediff.stores.base import Store
 
 _PLACE = re.compile(r"(?P<key>.*)@(?:last|\{(?P<nth>\d{1,6})\})")
+_NAME = re.compile(r"[\w.-]+")
 _ID = re.compile(r"[0-9a-z]{1,20}")
 FORMS = "an id or the start of one, @last, KEY@last, KEY@{3}, NAME:REF, or a .trace.json file"
 
@@ -38,12 +41,38 @@ def read_reference(
         StoreError: The store cannot be read, or the trace is hurt.
         CodecError: The trace file is not one.
     """
-    if reference.endswith(".json"):
+    named = set(stores)
+    name = store_name(reference, named)
+    if name is not None:
+        return _from_store(reference.partition(":")[2], open_named(name), reference)
+    if _is_file(reference):
         return read_file(Path(reference))
-    name, colon, rest = reference.partition(":")
-    if colon and name in set(stores):
-        return _from_store(rest, open_named(name), reference)
+    before, colon, _ = reference.partition(":")
+    if colon and _NAME.fullmatch(before):
+        near = get_close_matches(before, named, 1)
+        raise TraceReferenceError(
+            f"{reference!r}: there is no store {before!r} in [tool.tracediff.stores]",
+            slug="reference-invalid",
+            hint=f"did you mean {near[0]!r}?" if near else f"a reference is {FORMS}",
+        )
     return _from_store(reference, open_named(None), reference)
+
+
+def store_name(reference: str, stores: Iterable[str]) -> str | None:
+    """The named store that a reference begins with, None when it begins with none."""
+    name, colon, _ = reference.partition(":")
+    return name if colon and name in set(stores) else None
+
+
+def _is_file(reference: str) -> bool:
+    """Whether this names a file: by its ending, or a path that is there and no key of a job."""
+    if reference.endswith(".json"):
+        return True
+    path = ("/" in reference or "." in reference) and not _PLACE.fullmatch(reference)
+    try:
+        return path and Path(reference).exists()
+    except OSError:
+        return False
 
 
 def read_file(path: Path) -> Trace:
@@ -56,9 +85,15 @@ def read_file(path: Path) -> Trace:
             slug="trace-unknown",
             hint="`tracediff pull REF` writes one",
         ) from None
+    except IsADirectoryError:
+        raise TraceReferenceError(
+            f"{path} is a directory",
+            slug="trace-unknown",
+            hint="name one of the .trace.json files in it",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise TraceReferenceError(
-            f"{path} cannot be read: {error}",
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
             slug="trace-unknown",
             hint="name a .trace.json file that `tracediff pull` wrote",
         ) from None
@@ -81,7 +116,7 @@ def _from_store(reference: str, store: Store, typed: str) -> Trace:
     rows = store.find(reference, 6)
     if not rows:
         raise TraceReferenceError(
-            f"no trace in {store.url} has an id that starts with {reference!r}",
+            f"no trace in {mask(store.url)} has an id that starts with {reference!r}",
             slug="trace-unknown",
             hint="`tracediff ls` shows the newest traces, `--store` looks in another store",
         )
@@ -109,7 +144,7 @@ def _nth(store: Store, key: str, nth: int, typed: str) -> Row:
         if cursor is None:
             of = f" of {key!r}" if key else ""
             raise TraceReferenceError(
-                f"{typed!r}: {store.url} holds {seen} traces{of}",
+                f"{typed!r}: {mask(store.url)} holds {seen} traces{of}",
                 slug="trace-unknown",
                 hint="`tracediff ls` shows what there is; call a job to record one",
             )

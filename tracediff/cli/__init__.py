@@ -9,7 +9,9 @@ from difflib import get_close_matches
 
 import click
 
+from tracediff import __version__
 from tracediff.cli import exits
+from tracediff.errors import UsageError
 
 COMMANDS = {
     "init": "Make what the store needs; shown first.",
@@ -35,8 +37,11 @@ class Commands(click.Group):
         """The command of this name; an error that names a near one."""
         if cmd_name not in COMMANDS:
             near = get_close_matches(cmd_name, COMMANDS, 1)
-            also = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"No command {cmd_name!r}.{also}")
+            raise UsageError(
+                f"there is no command {cmd_name!r}",
+                slug="usage",
+                hint=f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}",
+            )
         command: click.Command = importlib.import_module(f"tracediff.cli.{cmd_name}").command
         return command
 
@@ -46,13 +51,20 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tracediff-calc", prog_name="tracediff")
-def group() -> None:
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+@click.version_option(__version__, prog_name="tracediff")
+@click.pass_context
+def group(context: click.Context) -> None:
     """Record, replay and diff calculations, down to the step that changed the number.
 
     Exit codes: 0 same, 1 different, 2 error, 130 interrupted.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -37,15 +36,24 @@ def command(
     query = Query(
         key=key, tags=tags, state=state, since=options.moment(since), limit=limit, cursor=cursor
     )
-    page = open_project(store=store).search(query)
+    project = open_project(store=store)
+    page = project.search(query)
     if form == "json":
         from tracediff.reports.json import page_document  # the text needs none of it
 
         options.emit_json(page_document(page), output)
         return
     if not page.rows:
-        sys.stderr.write("no traces; call a job with [tool.tracediff] in pyproject.toml\n")
+        options.note(_nothing(query, project.config.enabled))
         return
     from tracediff.reports.text.trace import page_lines  # as above
 
     options.emit_lines(page_lines(page, options.look()), output)
+
+
+def _nothing(query: Query, enabled: bool) -> str:
+    if (query.key, query.tags, query.state, query.since) != (None, (), None, None):
+        return "no traces match"
+    if enabled:
+        return "no traces yet; call a job to record one"
+    return "no traces: recording is off without [tool.tracediff] in a pyproject.toml"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import shutil
 import sys
@@ -10,20 +12,33 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tracediff.api import write_file
+from tracediff.cli import streams
 from tracediff.model import Tolerance
-from tracediff.reports.text.canvas import Look, Text, paint
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from tracediff.reports.text.canvas import Look
+
+LAST = 2**63 - 1
+"""Nanoseconds since the epoch: what an index can hold, in the year 2262."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 store = click.option("--store", metavar="NAME|URL", help="Another store than the configured one.")
 output = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
 form = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people or for machines.",
 )
 on_miss = click.option(
     "--on-miss",
@@ -34,13 +49,22 @@ on_miss = click.option(
 )
 
 
+def _bound(context: click.Context, option: click.Parameter, number: float | None) -> float | None:
+    if number is not None and not (math.isfinite(number) and number >= 0):
+        raise click.BadParameter(f"{number} is no number from 0 upwards", context, option)
+    return number
+
+
 def tolerances(function: F) -> F:
     """--rel-tol, --abs-tol and --ignore, as ``given_tolerances`` reads them."""
-    bound = click.FloatRange(min=0)
     for option in (
         click.option("--ignore", multiple=True, metavar="PATH", help="Leave this place out."),
-        click.option("--abs-tol", type=bound, help="Accept differences up to this much."),
-        click.option("--rel-tol", type=bound, help="Accept differences up to this share."),
+        click.option(
+            "--abs-tol", type=float, callback=_bound, help="Accept differences up to this much."
+        ),
+        click.option(
+            "--rel-tol", type=float, callback=_bound, help="Accept differences up to this share."
+        ),
     ):
         function = option(function)
     return function
@@ -54,36 +78,47 @@ def given_tolerances(
     return rules + [Tolerance(path=path, ignore=True) for path in ignore]
 
 
-def look(*, wide: bool = False) -> Look:
-    """How this terminal wants its text."""
-    import os  # only the environment is asked
+def look() -> Look:
+    """How this terminal wants its text; NO_COLOR wins over FORCE_COLOR."""
+    from tracediff.reports.text.canvas import Look  # JSON needs no colours
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    if os.environ.get("FORCE_COLOR"):
+    environment = os.environ
+    colour = sys.stdout.isatty() and environment.get("TERM") != "dumb"
+    if environment.get("FORCE_COLOR", "0") not in ("", "0"):
         colour = True
+    if environment.get("NO_COLOR"):
+        colour = False
     width = shutil.get_terminal_size((100, 40)).columns
     return Look(width=max(60, min(width, 160)), colour=colour, now=time.time_ns())
 
 
-def emit(text: str, output: Path | None) -> None:
+def emit(text: str, output: Path | None, kind: streams.Kind = "text") -> None:
     """Write a result to a file or to stdout."""
+    ended = text if text.endswith("\n") else text + "\n"
     if output is not None:
-        write_file(output, text if text.endswith("\n") else text + "\n")
+        write_file(output, streams.encodable(ended, "utf-8", kind))
     else:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        streams.write(ended, kind)
 
 
 def emit_json(document: Any, output: Path | None) -> None:
     """Write a JSON document."""
-    emit(json.dumps(document, ensure_ascii=False, indent=1), output)
+    emit(json.dumps(document, ensure_ascii=False, indent=1), output, "json")
 
 
 def emit_lines(lines: Iterable[Text], output: Path | None) -> None:
     """Write a report."""
+    from tracediff.reports.text.canvas import Look, paint  # JSON needs no canvas
+
     chosen = look()
     if output is not None:
         chosen = Look(width=chosen.width, colour=False, now=chosen.now)
     emit(paint(lines, chosen), output)
+
+
+def note(text: str) -> None:
+    """Say something that is no part of the result."""
+    sys.stderr.write(f"{text}\n")
 
 
 def moment(text: str | None) -> int | None:
@@ -95,7 +130,8 @@ def moment(text: str | None) -> int | None:
         seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[ago[2]]
         return time.time_ns() - int(ago[1]) * seconds * 1_000_000_000
     try:
-        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e9)
+        since = int(datetime.fromisoformat(text).astimezone().timestamp() * 1e9)
+        return max(-LAST, min(since, LAST))
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             f"{text!r} is no time; write 2h, 3d or 2026-11-24", param_hint="--since"

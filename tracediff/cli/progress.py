@@ -6,27 +6,64 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+DELAY = 1.0
+"""Seconds that a command may take before it says what it does."""
 
 
 @contextlib.contextmanager
-def phases() -> Iterator[Callable[[str], None]]:
-    """Give a function that names the phase; it is shown once a second has passed."""
+def phases(first: str = "") -> Iterator[Callable[[str], None]]:
+    """Give a function that names the phase; it is shown once a second has passed.
+
+    Nothing is shown where stderr is no terminal.
+
+    Args:
+        first: The name of the first phase.
+    """
     if not sys.stderr.isatty():
         yield lambda phase: None
         return
-    from rich.console import Console  # only a terminal that waits needs it
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    task = bar.add_task("")
-    timer = threading.Timer(1.0, bar.start)
+    shown = _Shown(first)
+    timer = threading.Timer(DELAY, shown.start)
     timer.daemon = True
     timer.start()
     try:
-        yield lambda phase: bar.update(task, description=phase)
+        yield shown.name
     finally:
         timer.cancel()
-        bar.stop()
+        timer.join()  # else it could start what was stopped already, and leave the cursor hidden
+        shown.stop()
+
+
+class _Shown:
+    """The line on the terminal, drawn from a thread of its own."""
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+        self._bar: Progress | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        from rich.console import Console  # what is done within the second needs none of it
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False)
+        bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+        with self._lock:
+            bar.add_task(self._phase)
+            self._bar = bar
+            bar.start()
+
+    def name(self, phase: str) -> None:
+        with self._lock:
+            self._phase = phase
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], description=phase)
+
+    def stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()

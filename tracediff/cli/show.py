@@ -9,8 +9,8 @@ import click
 from tracediff import tracefile
 from tracediff.api import open_project
 from tracediff.cli import options
+from tracediff.cli.progress import phases
 from tracediff.reports.paths import find_step
-from tracediff.reports.text.trace import step_lines, trace_lines
 
 
 @click.command("show")
@@ -20,11 +20,24 @@ from tracediff.reports.text.trace import step_lines, trace_lines
 @options.form
 @options.output
 def command(ref: str, step: str | None, store: str | None, form: str, output: Path | None) -> None:
-    """Show a trace as it happened, or one of its steps in full."""
-    trace = open_project(store=store).resolve(ref)
+    """Show a trace as it happened, or one of its steps in full.
+
+    As JSON a whole trace has the form of a trace file, which every command takes as a REF.
+    """
+    project = open_project(store=store)
+    with phases("reading"):
+        trace = project.resolve(ref)
+    index = None if step is None else find_step(trace, step)
     if form == "json":
-        options.emit(tracefile.dumps(trace), output)
-    elif step is not None:
-        options.emit_lines(step_lines(trace, find_step(trace, step), options.look()), output)
-    else:
-        options.emit_lines(trace_lines(trace, options.look()), output)
+        if index is None:
+            options.emit(tracefile.dumps(trace), output, "json")
+            return
+        from tracediff.reports.json import step_document  # the text needs none of it
+
+        options.emit_json(step_document(trace, index), output)
+        return
+    from tracediff.reports.text.trace import step_lines, trace_lines  # as above
+
+    lines = trace_lines(trace, options.look()) if index is None \
+        else step_lines(trace, index, options.look())  # fmt: skip
+    options.emit_lines(lines, output)
