@@ -13,6 +13,7 @@ from tracediff.model import (
     FieldChange,
     Page,
     Row,
+    Source,
     Trace,
 )
 from tracediff.reports.paths import names
@@ -42,6 +43,32 @@ def row_document(row: Row) -> dict[str, Any]:
         "commit": row.commit,
         "error": row.error,
     }
+
+
+def step_document(trace: Trace, index: int) -> dict[str, Any]:
+    """One step of ``show --step``; its times in nanoseconds, ``start`` since the trace's."""
+    step = trace.steps[index]
+    return {
+        "schema": "tracediff/step/1",
+        "trace": trace.id,
+        "index": index,
+        "path": list(names(trace.steps, index)),
+        "kind": step.kind,
+        "state": step.state,
+        "args": _value(step.args),
+        "key": _value(step.key),
+        "result": _value(step.result),
+        "error": f"{step.error.type}: {step.error.message}" if step.error else None,
+        "start": step.start,
+        "duration": step.duration,
+        "source": _source(step.source),
+    }
+
+
+def _source(source: Source | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {"file": source.file, "line": source.line, "unit": source.unit}
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
@@ -83,9 +110,7 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
         "aspects": list(one.aspects),
         "within": one.within,
         "code": None if one.code is None else [_code(change) for change in one.code],
-        "source": {"file": source.file, "line": source.line, "unit": source.unit}
-        if source
-        else None,
+        "source": _source(source),
         "changes": {
             name: [_change(change) for change in some] for name, some in one.changes.items()
         },
