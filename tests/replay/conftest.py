@@ -1,0 +1,122 @@
+"""Small real projects: recorded in a process of their own, changed, replayed in the worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracediff import values
+from tracediff.api import Project, open_project
+from tracediff.model import Query, Trace
+from tracediff.replay import Replayed
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = '[tool.tracediff]\njobs = ["shop.*"]\n'
+
+
+@dataclass
+class Shop:
+    """A project whose package is ``shop``; its first module is ``shop.jobs``."""
+
+    directory: Path
+    environment: dict[str, str]
+    edits: int = 0
+    seen: set[str] = field(default_factory=set)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file; each gets a later time, so that no stale bytecode hides a change."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        self.edits += 1
+        os.utime(path, (1_700_000_000 + self.edits, 1_700_000_000 + self.edits))
+
+    def jobs(self, text: str) -> None:
+        """Write ``shop/jobs.py``, which may use ``td``."""
+        self.write("shop/jobs.py", "import tracediff as td\n" + textwrap.dedent(text))
+
+    def settings(self, text: str) -> None:
+        """Add lines to ``[tool.tracediff]``."""
+        self.write("pyproject.toml", SETTINGS + textwrap.dedent(text))
+
+    def change(self, old: str, new: str, name: str = "shop/jobs.py") -> None:
+        """Replace a text that occurs once."""
+        text = (self.directory / name).read_text()
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+        self.write(name, text.replace(old, new))
+
+    def run(self, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run Python in the project."""
+        return subprocess.run(
+            [sys.executable, *args],
+            cwd=self.directory,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def record(self, code: str, **environment: str) -> list[Trace]:
+        """Run calls of the jobs and return the traces that this made, oldest first."""
+        done = self.run("-c", f"from shop.jobs import *\n{textwrap.dedent(code)}", **environment)
+        assert done.returncode == 0, done.stderr
+        return self.recorded()
+
+    def recorded(self) -> list[Trace]:
+        """The traces that are new since they were last asked for, oldest first."""
+        project = self.project()
+        new = [row.id for row in project.search(Query()).rows if row.id not in self.seen]
+        self.seen.update(new)
+        return [project.resolve(one) for one in reversed(new)]
+
+    def project(self) -> Project:
+        """The project as tracediff sees it."""
+        return open_project(start=self.directory)
+
+    def replayed(self, trace: Trace, **options: Any) -> Replayed:
+        """Run the trace's job again in the worker."""
+        return self.project().replay(trace, **options)
+
+    def replay(self, trace: Trace, **options: Any) -> Trace:
+        """As ``replayed``, only the new trace."""
+        return self.replayed(trace, **options).trace
+
+    @staticmethod
+    def result(trace: Trace) -> Any:
+        """What the job returned, as an inert value; fails where it raised."""
+        assert trace.steps[0].error is None, trace.steps[0].error
+        return values.inert(trace.steps[0].result)
+
+    @staticmethod
+    def results(trace: Trace, name: str) -> list[Any]:
+        """What the steps of this name returned, as inert values."""
+        return [values.inert(step.result) for step in trace.steps if step.name == name]
+
+    def cli(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run the command ``tracediff`` in the project."""
+        return self.run("-m", "tracediff", *args)
+
+
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bytecode")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, bytecode: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    # Bytecode kept for this session makes each of the many processes start in half the time.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    made = Shop(directory=tmp_path / "project", environment=dict(os.environ))
+    made.write("pyproject.toml", SETTINGS)
+    made.write("shop/__init__.py", "")
+    return made
