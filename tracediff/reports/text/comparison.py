@@ -8,7 +8,7 @@ from itertools import islice
 
 from rich.text import Text
 
-from tracediff.model import Comparison, Divergence, FieldChange, Trace
+from tracediff.model import Comparison, Divergence, FieldChange, Miss, ReplayInfo, Trace
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.paths import address
@@ -119,6 +119,13 @@ def _verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iter
         yield _same(comparison, count)
         return
     line = span((" ✗ different ", BAD), "  ")
+    replay = comparison.new.replay
+    stop = _stop(replay)
+    if replay is not None and stop is not None:
+        yield line.append(f"the replay stopped at {stop.kind} ").append(clean(stop.name), BOLD)
+        yield span()
+        yield from misses(comparison.old, replay, look)
+        return
     root = _root(comparison)
     before = excerpt.outcome(comparison.old.steps[0], 400) or "None"
     after = excerpt.outcome(comparison.new.steps[0], 400) or "None"
@@ -137,6 +144,11 @@ def _verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iter
         yield from _stacked(before, after, look, heads)
     else:
         yield line.append(_elsewhere(comparison, count))
+
+
+def _stop(replay: ReplayInfo | None) -> Miss | None:
+    """The call that ended the replay, if one did: what came after it says nothing."""
+    return next((one for one in replay.misses if one.served == "failed"), None) if replay else None
 
 
 def _same(comparison: Comparison, count: int) -> Text:
@@ -201,7 +213,8 @@ def _ending(comparison: Comparison, look: Look) -> Iterator[Text]:
     replay = comparison.new.replay
     blocks: list[Iterator[Text]] = []
     if replay is not None:
-        blocks = [misses(comparison.old, replay, look), unused(comparison.old, replay, look)]
+        told = [] if _stop(replay) else [misses(comparison.old, replay, look)]
+        blocks = [*told, unused(comparison.old, replay, look)]
     blocks += [_remarks(comparison, look), _next(comparison, look)]
     for block in blocks:
         lines = list(block)

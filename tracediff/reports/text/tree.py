@@ -149,7 +149,8 @@ def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
     said = [many(len(left) - notes, "more step") if len(left) > notes else ""]
     said += [many(notes, "note") if notes else ""]
     if left:
-        title = f"{' and '.join(filter(None, said))} differ; --format json has all"
+        differ = "differs" if len(left) == 1 else "differ"
+        title = f"{' and '.join(filter(None, said))} {differ}; --format json has all"
         yield Entry(mark="…", title=title, quiet=True)
 
 
