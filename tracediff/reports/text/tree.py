@@ -38,7 +38,9 @@ def grow(comparison: Comparison) -> list[Node]:
     by_old = {node.old: at for at, node in enumerate(nodes) if node.old is not None}
     by_new = {node.new: at for at, node in enumerate(nodes) if node.new is not None}
     for divergence in comparison.divergences:
-        at = by_new.get(divergence.new, by_old.get(divergence.old))
+        at = by_new.get(divergence.new) if divergence.new is not None else None
+        if at is None and divergence.old is not None:
+            at = by_old.get(divergence.old)
         if at is not None and nodes[at].divergence is None and not divergence.within:
             nodes[at].divergence = divergence
     for at, node in enumerate(nodes):
