@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tracediff.model import Code
+from tracediff.values import main_file
 
 GIT_TIMEOUT = 5.0
 """Seconds git may take, once a process."""
@@ -98,8 +99,8 @@ def _loaded_files(root: Path) -> list[str]:
     """The source files of the modules that were imported from below ``root``."""
     prefix = str(root) + os.sep
     found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    for file in (*files, main_file()):
         if isinstance(file, str) and file.endswith(".py"):
             path = os.path.abspath(file)
             if path.startswith(prefix) and not _foreign(path[len(prefix) :]):

@@ -23,6 +23,7 @@ from tracediff.values.nodes import (
 )
 from tracediff.values.placeholder import Placeholder
 from tracediff.values.redaction import Redaction
+from tracediff.values.refs import main_file
 from tracediff.values.refs import real_module as module_name
 from tracediff.values.registry import register
 from tracediff.values.scalars import SCALARS, is_scalar
@@ -55,6 +56,7 @@ __all__ = [
     "is_scalar",
     "json_safe",
     "live",
+    "main_file",
     "module_name",
     "register",
     "seal",

@@ -70,8 +70,17 @@ def real_module(name: str) -> str:
     spec = getattr(main, "__spec__", None)
     if spec is not None and isinstance(getattr(spec, "name", None), str):
         return str(spec.name)
-    file = getattr(main, "__file__", None)
-    return PurePath(file).stem if isinstance(file, str) and file else name
+    file = main_file()
+    return PurePath(file).stem if file else name
+
+
+def main_file() -> str | None:
+    """The file of ``__main__``; Python takes its ``__file__`` away when the script has ended."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None) or getattr(
+        getattr(main, "__loader__", None), "path", None
+    )
+    return file if isinstance(file, str) and file else None
 
 
 def global_ref(obj: Any) -> str | None:
