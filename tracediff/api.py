@@ -179,6 +179,7 @@ class Project:
         on_miss: OnMiss = "fail",
         sets: Sequence[str] = (),
         pins: Sequence[str] = (),
+        against: str | None = None,
     ) -> Replayed:
         """Run a trace's job again, in a process of its own, with its recorded inputs.
 
@@ -187,11 +188,28 @@ class Project:
             on_miss: What to do about a call that was not recorded.
             sets: What-ifs "STEP=VALUE": steps that are answered with a literal value.
             pins: What-ifs "STEP": steps that are answered with their recorded result.
+            against: A git revision, to run the code as it was there; None runs it as it is now.
         """
-        from tracediff.replay import replay, what_ifs  # listing and showing traces do without
+        from tracediff.replay import (  # listing and showing traces do without
+            checked_out,
+            replay,
+            what_ifs,
+        )
 
         trace = reference if isinstance(reference, Trace) else self.resolve(reference)
-        return replay(trace, self.config, on_miss=on_miss, what_ifs=what_ifs(trace, sets, pins))
+        chosen = what_ifs(trace, sets, pins)
+        if against is None:
+            return replay(trace, self.config, on_miss=on_miss, what_ifs=chosen)
+        with checked_out(self.config, against) as (then, commit):
+            return replay(
+                trace,
+                then,
+                on_miss=on_miss,
+                what_ifs=chosen,
+                timeout=self.config.replay_timeout,
+                python=self.config.python,
+                environment={"TRACEDIFF_CODE_VERSION": commit},
+            )
 
     def compare(
         self,
@@ -201,6 +219,7 @@ class Project:
         strict_steps: bool = False,
         tolerances: Iterable[Tolerance] = (),
         on_miss: OnMiss = "fail",
+        against: str | None = None,
         progress: Progress | None = None,
     ) -> Comparison:
         """Lay a trace against another, or against its replay on the code as it is now.
@@ -211,6 +230,7 @@ class Project:
             strict_steps: Let any differing step decide the verdict.
             tolerances: On top of the configured ones.
             on_miss: What a replay does about a call that was not recorded.
+            against: A git revision, to replay on the code as it was there.
             progress: Called with the name of each phase as it begins.
         """
         from tracediff.codefiles import source_reader  # listing and showing traces do without
@@ -223,7 +243,7 @@ class Project:
             new = self.resolve(other)
         else:
             say("replaying")
-            new = self.replay(old, on_miss=on_miss).trace
+            new = self.replay(old, on_miss=on_miss, against=against).trace
         say("comparing")
         rules = (*self.config.tolerances, *tolerances)
         load = source_reader(self.config.root, lambda: self.store)

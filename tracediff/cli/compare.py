@@ -14,6 +14,7 @@ from tracediff.cli.progress import phases
 @click.command("compare")
 @click.argument("ref")
 @click.argument("ref2", required=False)
+@click.option("--against", metavar="REV", help="Replay on the code as it was at a git revision.")
 @click.option("--strict-steps", is_flag=True, help="Let any differing step decide the verdict.")
 @options.on_miss
 @options.tolerances
@@ -23,6 +24,7 @@ from tracediff.cli.progress import phases
 def command(
     ref: str,
     ref2: str | None,
+    against: str | None,
     strict_steps: bool,
     on_miss: OnMiss,
     rel_tol: float | None,
@@ -37,6 +39,8 @@ def command(
     REF is an id or the start of one, @last, KEY@last, KEY@{3}, NAME:REF or a .trace.json file.
     Exits 0 when result, error, state and outputs are the same, 1 when they differ.
     """
+    if ref2 is not None and against is not None:
+        raise click.UsageError("REF2 and --against each name the other side: give one of them.")
     project = open_project(store=store)
     with phases() as progress:
         comparison = project.compare(
@@ -45,6 +49,7 @@ def command(
             strict_steps=strict_steps,
             tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
             on_miss=on_miss,
+            against=against,
             progress=progress,
         )
     if form == "json":

@@ -2,6 +2,15 @@
 
 from tracediff.replay.engine import Replayed, replay, replay_here
 from tracediff.replay.matching import RecordedServer
+from tracediff.replay.revisions import checked_out
 from tracediff.replay.whatif import WhatIf, what_ifs
 
-__all__ = ["RecordedServer", "Replayed", "WhatIf", "replay", "replay_here", "what_ifs"]
+__all__ = [
+    "RecordedServer",
+    "Replayed",
+    "WhatIf",
+    "checked_out",
+    "replay",
+    "replay_here",
+    "what_ifs",
+]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -47,6 +47,7 @@ def replay(
     what_ifs: Sequence[WhatIf] = (),
     timeout: float | None = None,
     python: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Replayed:
     """Run a trace's job again in a process of its own, with its recorded inputs.
 
@@ -57,6 +58,7 @@ def replay(
         what_ifs: Calls to answer otherwise; the new trace's warnings name them.
         timeout: Seconds the job may take; the configured ``replay_timeout`` by default.
         python: The interpreter; the configured one, else this one.
+        environment: Variables to set for the process, on top of this one's.
 
     Raises:
         ReplayError: The job cannot be found or called, died, or took too long.
@@ -68,7 +70,8 @@ def replay(
     limit = timeout if timeout is not None else config.replay_timeout
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
             tempfile.TemporaryFile() as err:  # fmt: skip
-        code = _spawn(executable, config, request, limit, (reply, out, err))
+        variables = {**os.environ, **(environment or {})}
+        code = _spawn(executable, config, request, limit, variables, (reply, out, err))
         stdout, stderr = _text(out), _text(err)
         reply.seek(0)
         data = reply.read()
@@ -82,6 +85,7 @@ def _spawn(
     config: Config,
     request: bytes,
     limit: float | None,
+    variables: Mapping[str, str],
     files: tuple[IO[bytes], IO[bytes], IO[bytes]],
 ) -> int:
     reply, out, err = files
@@ -89,6 +93,7 @@ def _spawn(
         process = subprocess.Popen(
             [executable, "-m", "tracediff.replay.worker", str(reply.fileno())],
             cwd=config.root,
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=err,
