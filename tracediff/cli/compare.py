@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from tracediff.cli.progress import phases
 @click.argument("ref2", required=False)
 @click.option("--against", metavar="REV", help="Replay on the code as it was at a git revision.")
 @click.option("--strict-steps", is_flag=True, help="Let any differing step decide the verdict.")
+@click.option("--all", "every", is_flag=True, help="Show every step and note that differs.")
 @options.on_miss
 @options.tolerances
 @options.store
@@ -26,6 +28,7 @@ def command(
     ref2: str | None,
     against: str | None,
     strict_steps: bool,
+    every: bool,
     on_miss: OnMiss,
     rel_tol: float | None,
     abs_tol: float | None,
@@ -59,5 +62,8 @@ def command(
     else:
         from tracediff.reports.text.comparison import comparison_lines  # as above
 
-        options.emit_lines(comparison_lines(comparison, options.look()), output)
+        look = options.look()
+        if every:
+            look = replace(look, limit=len(comparison.pairs))
+        options.emit_lines(comparison_lines(comparison, look), output)
     return exits.DIFFERENT if comparison.different else exits.SAME

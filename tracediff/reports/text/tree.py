@@ -91,6 +91,8 @@ def choose(nodes: list[Node], limit: int) -> set[int]:
     Then what they led to, outermost first; a note's text is no news where a step's value differs.
     """
     wanted = [at for at, node in enumerate(nodes) if node.divergence]
+    if len(nodes) <= limit:
+        return {part for at in wanted for part in _unseen(nodes, at, set())}
     steps = [at for at in wanted if not nodes[at].note]
     level = {at: _level(nodes, at) for at in steps}
     wanted = sorted(steps, key=lambda at: (_weight(nodes[at].divergence), level[at])) or wanted
@@ -152,7 +154,7 @@ def entries(comparison: Comparison, limit: int) -> Iterator[Entry]:
     said += [many(notes, "note") if notes else ""]
     if left:
         differ = "differs" if len(left) == 1 else "differ"
-        title = f"{' and '.join(filter(None, said))} {differ}; --format json has all"
+        title = f"{' and '.join(filter(None, said))} {differ}; --all shows them"
         yield Entry(mark="…", title=title, quiet=True)
 
 
