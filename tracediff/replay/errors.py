@@ -21,10 +21,9 @@ def rebuild(info: ErrorInfo, allow: values.Allow) -> BaseException:
     args, attributes = _state(info, allow)
     if issubclass(kind, BaseExceptionGroup):
         members = [rebuild(member, allow) for member in info.members]
-        error: BaseException = kind.__new__(kind, info.message.partition(" (")[0], members)
+        error = _group(kind, info.message, members)
     else:
-        error = kind.__new__(kind, *args)
-        error.args = args
+        error = _made(kind, args)
     for name, value in attributes.items():
         if isinstance(name, str):
             object.__setattr__(error, name, value)
@@ -32,7 +31,38 @@ def rebuild(info: ErrorInfo, allow: values.Allow) -> BaseException:
         error.__cause__ = rebuild(info.cause, allow)
     elif info.context is not None:
         error.__context__ = rebuild(info.context, allow)
+    else:
+        error.__suppress_context__ = True  # what the job handles now is not its context
     return error
+
+
+def _group(kind: type, message: str, members: list[BaseException]) -> BaseException:
+    text = message.rpartition(" (")[0] or message
+    members = members or [Exception("its members were not recorded")]
+    plain = all(isinstance(member, Exception) for member in members)
+    if issubclass(kind, ExceptionGroup) and not plain:
+        kind = BaseExceptionGroup
+    made: BaseException = BaseExceptionGroup.__new__(kind, text, members)
+    return made
+
+
+def _made(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception that only the builtin underneath has initialised."""
+    for native in kind.__mro__:
+        if native.__module__ != "builtins":
+            continue
+        try:
+            error: BaseException = native.__new__(kind, *args)
+        except TypeError:  # another base decides how it is laid out in memory
+            continue
+        try:
+            native.__init__(error, *args)  # type: ignore[misc]  # its own class's, on purpose
+        except TypeError:
+            BaseException.__init__(error, *args)
+        if not isinstance(error, OSError):  # which takes its file's name out of them
+            error.args = args
+        return error
+    return Exception(*args)
 
 
 def _state(info: ErrorInfo, allow: values.Allow) -> tuple[tuple[Any, ...], dict[Any, Any]]:
