@@ -105,7 +105,7 @@ def test_a_pin_holds_though_the_arguments_changed(shop, priced):
     shop.change("net + vat(net, country)", "net + vat(net + 1, country)")
     new = shop.replay(priced, pins=["VAT"])
     assert shop.result(new) == shop.result(priced)
-    assert values.inert(new.steps[3].args)["net"] == Decimal(101)
+    assert new.steps[3].args.data == values.encode({"net": Decimal(101), "country": "de"})
 
 
 def test_a_pinned_input_keeps_its_result_though_its_query_changed(shop, priced):
@@ -207,7 +207,7 @@ def test_what_cannot_be_answered_is_an_error_with_a_hint(shop, priced, sets, pin
     with pytest.raises(TracediffError) as caught:
         shop.replay(priced, sets=sets, pins=pins)
     assert caught.value.slug == slug
-    assert said in caught.value.hint
+    assert said in str(caught.value.hint)
 
 
 def test_a_name_may_hold_an_equals_sign(shop):
@@ -257,8 +257,8 @@ def test_literals_mean_their_objects(text, value):
     "text",
     [
         "", "x", "1 +", "open('x')", "__import__('os')", "Decimal('no number')", "Decimal(1.5)",
-        "Decimal('1', 2)", "decimal.Decimal('1')", "[" * 10_000, "f'{1}'", "'" + "x" * 200_000 + "'",
-        "1\x00", "10**10**10",
+        "Decimal('1', 2)", "decimal.Decimal('1')", "[" * 10_000, "f'{1}'",
+        "'" + "x" * 200_000 + "'", "1\x00", "10**10**10",
     ],
 )  # fmt: skip
 def test_what_is_no_literal_is_refused(text):
