@@ -69,8 +69,11 @@ def fit(line: Text, width: int, *, right: bool = False) -> Text:
 
 def apart(left: Text, right: Text, width: int) -> Text:
     """Return one line with ``right`` at the right margin; ``left`` gives way."""
-    room = width - right.cell_len
-    return fit(left, room).append_text(right) if right.cell_len else left
+    if right.cell_len:
+        return fit(left, width - right.cell_len).append_text(right)
+    line = left.copy()
+    line.truncate(width, overflow="ellipsis")
+    return line
 
 
 def rule(title: Text, width: int, end: Text | None = None, stroke: str = "─") -> Text:

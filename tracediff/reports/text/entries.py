@@ -160,11 +160,11 @@ def _detail(
     if "moved" in turns and divergence.old is not None:
         parents = names(comparison.old.steps, divergence.old)[:-1]
         said.append(f"moved from {' › '.join(map(clean, parents)) or 'the top level'}")
-    if "renamed" in turns:
+    step = after or before
+    if "renamed" in turns and step and step.kind != "note":
         said.append("renamed")
     if "reordered" in turns:
         said.append("reordered")
-    step = after or before
     if step and step.kind in ("note", "output", "artifact"):
         said.append(step.kind)
     if step and not said and "args" not in divergence.aspects and step.kind != "job":
