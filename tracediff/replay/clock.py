@@ -10,7 +10,6 @@ import random
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from tracediff.model import Trace
 
@@ -24,7 +23,6 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
     import time_machine  # only a replay needs it
 
     surroundings = trace.environment
-    start = datetime.fromtimestamp(trace.started_at / 1e9, UTC)
     with _timezone(surroundings.timezone), decimal.localcontext() as context:
         context.prec = surroundings.decimal_prec
         context.rounding = surroundings.decimal_rounding
@@ -34,7 +32,8 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
         numpy_random = sys.modules.get("numpy.random")
         if numpy_random is not None:
             numpy_random.seed(surroundings.seed)
-        with time_machine.travel(start, tick=True):
+        # A number, since a datetime would set its own time zone.
+        with time_machine.travel(trace.started_at / 1e9, tick=True):
             yield
 
 

@@ -177,7 +177,7 @@ def _run(
 ) -> Trace:
     runtime.guard = server
     try:
-        with guarded(parse_permissions(config.replay_allow)) as guard, \
+        with guarded(parse_permissions(config.replay_allow)) as refused, \
                 recorded_surroundings(trace):  # fmt: skip
             done = run(
                 job,
@@ -192,5 +192,5 @@ def _run(
     finally:
         runtime.guard = None
     new = done.trace()
-    said = [f"the replay was refused {what}" for what in guard.refused]
+    said = [f"the replay was refused {what}" for what in refused]
     return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))

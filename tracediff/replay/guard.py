@@ -18,6 +18,7 @@ from tracediff.replay.permissions import Permissions
 from tracediff.runtime import ReplayAbort
 
 _MAX_NOTED = 50
+_MAX_LINE = 500
 
 
 class Guard:
@@ -32,11 +33,23 @@ class Guard:
         self._resolved: dict[str, frozenset[str]] = {}
         self._asking = threading.local()
         self._refused: dict[str, None] = {}
+        self._pid = os.getpid()
+        self._from_children, self._to_parent = os.pipe()
+        os.set_blocking(self._from_children, False)
+        os.set_blocking(self._to_parent, False)
 
-    @property
-    def refused(self) -> tuple[str, ...]:
-        """What was refused, each once, in order; bounded."""
+    def close(self) -> tuple[str, ...]:
+        """What was refused, to forked children too; each once, in order, bounded."""
+        with contextlib.suppress(BlockingIOError):
+            for line in os.read(self._from_children, 1 << 16).decode().splitlines():
+                self._note(line)
+        os.close(self._from_children)
+        os.close(self._to_parent)
         return tuple(self._refused)
+
+    def _note(self, what: str) -> None:
+        if len(self._refused) < _MAX_NOTED:
+            self._refused[what] = None
 
     def judge(self, event: str, args: tuple[Any, ...]) -> None:
         """Raise ``ReplayAbort`` (slug ``network-refused``) unless this event is permitted."""
@@ -46,8 +59,10 @@ class Guard:
         if described is None:
             return
         what, entry = described
-        if len(self._refused) < _MAX_NOTED:
-            self._refused[what] = None
+        self._note(what)
+        if os.getpid() != self._pid:
+            with contextlib.suppress(OSError):
+                os.write(self._to_parent, f"{what} in a forked process\n"[:_MAX_LINE].encode())
         raise ReplayAbort(
             f"the replay was refused {what}",
             slug="network-refused",
@@ -63,10 +78,12 @@ class Guard:
         return f"the program {text!r} ({event})", f"subprocess:{text.rsplit('/', 1)[-1]}"
 
     def lookup(self, event: str, host: object, port: object) -> tuple[str, str] | None:
-        """Judge the look-up of a name; no name at all asks about this machine only."""
+        """Judge the look-up of a name; no name, or a number to read, asks nobody."""
         if host is None:
             return None
         text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        if event != "socket.gethostbyaddr" and _is_number(text):
+            return None
         number = _port(port)
         if self._permissions.host(text, number) or self._is_permitted_address(text, number):
             return None
@@ -174,6 +191,16 @@ def _port(port: object) -> int | None:
     return None
 
 
+def _is_number(host: str) -> bool:
+    import socket  # the job that looks a name up has it
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
 def _entry(host: str, port: int | None) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"socket:{name}" if port is None else f"socket:{name}:{port}"
@@ -193,14 +220,20 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 @contextlib.contextmanager
-def guarded(permissions: Permissions) -> Iterator[Guard]:
-    """Refuse the network and other programs, process-wide, until the block ends."""
+def guarded(permissions: Permissions) -> Iterator[list[str]]:
+    """Refuse the network and other programs, process-wide, until the block ends.
+
+    Yields:
+        What was refused, filled in when the block ends.
+    """
     if not _Switch.installed:
         sys.addaudithook(_hook)
         _Switch.installed = True
     guard, previous = Guard(permissions), _Switch.guard
+    refused: list[str] = []
     _Switch.guard = guard
     try:
-        yield guard
+        yield refused
     finally:
         _Switch.guard = previous
+        refused += guard.close()
