@@ -22,9 +22,13 @@ class Redaction(Protocol):
 
     safe: set[str]
     types: tuple[type, ...]
-    scrub: Callable[[str], str] | None
     scrub_values: bool
     path_rule: Callable[[tuple[str | int, ...]], bool] | None
+
+    @property
+    def scrub(self) -> Callable[[str], str] | None:
+        """Takes secrets out of a text."""
+        ...
 
     def secret(self, name: str) -> bool:
         """Whether a field of this name is secret; a name that is not is added to ``safe``."""
