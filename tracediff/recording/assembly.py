@@ -11,6 +11,9 @@ from tracediff import values
 from tracediff.model import Artifact, State, Step, Value
 from tracediff.recording.spans import UNSET, Buffer, Mark, Packed, Span
 
+MAX_NAME = 4_000
+"""Characters of a note, or of the name of a step, that are kept."""
+
 
 def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
     """The buffer's spans as steps, parents before children, in the order they opened.
@@ -19,7 +22,7 @@ def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
         buffer: What the job wrote.
         root: The project's directory with a separator at its end; files below are named from it.
     """
-    spans = list(buffer.spans)
+    spans = [span for span in list(buffer.spans) if hasattr(span, "start")]  # a thread may go on
     index = {id(span): at for at, span in enumerate(spans)}
     parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
     loose = concurrent(spans, parents)
@@ -34,12 +37,15 @@ def _step(span: Span, parent: int, begun: int, loose: bool, root: str) -> Step:
     if isinstance(mark, Mark):
         args: Value | None = Value(values.encode_map(arguments(span, mark)))
         source, head = mark.source, False
+        if mark.unknown:
+            names = ", ".join(mark.unknown)
+            buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
     else:
         args, source, head = None, mark.source(), mark.head
     return Step(
         parent=parent,
         kind=mark.kind,
-        name=mark.name if type(mark) is Mark else buffer.scrub(mark.name),
+        name=mark.name if type(mark) is Mark else buffer.scrub(mark.name)[:MAX_NAME],
         state=state_of(span),
         args=args,
         key=_value(span.key, buffer),
@@ -48,7 +54,7 @@ def _step(span: Span, parent: int, begun: int, loose: bool, root: str) -> Step:
         start=max(0, span.start - begun),
         duration=max(0, span.end - span.start),
         source=replace(source, file=source.file.removeprefix(root)),
-        mutated=mutated_names(span),
+        mutated=span.mutated,
         head=head,
         open=not span.end,
         concurrent=loose,
@@ -92,7 +98,7 @@ def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
     if mark.keywords is not None:
         found[mark.keywords] = Packed(values.encode_map(extra))
     for name, value in mark.defaults.items():
-        found.setdefault(name, value)
+        found.setdefault(name, value)  # what can be changed was captured by the call
     ordered = [name for name in mark.order if name in found and name not in mark.ignore]
     return [(name, _sealed(name, found[name], buffer)) for name in ordered]
 
@@ -103,21 +109,6 @@ def _packed(value: Any, buffer: Buffer) -> bytes:
 
 def _sealed(name: str, value: Any, buffer: Buffer) -> bytes:
     return buffer.seal(name, _packed(value, buffer))
-
-
-def mutated_names(span: Span) -> tuple[str, ...]:
-    """The names of the arguments the step changed."""
-    mark = span.mark
-    if not span.mutated or not isinstance(mark, Mark):
-        return ()
-    return tuple(
-        one
-        if isinstance(one, str)
-        else mark.names[one]
-        if one < len(mark.names)
-        else str(mark.rest)
-        for one in span.mutated
-    )
 
 
 def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:
@@ -166,7 +157,7 @@ def artifacts_of(buffer: Buffer) -> tuple[Artifact, ...]:
     """The buffer's artifacts with their content addresses."""
     return tuple(
         Artifact(
-            name=name,
+            name=buffer.scrub(name),
             sha256=hashlib.sha256(data).hexdigest(),
             size=len(data),
             media_type=media_type,

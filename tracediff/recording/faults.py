@@ -1,9 +1,13 @@
-"""A raised exception as an ErrorInfo: type, message, traceback, and what it can be rebuilt from."""
+"""A raised exception as an ErrorInfo: type, message, traceback, and what it can be rebuilt from.
+
+Exceptions are foreign code: any attribute of theirs may raise, and none of that may reach the job.
+"""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 from tracediff import values
@@ -11,6 +15,7 @@ from tracediff.model import ErrorInfo, Value
 
 MAX_CHAIN = 16
 MAX_TEXT = 4_000
+MAX_SCRUBBED = 1 << 20
 
 
 def describe(
@@ -20,10 +25,25 @@ def describe(
 
     Args:
         error: The exception as it was raised.
-        encode: Turns its arguments and attributes into canonical bytes.
+        encode: Turns its arguments and attributes into canonical bytes, their texts scrubbed.
         scrub: Takes secrets out of a text.
     """
-    return _describe(error, encode, scrub, set(), 0)
+    return _describe(error, encode, scrub, set())
+
+
+def brief(error: BaseException) -> str:
+    """An exception on one line, "TypeError: message"; never raises."""
+    return f"{type(error).__name__}: {_message(error)}"
+
+
+def raised_at(error: BaseException) -> tuple[CodeType | None, int]:
+    """The code and the instruction that raised an exception."""
+    place = error.__traceback__
+    if place is None:
+        return None, 0
+    while place.tb_next is not None:
+        place = place.tb_next
+    return place.tb_frame.f_code, place.tb_lasti
 
 
 def _describe(
@@ -31,46 +51,50 @@ def _describe(
     encode: Callable[[Any], bytes],
     scrub: Callable[[str], str],
     seen: set[int],
-    level: int,
 ) -> ErrorInfo:
     seen.add(id(error))
 
     def other(exception: BaseException | None) -> ErrorInfo | None:
         if exception is None or id(exception) in seen or len(seen) >= MAX_CHAIN:
             return None
-        return _describe(exception, encode, scrub, seen, level + 1)
+        return _describe(exception, encode, scrub, seen)
 
-    cause = other(error.__cause__)
-    context = None if error.__suppress_context__ else other(error.__context__)
-    members: tuple[ErrorInfo, ...] = ()
-    if isinstance(error, BaseExceptionGroup):
-        members = tuple(info for info in map(other, error.exceptions) if info is not None)
-    return ErrorInfo(
-        type=_name(type(error)),
-        message=scrub(_message(error))[:MAX_TEXT],
-        bases=tuple(_name(base) for base in type(error).__mro__[1:-1]),
-        traceback=scrub(_traceback(error)),
-        value=_value(error, encode, scrub),
-        cause=cause,
-        context=context,
-        members=members,
-    )
+    kind = type(error)
+    try:
+        members: tuple[ErrorInfo, ...] = ()
+        if issubclass(kind, BaseExceptionGroup):
+            found = map(other, error.exceptions)  # type: ignore[attr-defined]  # a group has them
+            members = tuple(info for info in found if info is not None)
+        return ErrorInfo(
+            type=_name(kind),
+            message=scrub(_message(error))[:MAX_TEXT],
+            bases=tuple(_name(base) for base in kind.__mro__[1:-1]),
+            traceback=scrub(_traceback(error)),
+            value=_value(error, encode, scrub),
+            cause=other(error.__cause__),
+            context=None if error.__suppress_context__ else other(error.__context__),
+            members=members,
+        )
+    except Exception as problem:  # an attribute that every exception has, made to raise
+        said = f"<{type(problem).__name__} while it was described>"
+        return ErrorInfo(type=_name(kind), message=said, bases=("builtins:BaseException",))
 
 
 def _name(kind: type) -> str:
-    return f"{values.module_name(kind.__module__)}:{kind.__qualname__}"
+    module = kind.__module__
+    return f"{values.module_name(module if type(module) is str else '?')}:{kind.__qualname__}"
 
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)
-    except Exception as problem:
+        return str.__str__(str(error))[:MAX_SCRUBBED]
+    except (Exception, SystemExit) as problem:
         return f"<{type(problem).__name__} while reading the message>"
 
 
 def _traceback(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_tb(error.__traceback__, limit=-50))
+        return "".join(traceback.format_tb(error.__traceback__, limit=-50))[:MAX_SCRUBBED]
     except Exception as problem:
         return f"<{type(problem).__name__} while formatting the traceback>"
 
@@ -79,10 +103,26 @@ def _value(
     error: BaseException, encode: Callable[[Any], bytes], scrub: Callable[[str], str]
 ) -> Value:
     """The exception's ``(args, attributes)``, with the secrets taken out of its texts."""
-    args = () if isinstance(error, BaseExceptionGroup) else error.args
-    args = tuple(scrub(arg) if type(arg) is str else arg for arg in args)
-    attributes = {
-        name: scrub(value) if type(value) is str else value
-        for name, value in getattr(error, "__dict__", {}).items()
-    }
-    return Value(encode((args, attributes)))
+    args, attributes = _state(error)
+    cleaned = {name: _scrubbed(one, scrub) for name, one in attributes.items()}
+    return Value(encode((tuple(_scrubbed(one, scrub) for one in args), cleaned)))
+
+
+def _state(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Its arguments and attributes, with what the builtin underneath keeps beside ``args``."""
+    own = dict(getattr(error, "__dict__", {}))
+    native = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
+    if issubclass(native, BaseExceptionGroup):
+        return (), own
+    try:
+        reduced: Any = native.__reduce__(error)  # an OSError's file, an ImportError's module
+    except Exception:
+        return error.args, own
+    return reduced[1], {**(reduced[2] or {}), **own} if len(reduced) > 2 else own
+
+
+def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
+    """Bytes scrubbed as the text they may hold, as the output of a command that failed."""
+    if type(value) is not bytes or len(value) > MAX_SCRUBBED:
+        return value
+    return scrub(value.decode("latin-1")).encode("latin-1", "replace")

@@ -7,14 +7,13 @@ yielded is its result, since that is what a replay has to hand out again.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator
 from time import perf_counter_ns
 from typing import Any
 
 from tracediff import runtime
 from tracediff.recording.serving import answer
-from tracediff.recording.spans import Mark, Packed, Span, open_span
+from tracediff.recording.spans import Mark, Packed, Span, leave, open_span
 from tracediff.runtime import current
 
 
@@ -32,32 +31,31 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
             if recorded is not None:
                 yield from recorded
                 return None
-        return (yield from _drive(span, parent, function(*args, **kwargs)))
+        return (yield from drive(span, parent, function(*args, **kwargs)))
 
     return wrapper
 
 
-def _drive(span: Span, parent: Span, inner: Any) -> Iterator[Any]:
+def drive(span: Span, parent: Span | None, inner: Any) -> Generator[Any, Any, Any]:
     """Run a generator with its span current between the yields only."""
     items: list[Any] = []
-    send: Any = None
-    thrown: BaseException | None = None
+    inside = span
+    resume: Callable[[], Any] = inner.__next__
     try:
         while True:
-            token = current.set(span)
+            token = current.set(inside)
             try:
-                item = inner.throw(thrown) if thrown is not None else inner.send(send)
+                item = resume()
             finally:
-                current.reset(token)
+                inside = current.get() or span  # a block of the generator's may be open
+                leave(token)
             items.append(span.buffer.capture(item))
-            thrown = None
             try:
-                send = yield item
-            except GeneratorExit:
-                inner.close()
-                raise
+                sent = yield item
             except BaseException as error:
-                thrown = error
+                resume = functools.partial(_thrown, inner, error)
+            else:
+                resume = functools.partial(inner.send, sent)
     except StopIteration as stop:
         return stop.value
     except GeneratorExit:
@@ -69,54 +67,125 @@ def _drive(span: Span, parent: Span, inner: Any) -> Iterator[Any]:
         _finish(span, items)
 
 
+def _thrown(inner: Any, error: BaseException) -> Any:
+    """Hand an exception on to a generator; closing one ends it even when it catches that."""
+    if isinstance(error, GeneratorExit):
+        inner.close()
+        raise error
+    return inner.throw(error)
+
+
 def wrap_async_generator(
     mark: Mark, function: Callable[..., Any], served: bool
 ) -> Callable[..., Any]:
     """An async generator function, as a step or as an input that replay serves item by item."""
+    return delegating(function, turns_of(mark, function, served))
+
+
+def turns_of(
+    mark: Mark, function: Callable[..., Any], served: bool
+) -> Callable[[tuple[Any, ...], dict[str, Any]], Turns]:
+    """What begins a call of an async generator function that is a step or an input."""
+
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Turns:
+        parent = _parent(mark, served)
+        if parent is None:
+            return Turns(function(*args, **kwargs))
+        span = open_span(mark, parent.buffer, parent, args, kwargs)
+        recorded = None if span.buffer.server is None else _recorded(span, parent)
+        if recorded is not None:
+            return Turns(_items(recorded))
+        return Turns(function(*args, **kwargs), span, parent)
+
+    return begin
+
+
+def delegating(
+    function: Callable[..., Any], begin: Callable[[tuple[Any, ...], dict[str, Any]], Turns]
+) -> Callable[..., Any]:
+    """What ``yield from`` would do, which async generators do not have (PEP 380, 525)."""
 
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        parent = _parent(mark, served)
-        if parent is None:
-            async for item in function(*args, **kwargs):
-                yield item
+        turns = begin(args, kwargs)
+        inner = turns.inner
+        try:
+            item = await turns.resume(inner.__anext__())
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await turns.resume(inner.aclose(), last=True)
+                    raise
+                except BaseException as error:
+                    item = await turns.resume(inner.athrow(error))
+                else:
+                    item = await turns.resume(inner.asend(sent))
+        except StopAsyncIteration:
             return
-        span = open_span(mark, parent.buffer, parent, args, kwargs)
-        if span.buffer.server is not None:
-            recorded = _recorded(span, parent)
-            if recorded is not None:
-                for item in recorded:
-                    yield item
-                return
-        async for item in _adrive(span, parent, function(*args, **kwargs)):
-            yield item
+        finally:
+            turns.finish()
 
     return wrapper
 
 
-async def _adrive(span: Span, parent: Span, inner: Any) -> AsyncIterator[Any]:
-    """As ``_drive``; values sent into an async generator are not handed on."""
-    items: list[Any] = []
-    try:
-        while True:
-            token = current.set(span)
-            try:
-                item = await inner.__anext__()
-            finally:
-                with suppress(ValueError):  # closed by another task, whose context is its own
-                    current.reset(token)
-            items.append(span.buffer.capture(item))
-            yield item
-    except StopAsyncIteration:
-        return
-    except GeneratorExit:
-        await inner.aclose()
-        raise
-    except BaseException as error:
-        span.error = span.buffer.fault(error, parent)
-        raise
-    finally:
-        _finish(span, items)
+class Turns:
+    """An async generator whose span is current only while it runs.
+
+    Args:
+        inner: The generator.
+        span: Its span, None when it is not recorded.
+        parent: The span that was current when it began.
+        done: Called when it has ended.
+    """
+
+    __slots__ = ("done", "inner", "inside", "items", "parent", "span")
+
+    def __init__(
+        self,
+        inner: Any,
+        span: Span | None = None,
+        parent: Span | None = None,
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        self.inner = inner
+        self.span = span
+        self.parent = parent
+        self.done = done
+        self.inside = span
+        self.items: list[Any] = []
+
+    async def resume(self, turn: Any, *, last: bool = False) -> Any:
+        """Await the generator's next item, or its end."""
+        span = self.span
+        if span is None:
+            return await turn
+        token = current.set(self.inside)
+        try:
+            item = await turn
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:
+            span.error = span.buffer.fault(error, self.parent)
+            raise
+        finally:
+            self.inside = current.get() or span
+            leave(token)
+        if not last:
+            self.items.append(span.buffer.capture(item))
+        return item
+
+    def finish(self) -> None:
+        """Close the span."""
+        if self.span is not None:
+            _finish(self.span, self.items)
+        if self.done is not None:
+            self.done()
+
+
+async def _items(recorded: list[Any]) -> AsyncIterator[Any]:
+    for item in recorded:
+        yield item
 
 
 def _parent(mark: Mark, served: bool) -> Span | None:

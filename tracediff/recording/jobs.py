@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar, overload
 
-from tracediff import values
 from tracediff.model import Depth
 from tracediff.recording import session
-from tracediff.recording.spans import Mark
-from tracediff.recording.wrappers import instrument
+from tracediff.recording.generators import Turns, delegating, drive, turns_of
+from tracediff.recording.spans import Mark, called, unit_of
+from tracediff.recording.wrappers import Descriptor, instrument, within
 from tracediff.runtime import current
 
 P = ParamSpec("P")
@@ -82,21 +82,25 @@ def job(
         options: ``depth`` to ``factory`` above, and ``seed``:
         seed: Seed ``random`` when the job starts, so that a replay draws the same numbers.
     """
-    if callable(key):
-        name = f"{values.module_name(key.__module__)}.{key.__qualname__}".replace(".", "/")
-        return _wrap(name, key, (), (), {})
-    return lambda function: _wrap(key, function, tuple(tags), ignore, options)
+    if callable(key) or isinstance(key, Descriptor):
+        return _wrap(None, key, (), (), {})
+    return lambda function: _wrap(str(key), function, tuple(tags), ignore, options)
 
 
 def _wrap(
-    key: str,
-    function: Callable[..., Any],
+    key: str | None,
+    function: Any,
     tags: tuple[str, ...],
     ignore: Iterable[str],
     options: dict[str, Any],
-) -> Callable[..., Any]:
-    mark = Mark("job", key, function, None, frozenset(ignore))
-    nested = Mark("step", key, function, None, frozenset(ignore))
+    drop: int | None = None,
+) -> Any:
+    if isinstance(function, Descriptor):
+        return within(function, lambda inner, drop: _wrap(key, inner, tags, ignore, options, drop))
+    if key is None:
+        key = unit_of(called(function)).replace(":", "/").replace(".", "/")
+    mark = Mark("job", key, function, None, ignore, drop)
+    nested = Mark("step", key, function, None, ignore, drop)
     made = Job(
         key=key,
         unit=mark.source.unit,
@@ -107,13 +111,22 @@ def _wrap(
         **options,
     )
     register(made)
-    inner = instrument(nested, function)
-    wrapper = (
-        _coroutine(made, inner) if inspect.iscoroutinefunction(function) else _plain(made, inner)
-    )
+    wrapper = _wrapper(made, nested)
     functools.update_wrapper(wrapper, function)
     wrapper.__tracediff_job__ = made  # type: ignore[attr-defined]  # how a replay finds it by name
     return wrapper
+
+
+def _wrapper(made: Job, nested: Mark) -> Callable[..., Any]:
+    running = called(made.function)
+    if inspect.isasyncgenfunction(running):
+        return _async_generator(made, turns_of(nested, made.function, served=False))
+    inner = instrument(nested, made.function)
+    if inspect.isgeneratorfunction(running):
+        return _generator(made, inner)
+    if inspect.iscoroutinefunction(running):
+        return _coroutine(made, inner)
+    return _plain(made, inner)
 
 
 def register(made: Job) -> None:
@@ -161,3 +174,37 @@ def _coroutine(made: Job, nested: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return wrapper
+
+
+def _generator(made: Job, nested: Callable[..., Any]) -> Callable[..., Any]:
+    function = made.function
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if current.get() is not None:
+            return (yield from nested(*args, **kwargs))
+        run = session.begin(made, args, kwargs)
+        if run is None:
+            return (yield from function(*args, **kwargs))
+        run.leave()
+        try:
+            return (yield from drive(run.root, None, function(*args, **kwargs)))
+        finally:
+            run.finish()
+
+    return wrapper
+
+
+def _async_generator(
+    made: Job, nested: Callable[[tuple[Any, ...], dict[str, Any]], Turns]
+) -> Callable[..., Any]:
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Turns:
+        if current.get() is not None:
+            return nested(args, kwargs)
+        inner = made.function(*args, **kwargs)
+        run = session.begin(made, args, kwargs)
+        if run is None:
+            return Turns(inner)
+        run.leave()
+        return Turns(inner, run.root, None, run.finish)
+
+    return delegating(made.function, begin)

@@ -11,10 +11,14 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from tracediff import values
 from tracediff.errors import ConfigError
 
 WORDS = frozenset(
@@ -35,18 +39,36 @@ PAIRS = frozenset(
 HARMLESS_ENDS = frozenset({"count", "counts", "type", "length", "len", "expiry", "policy", "ttl"})
 """``token_count`` is a number, not a token."""
 
+NO_SECRET_ENDS = frozenset({"url", "uri", "file", "path", "dir", "name", "domain", "host", "sock"})
+"""``TOKEN_URL`` in the environment says where a token comes from."""
+
+MIN_SECRET = 8
+"""Shorter values of environment variables are not looked for in texts: they are words."""
+
 MAX_SAFE = 10_000
 """Names remembered as harmless; keys may come from outside, so there is a bound."""
 
 REDACTED = "[redacted]"
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_QUOTED = r"""(?: "(?:[^"\\\n]|\\.){0,2000}" | '(?:[^'\\\n]|\\.){0,2000}' )"""
 _NAMED = re.compile(
-    r"""(?ix) (?P<name> (?: passw(?:or)?d | pwd | passphrase | secret | token
-        | authorization | api[_-]?key | access[_-]?key | private[_-]?key | credential | cookie )
-        [\w-]{0,20} ["']? \s{0,3} (?: [:=] | => ) \s{0,3} )
-        (?P<value> (?: (?: bearer | basic ) \s{1,3} )?
-        (?: "[^"\n]{0,2000}" | '[^'\n]{0,2000}' | [^\s,;&"')}\]]{1,2000} ) )"""
+    rf"""(?ix) (?P<name> (?: passw(?:or)?d | pwd | passphrase | passcode | secret | token
+        | authorization | (?<![a-z]) auth | credential | cookie | jwt | cvv | cvc
+        | (?: api | access | private | signing | encryption | session ) [_-]? key
+        | session [_-]? id | card [_-]? number )
+        [\w-]{{0,20}} \\?["']? \s{{0,3}} (?: [:=] | => ) \s{{0,3}} )
+        (?P<value> b? {_QUOTED} | \\["'] [^"'\\\n]{{0,2000}} \\["']
+        | (?: (?: bearer | basic | digest | token ) \s{{1,3}} )? [^\s,;&"')}}\]]{{1,2000}} )"""
+)
+_HEADER = re.compile(
+    r"""(?ix) (?: (?P<name> \b authorization: \s{0,3} ) digest \s [^\n]{0,4000}
+    | (?P<cookie> \b cookie: \s{0,3} ) [^\s"'] [^\n"']{0,4000} )"""
+)
+_OPTION = re.compile(
+    r"""(?ix) (?P<name> (?<!\S) --? [\w-]{0,40}
+    (?: password | passwd | passphrase | secret | token | api-?key | access-?key ) \s{1,3} )
+    (?! - ) [^\s"']{1,2000} """
 )
 _SHAPES = (
     re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}[A-Za-z0-9._~+/=-]{8,4000}"),
@@ -55,6 +77,7 @@ _SHAPES = (
     re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}-----END [A-Z ]{0,40}-----"),
 )
 _URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
+_URL_BYTES = re.compile(rb"://[^/@\s]{1,400}@")
 
 
 def is_secret_name(name: str) -> bool:
@@ -65,6 +88,19 @@ def is_secret_name(name: str) -> bool:
     if "".join(words) in WORDS or not WORDS.isdisjoint(words):
         return True
     return any(pair in PAIRS for pair in pairwise(words))
+
+
+@dataclass(slots=True, kw_only=True)
+class Rules:
+    """One way to apply a redactor's rules; what ``tracediff.values`` asks while it encodes."""
+
+    safe: set[str]
+    types: tuple[type, ...]
+    scrub: Callable[[str], str]
+    scrub_values: bool
+    path_rule: Callable[[tuple[str | int, ...]], bool] | None
+    secret: Callable[[str], bool]
+    seal: Callable[[bytes], tuple[str, bytes]]
 
 
 class Redactor:
@@ -85,6 +121,8 @@ class Redactor:
         self._key: tuple[str, bytes] | None = None
         self._names: list[str] = []
         self._texts: list[re.Pattern[str]] = []
+        self._variables = -1
+        self._known: tuple[str, ...] = ()
         paths: list[str] = []
         for pattern in patterns:
             self._add(pattern, paths)
@@ -132,13 +170,94 @@ class Redactor:
 
     def scrub(self, text: str) -> str:
         """The text with everything taken out that looks like a secret; in linear time."""
+        for secret in self.environment():
+            text = text.replace(secret, REDACTED)
         text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
+        text = _HEADER.sub(rf"\g<name>\g<cookie>{REDACTED}", text)
         text = _NAMED.sub(rf"\g<name>{REDACTED}", text)
+        text = _OPTION.sub(rf"\g<name>{REDACTED}", text)
         for shape in _SHAPES:
             text = shape.sub(REDACTED, text)
         for pattern in self._texts:
             text = pattern.sub(REDACTED, text)
         return text
+
+    def rules(self, *, scrub_values: bool = True, under: str | None = None) -> Rules:
+        """These rules, applied in another way.
+
+        Args:
+            scrub_values: Whether every text in a value is scrubbed.
+            under: The argument that the value is: its paths begin with this name.
+        """
+        rule = self.path_rule
+        if rule is not None and under is not None:
+            rule = _below(rule, under)
+        return Rules(
+            safe=self.safe,
+            types=self.types,
+            scrub=self.scrub,
+            scrub_values=scrub_values or self.scrub_values,
+            path_rule=rule,
+            secret=self.secret,
+            seal=self.seal,
+        )
+
+    def environment(self) -> tuple[str, ...]:
+        """The secrets of this process's environment, longest first."""
+        if len(os.environ) != self._variables:
+            self._variables = len(os.environ)
+            found = {
+                value
+                for name, value in list(os.environ.items())
+                if len(value) >= MIN_SECRET and self._names_secret(name, value)
+            }
+            self._known = tuple(sorted(found, key=len, reverse=True))
+        return self._known
+
+    def _names_secret(self, name: str, value: str) -> bool:
+        last = name.lower().rpartition("_")[2]
+        if last in NO_SECRET_ENDS or name.startswith("TRACEDIFF_"):
+            return False
+        return self.secret(name) and not os.path.exists(value)
+
+    def encoder(
+        self, warn: Callable[[str], None], *, under: str | None = None, texts: bool = False
+    ) -> Callable[[Any], bytes]:
+        """What turns a value into canonical bytes, its secrets sealed.
+
+        Values are kept exactly, the texts in them too: only one with a URL's credentials or with a
+        secret of the environment in it is scrubbed after all.
+
+        Args:
+            warn: Called when something of a value could not be kept.
+            under: The name of the argument that the values are, where paths are secret.
+            texts: Scrub every text, as in exceptions.
+        """
+        known = tuple(os.fsencode(secret) for secret in self.environment())
+        plain = under is None and not texts
+        rules = self if plain else self.rules(scrub_values=texts, under=under)
+        exactly = partial(values.encode, redaction=rules, warn=warn)
+        scrubbed = partial(values.encode, redaction=self.rules(under=under), warn=warn)
+
+        def encode(value: Any) -> bytes:
+            data = exactly(value)
+            if b"://" not in data and not known:
+                return data
+            if _URL_BYTES.search(data) is None and not any(secret in data for secret in known):
+                return data
+            data = scrubbed(value)
+            if any(secret in data for secret in known):  # in bytes, or in the keys of a dict
+                return values.seal(data, self)
+            return data
+
+        return encode
+
+
+PathRule = Callable[[tuple[str | int, ...]], bool]
+
+
+def _below(rule: PathRule, name: str) -> PathRule:
+    return lambda path: rule((name, *path))
 
 
 def _path_rule(paths: list[str]) -> Callable[[tuple[str | int, ...]], bool]:

@@ -11,12 +11,16 @@ import random as random_module
 import uuid
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
+from tracediff.recording.faults import brief
 from tracediff.recording.spans import Line, Span
 from tracediff.recording.wrappers import input as recorded_input
 from tracediff.runtime import current
 
-MAX_NOTE = 4_000
+MAX_NOTE = 16_000
+"""Characters that are looked at for secrets; fewer are kept."""
+
 MAX_ARTIFACT = 256 * 1024 * 1024
 
 
@@ -25,7 +29,7 @@ def note(text: object, *, head: bool = False) -> None:
     parent: Span | None = current.get()
     if parent is None or parent.buffer.shallow:
         return
-    line = Line("note", str(text)[:MAX_NOTE], head, 2)
+    line = Line("note", _text(text)[:MAX_NOTE], head, 2)
     span = Span(line, parent.buffer, parent, (), None)
     span.end = span.start
 
@@ -34,7 +38,8 @@ def tag(*tags: str) -> None:
     """Add search labels to the trace."""
     parent: Span | None = current.get()
     if parent is not None:
-        parent.buffer.tags.extend(parent.buffer.scrub(str(one))[:200] for one in tags)
+        scrub = parent.buffer.scrub
+        parent.buffer.tags.extend(scrub(_text(one)[:MAX_NOTE])[:200] for one in tags)
 
 
 def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str = "") -> None:
@@ -42,26 +47,40 @@ def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str
 
     Args:
         name: What it is called in the trace.
-        content: Its bytes, or the path of a file to read now.
+        content: Its bytes, or the path of a file to read now. Secrets in it are not looked for.
         media_type: Its type; guessed from the name by default.
     """
     parent: Span | None = current.get()
     if parent is None:
         return
-    buffer = parent.buffer
+    buffer, name = parent.buffer, _text(name)[:MAX_NOTE]
     try:
-        data = content if isinstance(content, bytes) else Path(content).read_bytes()
-    except OSError as error:
-        buffer.warn(f"artifact {name!r} cannot be read: {error}")
+        data = _content(content)
+    except Exception as error:  # the job must not fail because of its recording
+        buffer.warn(f"artifact {name!r} cannot be read: {brief(error)}")
         return
     if len(data) > MAX_ARTIFACT:
-        buffer.warn(f"artifact {name!r} of {len(data)} bytes is over the limit and was left out")
+        buffer.warn(f"artifact {name!r} is larger than {MAX_ARTIFACT} bytes and was left out")
         return
     guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     buffer.artifacts.append((name, data, guessed))
     buffer.bytes += len(data)
     span = Span(Line("artifact", name, False, 2), buffer, parent, (), None)
     span.end = span.start
+
+
+def _text(given: object) -> str:
+    try:
+        return str.__str__(str(given))
+    except Exception as error:  # the job must not fail because of its recording
+        return f"<{type(given).__name__}, whose text raised {type(error).__name__}>"
+
+
+def _content(given: Any) -> bytes:
+    if isinstance(given, bytes | bytearray | memoryview):
+        return bytes(given)
+    with Path(given).open("rb") as file:
+        return file.read(MAX_ARTIFACT + 1)
 
 
 def warn() -> None:

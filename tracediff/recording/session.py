@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from tracediff import values
 from tracediff.config import Config, load_config, override
-from tracediff.errors import RecordingError, TracediffError
+from tracediff.errors import RecordingError
 from tracediff.model import Depth, Environment, Trace, Value
 from tracediff.recording.assembly import artifacts_of, steps_of
 from tracediff.recording.codeversion import CodeVersion
 from tracediff.recording.environment import environment
+from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.redaction import Redactor, redaction_key
-from tracediff.recording.spans import Buffer, mutations, open_span
+from tracediff.recording.spans import Buffer, called, mutations, open_span
 from tracediff.recording.writer import SPAN_BYTES, Finished, Writer
 from tracediff.runtime import Server, current
 from tracediff.stores.base import Store
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tracediff")
 MAX_META = 160
+MAX_TAG = 200
 
 
 class Recorder:
@@ -51,28 +54,8 @@ class Recorder:
         self.writer = Writer(self._open_store, self._keep_sources, on_ack)
         self._sources: set[str] = set()
 
-    def buffer(self, depth: Depth, server: Server | None = None) -> Buffer:
-        """A new trace's buffer."""
-        redactor = self.redactor
-        buffer = Buffer(
-            encode=values.encode,
-            scrub=redactor.scrub,
-            seal=self._seal,
-            depth=depth,
-            server=server,
-        )
-        buffer.encode = functools.partial(values.encode, redaction=redactor, warn=buffer.warn)
-        return buffer
-
-    def _seal(self, name: str, data: bytes) -> bytes:
-        if name in self.redactor.safe or not self.redactor.secret(name):
-            return data
-        return values.seal(data, self.redactor)
-
     def _open_store(self) -> Store:
-        from tracediff.stores import (
-            open_store,  # drivers are loaded when there is something to save
-        )
+        from tracediff.stores import open_store  # not before there is something to save
 
         return open_store(self.config.store_url(), root=self.config.root)
 
@@ -96,7 +79,7 @@ class Run:
     """One job that is being recorded."""
 
     __slots__ = ("args", "buffer", "environment", "id", "job", "kwargs", "meta", "recorder",
-                 "root", "started_at", "token")  # fmt: skip
+                 "retention", "root", "started_at", "token")  # fmt: skip
 
     def __init__(
         self,
@@ -108,6 +91,7 @@ class Run:
         buffer: Buffer,
         started_at: int,
         surroundings: Environment,
+        retention: int | None = None,
     ) -> None:
         self.id = new_id()
         self.recorder = recorder
@@ -117,7 +101,8 @@ class Run:
         self.buffer = buffer
         self.started_at = started_at
         self.environment = surroundings
-        buffer.tags.extend(job.tags)
+        self.retention = retention
+        buffer.tags.extend(buffer.scrub(str(tag))[:MAX_TAG] for tag in job.tags)
         self.meta = self._described()
         self.root = open_span(job.mark, buffer, None, args, kwargs)
         self.token = current.set(self.root)
@@ -131,7 +116,7 @@ class Run:
             if job.context is not None:
                 add_context(buffer, job.context(*self.args, **self.kwargs))
         except Exception as error:  # the job must not fail because of its recording
-            buffer.warn(f"meta or context of {job.key!r} raised {type(error).__name__}: {error}")
+            buffer.warn(f"meta or context of {job.key!r} raised {brief(error)}")
         return meta
 
     def succeeded(self, result: Any) -> None:
@@ -149,10 +134,20 @@ class Run:
 
     def failed(self, error: BaseException) -> None:
         """The job raised."""
-        self.root.end = perf_counter_ns()
+        root = self.root
+        root.end = perf_counter_ns()
         self.leave()
         try:
-            self.root.error = self.buffer.fault(error, None)
+            root.error = self.buffer.fault(error, None)
+            if root.packed:
+                mutations(root, self.args, self.kwargs)
+            self._submit()
+        except Exception as problem:
+            _trouble(self.recorder, problem)
+
+    def finish(self) -> None:
+        """The job was a generator, which has set its result or error itself."""
+        try:
             self._submit()
         except Exception as problem:
             _trouble(self.recorder, problem)
@@ -165,17 +160,29 @@ class Run:
             current.set(None)
 
     def _submit(self) -> None:
-        buffer = self.buffer
-        if buffer.ignored or self.recorder.pid != os.getpid():
+        buffer, recorder = self.buffer, self.recorder
+        if buffer.ignored or recorder.pid != os.getpid():
             return
         size = buffer.bytes + SPAN_BYTES * len(buffer.spans)
         self.args, self.kwargs = (), {}
-        self.recorder.writer.submit(Finished(self.trace, size))
+        if not recorder.config.strict:
+            recorder.writer.submit(Finished(self.trace, size))
+            return
+        trace = self.trace()
+        recorder.writer.submit(Finished(lambda: trace, size))
+        problem = None if recorder.writer.flush() else recorder.writer.problem
+        complaints = [*trace.warnings, *([problem] if problem else [])]
+        if complaints:
+            raise RecordingError(
+                f"the trace of {self.job.key!r} is not whole: {'; '.join(complaints)}",
+                slug="recording-incomplete",
+                hint="without strict recording these are warnings on the trace, or in the log",
+            )
 
     def trace(self) -> Trace:
         """The finished run as a trace."""
         buffer, root = self.buffer, self.root
-        root.state = root.state or buffer.state
+        root.state = buffer.state or root.state
         steps = steps_of(buffer, f"{self.recorder.config.root}{os.sep}")
         return Trace(
             id=self.id,
@@ -193,7 +200,7 @@ class Run:
             environment=self.environment,
             artifacts=artifacts_of(buffer),
             warnings=tuple(buffer.warnings),
-            retention=self.job.retention,
+            retention=self.retention,
         )
 
 
@@ -208,11 +215,14 @@ def described(args: Value | None) -> str:
 
 def add_context(buffer: Buffer, fields: Mapping[str, Any]) -> None:
     """Add searchable fields: texts, numbers and flags; texts are scrubbed, secrets left out."""
-    for name, value in fields.items():
-        if type(value) is str:
-            buffer.context[str(name)] = buffer.scrub(value)
+    for key, value in fields.items():
+        name = str(key)
+        if buffer.redactor.secret(name):
+            buffer.warn(f"context field {name!r} was left out: its name says that it is secret")
+        elif type(value) is str:
+            buffer.context[name] = buffer.scrub(value)
         elif type(value) in (int, float, bool):
-            buffer.context[str(name)] = value
+            buffer.context[name] = value
         else:
             buffer.warn(f"context field {name!r} is a {type(value).__name__}, which is not indexed")
 
@@ -223,19 +233,36 @@ class _Process:
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.ready = False
+        self.lock = threading.RLock()
+        self.looking = False
 
     def find(self) -> Recorder | None:
-        if not self.ready:
-            self.ready = True
-            try:
-                config = load_config()
-                self.recorder = Recorder(config) if config.enabled else None
-            except TracediffError as error:
-                log.warning("tracediff records nothing: %s (%s)", error, error.hint)
+        with self.lock:
+            if not self.ready and not self.looking:
+                self.looking = True  # a rule's own module may hold jobs and call one
+                try:
+                    config = load_config()
+                    self.recorder = Recorder(config) if config.enabled else None
+                except Exception as error:
+                    hint = getattr(error, "hint", None)
+                    log.warning("tracediff records nothing: %s (%s)", brief(error), hint or "-")
+                self.looking, self.ready = False, True
         return self.recorder
 
 
 _process = _Process()
+
+
+def _after_fork() -> None:
+    """A child is no part of its parent's traces: what it records are traces of its own."""
+    _process.lock = threading.RLock()  # the inherited one may be held by a thread that is gone
+    _process.looking = False
+    span = current.get()
+    if span is not None and span.buffer.server is None:
+        current.set(None)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
@@ -246,9 +273,10 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
     if recorder.pid != os.getpid():
         recorder = _process.recorder = Recorder(recorder.config, recorder.on_ack)
     try:
-        depth = chosen_depth(recorder, job)
-        if depth is None:
+        chosen = choose(recorder, job)
+        if chosen is None:
             return None
+        depth, retention = chosen
         seed = int.from_bytes(os.urandom(4), "big")
         if job.seed:
             random.seed(seed)
@@ -257,17 +285,21 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
             job,
             args,
             kwargs,
-            buffer=recorder.buffer(depth),
+            buffer=Buffer(recorder.redactor, depth),
             started_at=time.time_ns(),
             surroundings=environment(seed),
+            retention=retention,
         )
     except Exception as error:
         _trouble(recorder, error)
         return None
 
 
-def chosen_depth(recorder: Recorder, job: Job) -> Depth | None:
-    """How deep this call is recorded, None when it is not: configuration first, then the job."""
+def choose(recorder: Recorder, job: Job) -> tuple[Depth, int | None] | None:
+    """How deep this call is recorded and how many days it is kept; None when it is not recorded.
+
+    The configuration comes first, then what the job says.
+    """
     config = recorder.config
     rule = config.rule_for(job.key) if config.rules else None
     if rule is not None and rule.enabled is False:
@@ -277,14 +309,18 @@ def chosen_depth(recorder: Recorder, job: Job) -> Depth | None:
         sample = config.sample
     if sample < 1 and recorder.dice.random() >= sample:
         return None
-    return (rule.depth if rule is not None else None) or job.depth or config.depth
+    depth = (rule.depth if rule is not None else None) or job.depth or config.depth
+    kept = rule.retention if rule is not None else None
+    return depth, job.retention if kept is None else kept
 
 
 def _trouble(recorder: Recorder, error: Exception) -> None:
     """Report a fault of the recorder itself; it must not become a fault of the job."""
     if recorder.config.strict:
+        if isinstance(error, RecordingError):
+            raise error
         raise RecordingError(
-            f"the recorder failed: {type(error).__name__}: {error}",
+            f"the recorder failed: {brief(error)}",
             slug="recorder-failed",
             hint="without strict recording the job would have run on, unrecorded",
         ) from error
@@ -321,17 +357,14 @@ def run(
         job,
         receiver + args,
         kwargs,
-        buffer=recorder.buffer(depth, server),
+        buffer=Buffer(recorder.redactor, depth, server),
         started_at=started_at,
         surroundings=environment(seed),
+        retention=job.retention,
     )
     root = replayed.root
     try:
-        result = job.function(*receiver, *args, **kwargs)
-        if inspect.iscoroutine(result):
-            import asyncio  # slow to import, and only coroutines need it
-
-            result = asyncio.run(result)
+        result = _settled(job.function(*receiver, *args, **kwargs), job)
         root.end = perf_counter_ns()
         root.result = replayed.buffer.capture(result)
         if root.packed:
@@ -342,6 +375,24 @@ def run(
     finally:
         replayed.leave()
     return replayed
+
+
+def _settled(result: Any, job: Job) -> Any:
+    """What a call gave in the end: a coroutine's result, or the list of what a generator yields."""
+    running = called(job.function)
+    if inspect.isgeneratorfunction(running):
+        return list(result)
+    if inspect.isasyncgenfunction(running):
+        result = _collected(result)
+    if not inspect.iscoroutine(result):
+        return result
+    import asyncio  # slow to import, and only coroutines need it
+
+    return asyncio.run(result)
+
+
+async def _collected(items: Any) -> list[Any]:
+    return [item async for item in items]
 
 
 def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -> None:
@@ -363,6 +414,10 @@ def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -
 
 
 def flush(deadline: float | None = None) -> bool:
-    """Wait until every finished trace is saved; False when ``deadline`` seconds passed first."""
+    """Wait until every finished trace is saved; False when some are not.
+
+    Args:
+        deadline: The seconds after which to give up; by default, when the store refuses.
+    """
     recorder = _process.recorder
     return True if recorder is None else recorder.writer.flush(deadline)

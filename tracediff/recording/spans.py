@@ -7,17 +7,20 @@ it later. Spans are appended when they open, so a parent always comes before its
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from _thread import get_ident
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from time import perf_counter_ns
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from tracediff import values
 from tracediff.model import Depth, ErrorInfo, Kind, Source
-from tracediff.recording.faults import describe
+from tracediff.recording.faults import brief, describe, raised_at
+from tracediff.recording.redaction import Redactor
 from tracediff.runtime import Server, current
 
 FIXED = values.SCALARS - {str, bytes}
@@ -52,7 +55,7 @@ class Mark:
 
     __slots__ = (
         "defaults", "drop", "ignore", "key", "kind", "keywords", "known", "name", "names", "order",
-        "rest", "source",
+        "rest", "source", "special", "unknown", "volatile",
     )  # fmt: skip
 
     def __init__(
@@ -61,38 +64,63 @@ class Mark:
         name: str,
         function: Callable[..., Any],
         key: Callable[..., Any] | None = None,
-        ignore: frozenset[str] = frozenset(),
+        ignore: Iterable[str] = (),
+        drop: int | None = None,
     ) -> None:
         self.kind = kind
         self.name = name
         self.key = key
-        self.ignore = ignore
+        self.ignore = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self.source = source_of(function)
-        names: list[str] = []
         self.defaults: dict[str, Any] = {}
         self.rest: str | None = None
         self.keywords: str | None = None
-        for parameter in parameters(function):
-            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        names: list[str] = []
+        only: set[str | None] = set()
+        found = parameters(function)
+        for parameter in found:
+            if parameter.kind is parameter.VAR_POSITIONAL:
                 self.rest = parameter.name
-            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            elif parameter.kind is parameter.VAR_KEYWORD:
                 self.keywords = parameter.name
-            elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            elif parameter.kind is not parameter.KEYWORD_ONLY:
                 names.append(parameter.name)
-            if parameter.default is not inspect.Parameter.empty:
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                only.add(parameter.name)
+            if parameter.default is not parameter.empty:
                 self.defaults[parameter.name] = parameter.default
-        self.drop = takes_self(function, names)
+        self.drop = takes_self(function, names) if drop is None else drop
         self.names = tuple(names[self.drop :])
-        self.order = tuple(one.name for one in parameters(function))[self.drop :]
-        self.known = frozenset(self.order) - {self.rest, self.keywords}
+        self.order = tuple(one.name for one in found)[self.drop :]
+        self.known = frozenset(self.order) - {self.rest, self.keywords} - only
+        self.volatile = tuple(
+            name
+            for name, default in self.defaults.items()
+            if name in self.known - self.ignore and may_change(default)
+        )
+        self.special = bool(self.ignore or self.volatile)
+        open_ended = self.keywords is not None or not found
+        self.unknown = () if open_ended else tuple(sorted(self.ignore.difference(self.order)))
+
+    def place(self, at: int) -> str:
+        """The name of the parameter that takes the positional argument at an index."""
+        return self.names[at] if at < len(self.names) else self.rest or ""
 
 
 def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters of a callable; none when Python cannot tell (some C functions)."""
     try:
         return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
+    except Exception:  # a callable may have any attribute, and a signature that raises
         return []
+
+
+def may_change(default: Any) -> bool:
+    """Whether a default value could be another one when the call is over."""
+    if type(default) in (tuple, frozenset):
+        return any(map(may_change, default))
+    fixed = type(default) in values.SCALARS or isinstance(default, type | FunctionType | Enum)
+    return not fixed
 
 
 def takes_self(function: Callable[..., Any], names: list[str]) -> int:
@@ -105,13 +133,22 @@ def takes_self(function: Callable[..., Any], names: list[str]) -> int:
 
 def source_of(function: Callable[..., Any]) -> Source:
     """Where a function is defined, with its unit "module:qualname"."""
-    inner = inspect.unwrap(function)
-    inner = getattr(inner, "func", inner)
+    inner = called(inspect.unwrap(function))
     unit = unit_of(inner)
     code = getattr(inner, "__code__", None)
     if code is None:
         return Source("", 0, unit)
     return Source(code.co_filename, code.co_firstlineno, unit)
+
+
+def called(function: Any) -> Any:
+    """The function that runs when a partial or an object with ``__call__`` is called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__code__") and not isinstance(function, type):
+        own = inspect.getattr_static(type(function), "__call__", None)
+        return own if isinstance(own, FunctionType) else function
+    return function
 
 
 def unit_of(function: Any) -> str:
@@ -124,23 +161,19 @@ class Buffer:
     """One trace while it is recorded."""
 
     __slots__ = (
-        "artifacts", "bytes", "context", "depth", "encode", "ignored", "last_fault", "seal",
-        "scrub", "server", "shallow", "spans", "state", "tags", "warnings",
+        "artifacts", "bytes", "context", "depth", "encode", "ignored", "last_fault", "redactor",
+        "rooted", "running", "scrub", "server", "shallow", "spans", "state", "tags", "warnings",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        encode: Callable[[Any], bytes],
-        scrub: Callable[[str], str],
-        seal: Callable[[str, bytes], bytes],
-        depth: Depth,
-        server: Server | None = None,
-    ) -> None:
+    def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
         self.spans: list[Span] = []
-        self.encode = encode
-        self.scrub = scrub
-        self.seal = seal
+        self.redactor = redactor
+        self.encode = redactor.encoder(self.warn)
+        self.scrub = redactor.scrub
+        self.rooted = redactor.path_rule is not None
+        self.running: Callable[[], Any] | None = None
+        if "asyncio" in sys.modules:
+            self.watch_tasks()
         self.depth = depth
         self.shallow = depth == "inputs"
         self.server = server
@@ -151,7 +184,7 @@ class Buffer:
         self.context: dict[str, str | int | float | bool] = {}
         self.artifacts: list[tuple[str, bytes, str]] = []
         self.warnings: list[str] = []
-        self.last_fault: tuple[int, Any, ErrorInfo] | None = None
+        self.last_fault: tuple[tuple[Any, ...], Any, ErrorInfo] | None = None
 
     def capture(self, value: Any) -> Any:
         """The value itself when nothing can change it, else its canonical bytes."""
@@ -166,7 +199,32 @@ class Buffer:
         self.bytes += len(data)
         return Packed(data)
 
-    def join(self, items: list[bytes]) -> bytes:
+    def capture_below(self, name: str, value: Any) -> Any:
+        """As ``capture``, for an argument, where paths that begin with its name may be secret."""
+        if type(value) in values.SCALARS:
+            return self.capture(value)
+        data = self.encoder(name)(value)
+        self.bytes += len(data)
+        return Packed(data)
+
+    def encoder(self, name: str) -> Callable[[Any], bytes]:
+        """What encodes the value of an argument of this name."""
+        return self.redactor.encoder(self.warn, under=name)
+
+    def seal(self, name: str, data: bytes) -> bytes:
+        """Canonical bytes, sealed when their name says that they are secret."""
+        redactor = self.redactor
+        if name in redactor.safe or not redactor.secret(name):
+            return data
+        return values.seal(data, redactor)
+
+    def watch_tasks(self) -> None:
+        """Tell steps of different asyncio tasks apart from now on."""
+        from asyncio.events import _get_running_loop  # slow to import; few programs need it
+
+        self.running = _get_running_loop
+
+    def join(self, items: Sequence[bytes]) -> bytes:
         """The canonical list of values that are encoded already."""
         return values.encode_list(items)
 
@@ -177,13 +235,24 @@ class Buffer:
             self.warnings.append(message)
 
     def fault(self, error: BaseException, parent: Span | None) -> ErrorInfo:
-        """Describe an exception, once while it travels up through the steps."""
+        """Describe an exception, once while it travels up through the steps; never raises.
+
+        It is not kept, which would keep its frames alive. So that another one at its address is
+        not taken for it, it must have been raised at the same place, and no step begun since.
+        """
+        mark: tuple[Any, ...]
+        try:
+            notes = len(getattr(error, "__notes__", ()))
+            mark = (id(error), type(error), raised_at(error), len(self.spans), notes)
+            args = error.args
+        except Exception:  # foreign code
+            mark, args = (), None
         known = self.last_fault
-        if known is not None and known[0] == id(error) and known[1] is error.args:
+        if known is not None and args is not None and known[0] == mark and known[1] is args:
             info = known[2]
         else:
-            info = describe(error, self.encode, self.scrub)
-        self.last_fault = (id(error), error.args, info) if parent is not None else None
+            info = describe(error, self.redactor.encoder(self.warn, texts=True), self.scrub)
+        self.last_fault = (mark, args, info) if parent is not None else None
         return info
 
 
@@ -209,12 +278,21 @@ class Span:
         self.error: ErrorInfo | None = None
         self.state: str | None = None
         self.key: Any = UNSET
-        self.mutated: tuple[int | str, ...] = ()
+        self.mutated: tuple[str, ...] = ()
         self.packed = False
-        self.lane: Any = get_ident()
+        self.lane: Any = get_ident() if buffer.running is None else lane(buffer.running())
         self.end = 0
         buffer.spans.append(self)
         self.start = perf_counter_ns()
+
+
+def lane(loop: Any) -> int | tuple[int, int]:
+    """The thread that runs, with its asyncio task when it has one."""
+    if loop is None:
+        return get_ident()
+    import asyncio  # there is a loop, so it is loaded
+
+    return get_ident(), id(asyncio.current_task(loop))
 
 
 class Line:
@@ -251,14 +329,22 @@ def open_span(
     """Capture a call's arguments and open its span; the job's own has no parent."""
     captured: Any = args[mark.drop :] if mark.drop else args
     named: Any = kwargs
-    if mark.ignore:
-        captured, named = withhold(mark, captured, kwargs)
+    if mark.special:
+        captured, named = adjusted(mark, captured, kwargs)
     packed = False
     if captured and not is_fixed(map(type, captured)):
-        captured = [buffer.capture(value) for value in captured]
+        if buffer.rooted:
+            captured = [
+                buffer.capture_below(mark.place(at), value) for at, value in enumerate(captured)
+            ]
+        else:
+            captured = [buffer.capture(value) for value in captured]
         packed = True
     if named:
-        named = {name: buffer.capture(value) for name, value in named.items()}
+        if buffer.rooted:
+            named = {name: buffer.capture_below(name, value) for name, value in named.items()}
+        else:
+            named = {name: buffer.capture(value) for name, value in named.items()}
         packed = True
     span = Span(mark, buffer, parent, captured, named)
     span.packed = packed
@@ -267,18 +353,25 @@ def open_span(
     return span
 
 
-def withhold(
+def adjusted(
     mark: Mark, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments without the ignored ones, which are neither captured nor compared.
+    """The arguments without the ignored ones, and with the defaults that the call may change.
 
     Ignored positional ones become None, to keep the places of the others; ``assembly`` drops them.
     """
+    ignore, names = mark.ignore, mark.names
     kept = [
-        None if place < len(mark.names) and mark.names[place] in mark.ignore else value
+        None if (names[place] if place < len(names) else mark.rest) in ignore else value
         for place, value in enumerate(args)
     ]
-    return tuple(kept), {name: value for name, value in kwargs.items() if name not in mark.ignore}
+    named = {name: value for name, value in kwargs.items() if name not in ignore}
+    if mark.keywords in ignore:
+        named = {name: value for name, value in named.items() if name in mark.known}
+    for name in mark.volatile:
+        if name not in named and name not in names[: len(args)]:
+            named[name] = mark.defaults[name]
+    return tuple(kept), named
 
 
 def user_key(mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -289,32 +382,38 @@ def user_key(mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[
     try:
         return buffer.capture(key(*args, **kwargs))
     except Exception as error:  # the job must not fail because of its recording
-        buffer.warn(f"the key function of {mark.name!r} raised {type(error).__name__}: {error}")
+        buffer.warn(f"the key function of {mark.name!r} raised {brief(error)}")
         return UNSET
 
 
 def mutations(span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Mark the arguments that the step changed: encoded again, they differ."""
-    encode = span.buffer.encode
-    drop = span.mark.drop if isinstance(span.mark, Mark) else 0
-    changed: list[int | str] = [
-        at
-        for at, before in enumerate(span.args)
-        if type(before) is Packed
-        and len(before) <= MUTATION_LIMIT
-        and encode(args[at + drop]) != before
-    ]
-    changed += [
-        name
-        for name, before in (span.kwargs or {}).items()
-        if type(before) is Packed
-        and len(before) <= MUTATION_LIMIT
-        and encode(kwargs[name]) != before
-    ]
-    span.mutated = tuple(changed)
+    buffer, mark = span.buffer, span.mark
+    if type(mark) is not Mark:
+        return
+    drop = mark.drop
+    changed: list[str] = []
+    for at, before in enumerate(span.args):
+        if type(before) is Packed and len(before) <= MUTATION_LIMIT:
+            encode = buffer.encoder(mark.place(at)) if buffer.rooted else buffer.encode
+            if encode(args[at + drop]) != before:
+                changed.append(mark.place(at))
+    for name, before in (span.kwargs or {}).items():
+        if type(before) is Packed and len(before) <= MUTATION_LIMIT:
+            encode = buffer.encoder(name) if buffer.rooted else buffer.encode
+            if encode(kwargs[name] if name in kwargs else mark.defaults[name]) != before:
+                changed.append(name)
+    if changed:
+        span.mutated = tuple(dict.fromkeys(changed))
 
 
-def active() -> Span | None:
-    """The innermost open span, or None outside a recorded job."""
-    span: Span | None = current.get()
-    return span
+def leave(token: Any) -> None:
+    """Make the span current again that was when the token was made.
+
+    An async generator that another task closes ends in another context, which is not ours; a block
+    that was entered twice at once has given its token back already.
+    """
+    try:
+        current.reset(token)
+    except (ValueError, RuntimeError):
+        return

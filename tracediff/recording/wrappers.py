@@ -22,6 +22,9 @@ from tracediff.recording.spans import (
     Mark,
     Packed,
     Span,
+    called,
+    lane,
+    leave,
     mutations,
     open_span,
 )
@@ -31,15 +34,46 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+Descriptor = (classmethod, staticmethod, property, functools.cached_property)
+"""What may stand in place of a function in a class."""
+
+
+def within(descriptor: Any, wrap: Callable[[Callable[..., Any], int | None], Any]) -> Any:
+    """A method descriptor with what it holds wrapped.
+
+    Args:
+        descriptor: A class or static method, or a property.
+        wrap: Gets the function and how many receivers it takes, None where that is to be seen.
+    """
+    if isinstance(descriptor, property):
+        getter = descriptor.fget
+        wrapped = None if getter is None else wrap(getter, 1)
+        return type(descriptor)(wrapped, descriptor.fset, descriptor.fdel, descriptor.__doc__)
+    if isinstance(descriptor, functools.cached_property):
+        return type(descriptor)(wrap(descriptor.func, 1))
+    receivers = 1 if isinstance(descriptor, classmethod) else 0
+    return type(descriptor)(wrap(descriptor.__func__, receivers))
+
+
+def name_of(function: Any) -> str:
+    """A function's own name; of a partial that of its function, of an object that of its class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    inner = getattr(function, "__func__", None) or getattr(function, "fget", None)
+    inner = inner or getattr(function, "func", None) or function
+    return str(getattr(inner, "__name__", None) or type(inner).__name__)
+
+
 def instrument(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
     """Wrap a function so that each call inside a recorded job is a step."""
     served = mark.kind != "step"
-    if inspect.isasyncgenfunction(function):
-        return wrap_async_generator(mark, function, served)  # type: ignore[return-value]  # same signature, seen by ParamSpec only at run time
-    if inspect.isgeneratorfunction(function):
-        return wrap_generator(mark, function, served)  # type: ignore[return-value]  # as above
-    if inspect.iscoroutinefunction(function):
-        return wrap_coroutine(mark, function, served)  # type: ignore[return-value]  # as above
+    running = called(function)
+    if inspect.isasyncgenfunction(running):
+        return wrap_async_generator(mark, function, served)
+    if inspect.isgeneratorfunction(running):
+        return wrap_generator(mark, function, served)
+    if inspect.iscoroutinefunction(running):
+        return wrap_coroutine(mark, function, served)
     return wrap_input(mark, function) if served else wrap_step(mark, function)
 
 
@@ -120,8 +154,9 @@ def wrap_coroutine(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
             if parent is None and served and runtime.guard is not None:
                 runtime.guard.refuse(mark.kind, mark.name)
             return await function(*args, **kwargs)
+        if parent.buffer.running is None:
+            parent.buffer.watch_tasks()
         span = open_span(mark, parent.buffer, parent, args, kwargs)
-        span.lane = task_lane()
         token = current.set(span)
         try:
             if span.buffer.server is not None:
@@ -145,25 +180,12 @@ def wrap_coroutine(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
     return wrapper
 
 
-def task_lane() -> tuple[int, int]:
-    """The asyncio task that runs, as (thread, task), so that siblings of other tasks are known."""
-    import asyncio  # a program that awaits has imported it; others need not
-
-    try:
-        return (get_ident(), id(asyncio.current_task()))
-    except RuntimeError:
-        return (get_ident(), 0)
+class Never:
+    """A block that was not entered yet, or where nothing is recorded."""
 
 
-def leave(token: Any) -> None:
-    """Restore the enclosing span, unless the block is left in another context than it was entered.
-
-    An async generator may be closed by another task; that task's current span is its own.
-    """
-    try:
-        current.reset(token)
-    except ValueError:
-        return
+class Used:
+    """A block that was left."""
 
 
 class Block(Span):
@@ -179,21 +201,27 @@ class Block(Span):
         self.kind = kind
         self.name = name
         self.options = (key, ignore)
+        self.token: Any = Never
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function as a step with these options."""
         key, ignore = self.options
-        if isinstance(function, classmethod | staticmethod):
-            inner = Mark(self.kind, self.name, function.__func__, key, frozenset(ignore))
-            return type(function)(instrument(inner, function.__func__))  # type: ignore[return-value]  # the descriptor it was
-        return instrument(Mark(self.kind, self.name, function, key, frozenset(ignore)), function)
+
+        def wrap(inner: Callable[..., Any], drop: int | None = None) -> Callable[..., Any]:
+            return instrument(Mark(self.kind, self.name, inner, key, ignore, drop), inner)
+
+        if isinstance(function, Descriptor):
+            found: Callable[P, R] = within(function, wrap)
+            return found
+        return wrap(function)
 
     def __enter__(self) -> Self:
         parent = current.get()
+        if self.token is not Never:
+            return self._enter_again()
         self.parent = parent
         self.result = UNSET
         if parent is None or parent.buffer.shallow:
-            self.token = None
             return self
         buffer = self.buffer = parent.buffer
         self.mark = Line(self.kind, self.name, False, 2)
@@ -205,7 +233,7 @@ class Block(Span):
         self.mutated = ()
         key = self.options[0]
         self.key = UNSET if key is None else buffer.capture(key)
-        self.lane = get_ident()
+        self.lane = get_ident() if buffer.running is None else lane(buffer.running())
         self.end = 0
         buffer.spans.append(self)
         self.token = current.set(self)
@@ -214,14 +242,34 @@ class Block(Span):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         token = self.token
-        if token is None:
+        if token is Never:
+            return
+        if type(token) is list:
+            self._exit_again(token, error)
             return
         self.end = perf_counter_ns()
         leave(token)
+        self.token = Used
         if error is not None:
             self.error = self.buffer.fault(error, self.parent)
         if self.result is not UNSET:
             self.result = self.buffer.capture(self.result)
+
+    def _enter_again(self) -> Self:
+        """One object in several ``with`` statements is a step in each of them."""
+        fresh = type(self)(self.kind, self.name, *self.options)
+        fresh.__enter__()
+        if fresh.token is not Never:
+            fresh.mark = Line(self.kind, self.name, False, 3)
+        if type(self.token) is not list:
+            self.token = [self.token]
+        self.token.append(fresh)
+        return fresh
+
+    def _exit_again(self, opened: list[Any], error: BaseException | None) -> None:
+        opened.pop().__exit__(type(error), error, None)
+        if len(opened) == 1:
+            self.token = opened[0]
 
 
 @overload
@@ -237,7 +285,7 @@ def step(name: Any, /, *, key: Any = None, ignore: Iterable[str] = ()) -> Any:
             for a decorator a function of the call's arguments.
         ignore: Names of arguments that are neither recorded nor compared.
     """
-    if type(name) is str:
+    if isinstance(name, str):
         return Block("step", name, key, ignore)
     return _decorate("step", name, key, ignore)
 
@@ -281,7 +329,6 @@ def output(
 
 
 def _decorate(kind: Kind, name: Any, key: Any, ignore: Iterable[str]) -> Any:
-    if callable(name) or isinstance(name, classmethod | staticmethod):
-        inner = getattr(name, "__func__", name)
-        return Block(kind, getattr(inner, "__name__", repr(inner)), key, ignore)(name)
+    if callable(name) or isinstance(name, Descriptor):
+        return Block(kind, name_of(name), key, ignore)(name)
     return Block(kind, name, key, ignore).__call__

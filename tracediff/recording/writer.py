@@ -8,17 +8,17 @@ with growing pauses, up to the bound; drops are counted and reported, never sile
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tracediff.errors import TracediffError
+from tracediff.errors import StoreError
 from tracediff.model import Trace
 from tracediff.stores.base import Store
 
@@ -34,8 +34,14 @@ LINGER = 0.02
 """Seconds the thread waits for more before it writes."""
 
 BATCH = 256
+MIN_PAUSE = 0.1
+MAX_PAUSE = 30.0
+"""Seconds between two attempts to write to a store that refuses."""
+
 EXIT_DEADLINE = 10.0
-RETRIES_AT_EXIT = 2
+CLOSE_DEADLINE = 1.0
+RETRIES = 2
+"""Attempts after which a flush without a deadline, or the end of the process, gives up."""
 
 
 class Finished:
@@ -54,6 +60,7 @@ class Writer:
     Args:
         open_store: Opens the store, called on the thread.
         after: Called with the store and the traces just saved, on the thread.
+        on_ack: Called with the id of each trace just saved, on the thread.
     """
 
     def __init__(
@@ -65,29 +72,42 @@ class Writer:
         self._open_store = open_store
         self._after = after
         self._on_ack = on_ack
-        self.dropped = 0
-        self.failed = 0
-        self._reset()
+        self._store: Store | None = None
+        self.reset()
         _writers.add(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Start anew: what a forked child inherits is its parent's to write."""
+        if self._store is not None:
+            _inherited.append(self._store)  # closing it here could hurt the parent's
         self._pid = os.getpid()
         self._queue: deque[Finished] = deque()
         self._ready: deque[tuple[Trace, int]] = deque()
-        self._store: Store | None = None
+        self._store = None
         self._submitted = 0
         self._done = 0
         self._waiting = 0
+        self._attempts = 0
+        self.dropped = 0
+        self.failed = 0
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._wake = threading.Event()
+        self._hurry = threading.Event()
         self._progress = threading.Condition()
         self._closing = False
+        self._gave_up = False
+        self._told = 0
         self._problem: str | None = None
 
     def submit(self, finished: Finished) -> None:
-        """Hand over a finished job. Never blocks, never raises; over the bound it is dropped."""
+        """Hand over a finished job. Never blocks, never raises; over the bound it is dropped.
+
+        No lock: an addition to an attribute cannot be interrupted by another thread, as there is
+        no call in it, and a deque's ``append`` cannot either.
+        """
         if self._pid != os.getpid():
-            self._reset()
+            self.reset()
         if self._waiting > MAX_BYTES:
             self.dropped += 1
             if self.dropped == 1:
@@ -100,67 +120,97 @@ class Writer:
             self._start()
         elif not self._wake.is_set():
             self._wake.set()
+        if self._closing:  # a job that ends after the recorder was closed, as the process ends
+            self._settle(EXIT_DEADLINE, RETRIES)
 
     def flush(self, deadline: float | None = None) -> bool:
-        """Wait until what was submitted before is saved; False when the deadline (s) passed."""
-        if self._pid != os.getpid() or self._thread is None:
+        """Wait until what was submitted before is saved; False when it is not.
+
+        Args:
+            deadline: The seconds to keep trying; by default, until the store refuses.
+        """
+        return self._settle(deadline, RETRIES if deadline is None else None)
+
+    def _settle(self, deadline: float | None, retries: int | None) -> bool:
+        if self._pid != os.getpid():
             return True
-        target = self._submitted
+        thread, target = self._thread, self._submitted
+        if thread is None or thread is threading.current_thread():
+            return self._done >= target
+        limit = None if retries is None else self._attempts + retries
+
+        def over() -> bool:
+            tried = limit is not None and self._attempts >= limit
+            return self._done >= target or tried or not thread.is_alive()
+
+        self._hurry.set()
         self._wake.set()
         with self._progress:
-            return self._progress.wait_for(
-                lambda: self._done >= target or not self._alive(), deadline
-            ) and (self._done >= target)
+            self._progress.wait_for(over, deadline)
+        return self._done >= target
 
     def close(self, deadline: float = EXIT_DEADLINE) -> None:
         """Save what is left, with a deadline in seconds, and say what could not be saved."""
-        if self._pid != os.getpid() or self._thread is None:
+        if self._pid != os.getpid():
             return
-        self._closing = True
-        self.flush(deadline)
-        left = self._submitted - self._done
-        if left and self._problem:
-            sys.stderr.write(f"tracediff: {left} traces were not saved: {self._problem}\n")
-            self.failed += left
+        thread = self._thread
+        if thread is not None:
+            self._closing = True
+            self._gave_up = not self._settle(deadline, RETRIES)
+            self._wake.set()
+            self._hurry.set()
+            if thread is not threading.current_thread():
+                thread.join(CLOSE_DEADLINE)  # it lets go of the store
+        lost = self._submitted - self._done + self.failed + self.dropped
+        if lost > self._told:
+            self._told = lost
+            _say(f"{lost} traces were not saved: {self._problem or 'the store is too slow'}")
 
     @property
     def problem(self) -> str | None:
         """Why the last attempt to write failed, None when it did not."""
         return self._problem
 
-    def _alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="tracediff-writer", daemon=True)
-        self._thread = thread
-        _register_exit()
-        try:
-            thread.start()
-        except RuntimeError as error:  # the interpreter is shutting down or has no threads left
-            self._thread = None
-            self._problem = str(error)
-            self._drain()
+        with self._starting:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="tracediff-writer", daemon=True)
+            self._thread = thread
+            _register_exit()
+            try:
+                thread.start()
+            except RuntimeError as error:  # the interpreter ends, or there are no threads left
+                self._thread = None
+                self._problem = str(error)
+                self._drain()
+                self._close_store()
 
     def _run(self) -> None:
         pause = 0.0
-        while True:
-            if not self._queue and not self._ready:
+        while not (self._closing and (self._idle() or self._gave_up)):
+            if self._idle():
                 self._wake.wait()
             self._wake.clear()
-            if not self._closing:
-                time.sleep(max(LINGER, pause))
-            failed = not self._drain()
-            pause = min(30.0, max(0.1, pause * 2)) if failed else 0.0
-            if failed:
-                self._wake.set()
+            if self._hurry.wait(max(LINGER, pause)):  # else more may have come meanwhile
+                self._hurry.clear()
+                pause = 0.0
+            saved = self._drain()
+            pause = 0.0 if saved else min(MAX_PAUSE, max(MIN_PAUSE, pause * 2))
+        self._close_store()
+        self._thread = None
+        if not self._idle() and not self._gave_up:  # submitted just now
+            self._start()
+
+    def _idle(self) -> bool:
+        return not self._queue and not self._ready
 
     def _drain(self) -> bool:
         """Save all that waits; False when the store refused."""
         while self._queue or self._ready:
             while self._queue and len(self._ready) < BATCH:
                 self._build(self._queue.popleft())
-            if not self._save():
+            if self._ready and not self._save(list(self._ready)[:BATCH]):
                 return False
         return True
 
@@ -169,45 +219,70 @@ class Writer:
             self._ready.append((finished.build(), finished.size))
         except Exception as error:
             log.exception("tracediff could not assemble a trace")
-            self._problem = f"{type(error).__name__}: {error}"
-            self.failed += 1
-            self._advance(1, finished.size)
+            self._lose(error, finished.size)
 
-    def _save(self) -> bool:
-        batch = [self._ready[at] for at in range(min(BATCH, len(self._ready)))]
-        if not batch:
-            return True
+    def _lose(self, error: Exception, size: int) -> None:
+        self._problem = f"{type(error).__name__}: {error}"
+        self.failed += 1
+        self._advance(1, size)
+
+    def _save(self, batch: list[tuple[Trace, int]]) -> bool:
+        """Save the first of what is ready; False when the store refused."""
         traces = [trace for trace, _ in batch]
-        try:
-            if self._store is None:
+        if self._store is None:
+            try:
                 self._store = self._open_store()
+            except Exception as error:
+                return self._refused(error)
+        try:
             self._store.save(traces)
         except Exception as error:
-            self._report(error)
-            return False
+            if isinstance(error, StoreError | OSError) and not _of_one_trace(error):
+                return self._refused(error)
+            if len(batch) > 1:  # one of them cannot be written; the others can
+                return all(self._save([one]) for one in batch)
+            log.exception("tracediff could not write a trace of %s", traces[0].key)
+            self._ready.popleft()
+            self._lose(error, batch[0][1])
+            return True
         self._problem = None
         for _ in batch:
             self._ready.popleft()
-        self._tell(traces)
+        self._tell(self._store, traces)
         self._advance(len(batch), sum(size for _, size in batch))
         return True
 
-    def _report(self, error: Exception) -> None:
-        hint = f" ({error.hint})" if isinstance(error, TracediffError) and error.hint else ""
-        problem = f"{error}{hint}"
+    def _refused(self, error: Exception) -> bool:
+        hint = error.hint if isinstance(error, StoreError) else None
+        problem = f"{error} ({hint})" if hint else str(error)
         if problem != self._problem:
             log.warning("tracediff cannot write traces: %s", problem)
         self._problem = problem
+        with self._progress:
+            self._attempts += 1
+            self._progress.notify_all()
+        return False
 
-    def _tell(self, traces: list[Trace]) -> None:
+    def _tell(self, store: Store, traces: list[Trace]) -> None:
         try:
-            if self._store is not None:
-                self._after(self._store, traces)
-            if self._on_ack is not None:
-                for trace in traces:
-                    self._on_ack(trace.id)
+            self._after(store, traces)
         except Exception:
-            log.exception("tracediff: a callback after saving failed")
+            log.exception("tracediff could not keep the sources of traces")
+        if self._on_ack is None:
+            return
+        for trace in traces:
+            try:
+                self._on_ack(trace.id)
+            except Exception:
+                log.exception("tracediff: on_ack failed for %s", trace.id)
+
+    def _close_store(self) -> None:
+        store, self._store = self._store, None
+        try:
+            if store is not None:
+                store.close()
+        except Exception:
+            log.exception("tracediff could not close the store")
 
     def _advance(self, count: int, size: int) -> None:
         with self._progress:
@@ -217,7 +292,31 @@ class Writer:
 
 
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _of_one_trace(error: Exception) -> bool:
+    """Whether the store would take other traces."""
+    return isinstance(error, StoreError) and error.slug in _TRACE_SLUGS
+
+
+_TRACE_SLUGS = frozenset({"trace-too-large", "row-invalid"})
+_inherited: list[Store] = []
 _registered: set[int] = set()
+
+
+def _after_fork() -> None:
+    """What a child inherits is its parent's to write."""
+    for writer in list(_writers):
+        writer.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _say(problem: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"tracediff: {problem}\n")
 
 
 def close_all() -> None:
