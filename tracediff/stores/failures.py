@@ -9,6 +9,8 @@ from tracediff.errors import StoreError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
+_HURT = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+
 
 def system_error(error: OSError, doing: str) -> StoreError:
     """The StoreError for a failed system call.
@@ -48,6 +50,15 @@ def read_only(where: str) -> StoreError:
         f"The store {where} can only be read",
         slug="store-read-only",
         hint="Give this user write access to the directory, or choose another with --store.",
+    )
+
+
+def closed(message: str) -> StoreError:
+    """The store was closed before: ``store-closed``."""
+    return StoreError(
+        f"{message}: the store is closed",
+        slug="store-closed",
+        hint="Open it again with open_store.",
     )
 
 
@@ -99,6 +110,8 @@ def trace_unknown(trace_id: str) -> StoreError:
 def sqlite_error(error: Exception, doing: str) -> StoreError:
     """The StoreError for an error of SQLite; ``index-hurt`` means that a rebuild helps."""
     name = getattr(error, "sqlite_errorname", None) or ""
+    if type(error).__name__ == "ProgrammingError":
+        return closed(f"Cannot {doing}")
     if name in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"):
         return full(f"Cannot {doing}: the disk is full")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -118,6 +131,12 @@ def sqlite_error(error: Exception, doing: str) -> StoreError:
             f"Cannot {doing}: {error}",
             slug="store-io",
             hint="Check the disk; the index can be rebuilt from the segments.",
+        )
+    if name and not name.startswith(_HURT):
+        return StoreError(
+            f"Cannot {doing}: {error}",
+            slug="store-io",
+            hint="Nothing that was acknowledged before is affected; try again.",
         )
     return StoreError(
         f"Cannot {doing}: {error}",

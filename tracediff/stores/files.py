@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from tracediff.errors import StoreError
 from tracediff.stores.failures import blob_missing, system_error
-from tracediff.stores.keys import check_key, check_range, cut
+from tracediff.stores.keys import check_key, check_range, cut, is_key
 
 TEMPORARY = ".tmp-"
 """How the names of unfinished files begin; a crash may leave one behind, nothing reads it."""
@@ -32,10 +33,10 @@ class FileBlobs:
         """Store ``data`` whole or not at all."""
         path = self._path(key)
         try:
-            make_directories(path.parent)
+            make_directories(path.parent, sync=self._sync)
             write_whole(path, data, sync=self._sync)
-        except (UnicodeEncodeError, NotADirectoryError, IsADirectoryError, FileExistsError) as err:
-            raise _bad_key(key) from err
+        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+            raise _bad_key(key) from error
         except OSError as error:
             raise system_error(error, f"write {key}") from error
 
@@ -45,11 +46,11 @@ class FileBlobs:
         try:
             with open(self._path(key), "rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
-                rest = _read(file.fileno(), start, size - start if length is None else length)
+                # Never more than there is: a hurt index row may ask for any number of bytes.
+                left = size - start
+                rest = _read(file.fileno(), start, left if length is None else min(length, left))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise blob_missing(key) from None
-        except UnicodeEncodeError as error:
-            raise _bad_key(key) from error
         except OSError as error:
             raise system_error(error, f"read {key}") from error
         return cut(key, rest, size, start, length)
@@ -57,11 +58,11 @@ class FileBlobs:
     def delete(self, keys: Iterable[str]) -> int:
         """Remove these blobs; returns how many were there."""
         deleted = 0
-        for key in keys:
+        for key in filter(is_key, keys):
             try:
                 os.unlink(self._path(key))
                 deleted += 1
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeEncodeError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             except OSError as error:
                 raise system_error(error, f"delete {key}") from error
@@ -70,8 +71,8 @@ class FileBlobs:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """All keys with this prefix, sorted."""
         top = prefix.rpartition("/")[0]
-        if top:
-            check_key(top)
+        if top and not is_key(top):
+            return iter(())
         found = []
         for directory, _, names in os.walk(self._root / top if top else self._root):
             relative = Path(directory).relative_to(self._root)
@@ -99,7 +100,7 @@ def _read(descriptor: int, start: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def make_directories(path: Path) -> None:
+def make_directories(path: Path, *, sync: bool = False) -> None:
     """Make ``path`` and what is missing above it, for this user alone."""
     missing = []
     while not path.is_dir():
@@ -110,7 +111,9 @@ def make_directories(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o700)
         if not directory.is_dir():
-            raise NotADirectoryError(20, "a file is in the way", str(directory))
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(directory))
+        if sync:
+            sync_directory(directory.parent)
 
 
 def write_whole(path: Path, data: bytes, *, sync: bool) -> None:
@@ -153,5 +156,5 @@ def _bad_key(key: str) -> StoreError:
     return StoreError(
         f"A directory of files cannot keep a blob under the key {key[:100]!r}",
         slug="blob-key-invalid",
-        hint="Its text has no file name form, or another blob stands where it needs a directory.",
+        hint="Another blob stands where it needs a directory, or blobs lie below it.",
     )

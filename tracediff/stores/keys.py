@@ -5,16 +5,37 @@ from __future__ import annotations
 from tracediff.errors import StoreError
 from tracediff.stores.failures import blob_truncated
 
+LONGEST = 1024
+"""Bytes of a key: what S3 takes."""
+
+LONGEST_PART = 255
+"""Bytes of one segment of a key: what a file system takes."""
+
 
 def check_key(key: str) -> None:
     """Raise StoreError ``blob-key-invalid`` unless every driver can keep a blob under this key."""
-    parts = key.split("/")
-    if "\0" in key or any(part in ("", ".", "..") or part.startswith(".tmp-") for part in parts):
+    if not is_key(key):
         raise StoreError(
             f"{key[:100]!r} cannot be the key of a blob",
             slug="blob-key-invalid",
-            hint="Keys are path segments joined by slashes, none of them empty, '.' or '..'.",
+            hint="Keys are path segments joined by slashes, none of them empty, '.' or '..', at "
+            f"most {LONGEST_PART} bytes each and {LONGEST} together.",
         )
+
+
+def is_key(key: str) -> bool:
+    """Whether every driver can keep a blob under this key."""
+    try:
+        sizes = [len(part.encode("utf-8")) for part in key.split("/")]
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return (
+        "\0" not in key
+        and min(sizes) > 0
+        and max(sizes) <= LONGEST_PART
+        and sum(sizes) + len(sizes) - 1 <= LONGEST
+        and not any(part in (".", "..") or part.startswith(".tmp-") for part in key.split("/"))
+    )
 
 
 def check_range(key: str, start: int, length: int | None) -> None:

@@ -11,36 +11,32 @@ store next and finds the segment unowned cuts its torn tail and indexes the rest
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row, Trace
 from tracediff.stores import sources
 from tracediff.stores.base import Capabilities
-from tracediff.stores.failures import read_only, system_error, trace_gone
-from tracediff.stores.files import FileBlobs, make_directories
-from tracediff.stores.open_segment import SUFFIX, OpenSegment, Ownership
+from tracediff.stores.failures import closed, read_only, system_error, trace_gone
+from tracediff.stores.files import FileBlobs, make_directories, write_whole
+from tracediff.stores.open_segment import SUFFIX, OpenSegment
 from tracediff.stores.packing import pack, unpack
-from tracediff.stores.rows import load_row
-from tracediff.stores.segments import (
-    MAX_BYTES,
-    TOMBSTONE,
-    Damage,
-    Frame,
-    good_end,
-    scan,
-    tombstone_frame,
-)
-from tracediff.stores.sqlite_index import Entry, Progress, SqliteIndex
+from tracediff.stores.recovery import SEGMENTS, hurt_frames, recover
+from tracediff.stores.segments import MAX_BYTES, tombstone_frame
+from tracediff.stores.sqlite_index import Entry, Progress, SqliteIndex, locked, set_aside
 
 INDEX = "index.sqlite"
-SEGMENTS = "segments"
-_OWN = {INDEX, SEGMENTS, "sources", ".gitignore", "redaction.key"}
+DURABILITIES = ("process", "host")
+_OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key"}
+_OWN_BEGIN = (INDEX, ".tmp-")
+
+T = TypeVar("T")
 
 
 class LocalStore:
@@ -60,36 +56,27 @@ class LocalStore:
     def __init__(
         self, directory: Path, *, durability: str = "process", max_bytes: int = MAX_BYTES
     ) -> None:
+        if durability not in DURABILITIES:
+            raise StoreError(
+                f"There is no durability {durability!r}",
+                slug="store-option-invalid",
+                hint=f"Use one of {', '.join(DURABILITIES)}.",
+            )
         self.directory = directory
         self.url = str(directory)
         self._sync = durability == "host"
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
         self._segment: OpenSegment | None = None
+        self._old: list[SqliteIndex] = []
         self._pid = os.getpid()
-        self.read_only = _prepare(directory)
+        self._closed = False
         self.blobs = FileBlobs(directory, sync=self._sync)
-        self.index = self._open_index()
-        if not self.read_only:
-            self._recover()
+        self.read_only, self.index = self._open()
 
     def save(self, traces: Sequence[Trace]) -> None:
         """Keep these traces; when it returns they are acknowledged. Saving one twice keeps one."""
-        with self._writing():
-            known, graves = self.index.known([trace.id for trace in traces])
-            fresh = {trace.id: trace for trace in traces if trace.id not in known}
-            packed = [pack(trace, graves.get(trace.id, -1) + 1) for trace in fresh.values()]
-            if not packed:
-                return
-            segment = self._current()
-            start = at = segment.append(b"".join(one.frame for one in packed))
-            key = f"{SEGMENTS}/{segment.name}"
-            entries = []
-            for one in packed:
-                row = replace(one.row, location=(key, at, len(one.frame)))
-                entries.append(Entry(row, one.generation))
-                at += len(one.frame)
-            self.index.record(entries, progress=Progress(segment.name, start, segment.end))
+        self._write(lambda index: self._append(index, traces))
 
     def load(self, row: Row) -> Trace:
         """The whole trace; raises StoreError when its bytes are gone, hurt or not its own."""
@@ -102,29 +89,20 @@ class LocalStore:
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
-        return self._own_index().find(prefix, limit)
+        return self._ask(lambda index: index.find(prefix, limit))
 
     def search(self, query: Query) -> Page:
         """One page of the rows that match, newest first."""
-        return self._own_index().search(query)
+        return self._ask(lambda index: index.search(query))
 
     def delete(self, ids: Iterable[str]) -> int:
         """Remove these traces; a tombstone keeps a recovery from bringing them back."""
-        with self._writing():
-            known, graves = self.index.known(list(ids))
-            buried = {one: max(known[one], graves.get(one, 0)) for one in known}
-            if buried:
-                segment = self._current()
-                frames = b"".join(tombstone_frame(one, at) for one, at in buried.items())
-                start = segment.append(frames)
-                progress = Progress(segment.name, start, segment.end)
-                self.index.record([], tombstones=buried, progress=progress)
-            return len(buried)
+        wanted = list(ids)
+        return self._write(lambda index: self._bury(index, wanted))
 
     def save_source(self, blob: str, data: bytes) -> None:
         """Keep a source file under its git blob id."""
-        with self._writing():
-            sources.save_source(self.blobs, blob, data)
+        self._write(lambda index: sources.save_source(self.blobs, blob, data))
 
     def load_source(self, blob: str) -> bytes | None:
         """The source file with this git blob id, None when it is not kept."""
@@ -132,111 +110,205 @@ class LocalStore:
 
     def check(self) -> list[str]:
         """Read everything back; one sentence for each thing that is hurt."""
-        said = self._own_index().check()
-        for path in self._segments():
-            for found in scan(path.read_bytes()):
-                if isinstance(found, Damage):
-                    whose = f" (trace {found.id})" if found.id else ""
-                    said.append(
-                        f"{SEGMENTS}/{path.name} at byte {found.offset}{whose}: {found.reason}"
-                    )
-        for row in self.index.rows():
-            try:
-                self.load(row)
-            except StoreError as error:
-                said.append(error.message)
-        return said + sources.hurt_sources(self.blobs)
+        return [
+            *self._hurt_rows(),
+            *hurt_frames(self.directory),
+            *sources.hurt_sources(self.blobs),
+        ]
 
     def close(self) -> None:
         """Give up the open segment and the index."""
         with self._lock:
+            self._closed = True
             if self._pid == os.getpid():
-                if self._segment is not None:
-                    self._segment.close()
-                self.index.close()
-            self._segment = None
+                self._give_up_segment()
+                for index in (self.index, *self._old):
+                    index.close()
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _append(self, index: SqliteIndex, traces: Sequence[Trace]) -> None:
+        known, graves = index.known([trace.id for trace in traces])
+        fresh: dict[str, Trace] = {}
+        for trace in traces:
+            if trace.id not in known:
+                fresh.setdefault(trace.id, trace)
+        packed = [pack(trace, graves.get(trace.id, -1) + 1) for trace in fresh.values()]
+        if not packed:
+            return
+        segment = self._current()
+        start = at = segment.append(b"".join(one.frame for one in packed))
+        key = f"{SEGMENTS}/{segment.name}"
+        entries = []
+        for one in packed:
+            row = replace(one.row, location=(key, at, len(one.frame)))
+            entries.append(Entry(row, one.generation))
+            at += len(one.frame)
+        self._record(index, segment, start, entries)
+
+    def _bury(self, index: SqliteIndex, ids: list[str]) -> int:
+        known, graves = index.known(ids)
+        buried = {one: max(known[one], graves.get(one, 0)) for one in known}
+        if buried:
+            segment = self._current()
+            start = segment.append(
+                b"".join(tombstone_frame(one, generation) for one, generation in buried.items())
+            )
+            self._record(index, segment, start, [], buried)
+        return len(buried)
+
+    def _record(
+        self,
+        index: SqliteIndex,
+        segment: OpenSegment,
+        start: int,
+        entries: list[Entry],
+        tombstones: dict[str, int] | None = None,
+    ) -> None:
+        progress = Progress(segment.name, start, segment.end)
+        try:
+            index.record(entries, tombstones=tombstones, progress=progress)
+        except StoreError as error:
+            if error.slug in ("store-full", "store-busy"):  # nothing was recorded, for certain
+                segment.cut(start)
+            raise
+
+    def _hurt_rows(self) -> Iterator[str]:
+        try:
+            index = self._usable()
+            yield from index.check()
+            for row in index.rows():
+                try:
+                    self.load(row)
+                except StoreError as error:
+                    yield error.message
+        except StoreError as error:
+            yield f"{error.message} ({error.hint})"
+
+    def _ask(self, ask: Callable[[SqliteIndex], T]) -> T:
+        """What the index says; when it turns out to be hurt it is rebuilt and asked again."""
+        index = self._usable()
+        try:
+            return ask(index)
+        except StoreError as error:
+            if error.slug != "index-hurt":
+                raise
+        return ask(self._mend(index))
+
+    def _write(self, change: Callable[[SqliteIndex], T]) -> T:
         if self.read_only:
             raise read_only(self.url)
-        if self._pid != os.getpid():
-            self._after_fork()
+        self._usable()
         with self._lock:
-            yield
+            return self._ask(change)
 
-    def _own_index(self) -> SqliteIndex:
+    def _usable(self) -> SqliteIndex:
+        """The index, opened anew after a fork and when another file has taken its place."""
         if self._pid != os.getpid():
             self._after_fork()
+        if self._closed:
+            raise closed(f"Cannot use {self.url}")
+        index = self.index
+        if not self.read_only and index.replaced:
+            with self._lock:
+                if self.index is index:
+                    self._reopen()
         return self.index
+
+    def _mend(self, hurt: SqliteIndex) -> SqliteIndex:
+        with self._lock:
+            if self.index is hurt:
+                if not self.read_only:
+                    with locked(self.directory):
+                        if not hurt.replaced:
+                            set_aside(hurt.path)
+                self._reopen()
+            return self.index
+
+    def _open(self) -> tuple[bool, SqliteIndex]:
+        only_read = _prepare(self.directory)
+        path = self.directory / INDEX
+        try:
+            return only_read, _open_index(path, only_read=only_read)
+        except StoreError as error:
+            if error.slug != "index-hurt" or only_read:
+                raise
+        with locked(self.directory):
+            if path.exists() and _is_hurt(path):  # another process may have been quicker
+                set_aside(path)
+        return only_read, _open_index(path, only_read=only_read)
+
+    def _reopen(self) -> None:
+        self._give_up_segment()  # so that its frames can be indexed like everybody else's
+        self._old.append(self.index)  # another thread may be reading from it
+        self.read_only, self.index = self._open()
 
     def _after_fork(self) -> None:
         """A child never touches its parent's segment, lock or connection."""
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._segment = None
-        _inherited.append(self.index)
-        self.index = self._open_index()
+        with _forks.lock:
+            if self._pid == os.getpid():
+                return
+            self._lock = threading.RLock()
+            self._give_up_segment()  # closes this process's handle; the parent's keeps the lock
+            _forks.inherited += [self.index, *self._old]
+            self._old = []
+            if not self._closed:
+                self.read_only, self.index = self._open()
+            self._pid = os.getpid()
+
+    def _give_up_segment(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
 
     def _current(self) -> OpenSegment:
         if self._segment is not None and self._segment.full:
-            self._segment.close()
-            self._segment = None
+            self._give_up_segment()
         if self._segment is None:
             self._segment = OpenSegment(self.directory / SEGMENTS, sync=self._sync)
         return self._segment
 
-    def _open_index(self) -> SqliteIndex:
-        path = self.directory / INDEX
+
+def _open_index(path: Path, *, only_read: bool) -> SqliteIndex:
+    """The index with everything in it that the segments of gone processes hold."""
+    index = SqliteIndex(path, read_only=only_read)
+    try:
+        if not only_read:
+            recover(path.parent, index)
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _is_hurt(path: Path) -> bool:
+    try:
+        index = SqliteIndex(path)
         try:
-            return SqliteIndex(path, read_only=self.read_only)
-        except StoreError as error:
-            if error.slug != "index-hurt" or self.read_only:
-                raise
-        for suffix in ("", "-wal", "-shm"):
-            hurt = path.with_name(path.name + suffix)
-            with contextlib.suppress(FileNotFoundError):
-                os.replace(hurt, path.with_name(f"{hurt.name}.hurt"))
-        return SqliteIndex(path)
-
-    def _segments(self) -> list[Path]:
-        return sorted((self.directory / SEGMENTS).glob(f"*{SUFFIX}"))
-
-    def _recover(self) -> None:
-        """Index what processes that are gone left unindexed."""
-        marks = self.index.segments()
-        for path in self._segments():
-            start = marks.get(path.name, 0)
-            try:
-                if path.stat().st_size <= start:
-                    continue
-                with Ownership(path) as file:
-                    if file is not None:
-                        self._index_segment(path, file, start)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise system_error(error, f"recover {path.name}") from error
-
-    def _index_segment(self, path: Path, file: int, start: int) -> None:
-        data = path.read_bytes()[start:]
-        items = list(scan(data, start))
-        end = good_end(items, start)
-        if end < start + len(data):
-            os.ftruncate(file, end)
-        key = f"{SEGMENTS}/{path.name}"
-        frames = [one for one in items if isinstance(one, Frame)]
-        entries = [
-            Entry(load_row(one.row, (key, one.offset, one.length)), one.generation)
-            for one in frames
-            if one.kind != TOMBSTONE
-        ]
-        buried = {one.id: one.generation for one in frames if one.kind == TOMBSTONE}
-        self.index.record(entries, tombstones=buried, progress=Progress(path.name, start, end))
+            return bool(index.check())
+        finally:
+            index.close()
+    except StoreError as error:
+        if error.slug != "index-hurt":
+            raise
+        return True
 
 
-_inherited: list[SqliteIndex] = []
-"""Connections that belong to a parent process: closing one would drop the parent's locks."""
+class _Forks:
+    """What a child process has of its parent's.
+
+    ``inherited`` are connections: closing one would drop the parent's locks.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inherited: list[SqliteIndex] = []
+
+    def renew(self) -> None:
+        """The inherited lock may be held by a thread that the child does not have."""
+        self.lock = threading.Lock()
+
+
+_forks = _Forks()
+os.register_at_fork(after_in_child=_forks.renew)
 
 
 def _prepare(directory: Path) -> bool:
@@ -244,7 +316,7 @@ def _prepare(directory: Path) -> bool:
     try:
         if directory.is_dir():
             names = {entry.name for entry in os.scandir(directory)}
-            if names and not names & _OWN:
+            if not _ours(directory, names):
                 raise StoreError(
                     f"{directory} holds other files and no traces",
                     slug="store-foreign",
@@ -254,7 +326,19 @@ def _prepare(directory: Path) -> bool:
             make_directories(directory)
             names = set()
         if ".gitignore" not in names and os.access(directory, os.W_OK):
-            (directory / ".gitignore").write_text("*\n", encoding="ascii")
-    except OSError as error:
-        raise system_error(error, f"use {directory} as a store") from error
+            write_whole(directory / ".gitignore", b"*\n", sync=False)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError):  # NUL or half a surrogate pair in the name
+            error = OSError(errno.EINVAL, str(error))
+        raise system_error(error, f"use {str(directory)!a} as a store") from error
     return not os.access(directory, os.W_OK)
+
+
+def _ours(directory: Path, names: set[str]) -> bool:
+    """Whether a directory is a store, or may become one because nothing else is in it.
+
+    A .gitignore or a directory called sources says nothing: many projects have one.
+    """
+    if INDEX in names or all(name in _OWN or name.startswith(_OWN_BEGIN) for name in names):
+        return True
+    return any((directory / SEGMENTS).glob(f"*{SUFFIX}"))

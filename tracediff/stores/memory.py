@@ -56,6 +56,10 @@ class MemoryIndex:
         rows = (row for row in self.newest_first() if matches(row, query))
         return page((row for row in rows if after is None or position(row) < after), query)
 
+    def __contains__(self, trace_id: str) -> bool:
+        with self._lock:
+            return trace_id in self._rows
+
     def newest_first(self) -> list[Row]:
         """All rows, newest first."""
         with self._lock:
@@ -134,7 +138,7 @@ class MemoryStore:
         with self._lock:
             for item in packed:
                 key = f"traces/{item.row.id}"
-                if any(row.id == item.row.id for row in self.index.find(item.row.id)):
+                if item.row.id in self.index:
                     continue
                 self.blobs.put(key, item.frame)
                 location = (key, 0, len(item.frame))

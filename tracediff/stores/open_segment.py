@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import secrets
@@ -28,20 +27,25 @@ class OpenSegment:
         self.name = f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
         self.end = 0
         self._sync = sync
+        self._broken = False
         try:
-            make_directories(directory)
+            make_directories(directory, sync=sync)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(directory / self.name, flags, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if sync:
-                sync_directory(directory)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if sync:
+                    sync_directory(directory)
+            except BaseException:
+                os.close(self._file)
+                raise
         except OSError as error:
             raise system_error(error, "open a segment") from error
 
     @property
     def full(self) -> bool:
-        """Whether the next trace goes to another segment."""
-        return self.end >= ROLL_AT
+        """Whether the next trace goes to another segment: this one is long, hurt or deleted."""
+        return self._broken or self.end >= ROLL_AT or os.fstat(self._file).st_nlink == 0
 
     def append(self, data: bytes) -> int:
         """Add whole frames and return where they start; on a failure nothing of them stays."""
@@ -51,11 +55,18 @@ class OpenSegment:
             if self._sync:
                 os.fsync(self._file)
         except OSError as error:
-            with contextlib.suppress(OSError):  # a torn tail is cut by the next recovery
-                os.ftruncate(self._file, start)
+            self.cut(start)
             raise system_error(error, "write a trace") from error
         self.end += len(data)
         return start
+
+    def cut(self, end: int) -> None:
+        """Take back what was written after ``end``; where that fails, nothing may follow it."""
+        try:
+            os.ftruncate(self._file, end)
+            self.end = end
+        except OSError:
+            self._broken = True
 
     def close(self) -> None:
         """Give the segment up; it is complete."""

@@ -16,6 +16,10 @@ import xxhash
 
 from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row
+from tracediff.stores.rows import is_id
+
+_INT64 = 1 << 63
+_LONGEST_CURSOR = 1000
 
 Scalar = str | int | float | bool
 
@@ -97,6 +101,8 @@ def read_cursor(query: Query) -> tuple[int, str] | None:
     """
     if query.cursor is None:
         return None
+    if len(query.cursor) > _LONGEST_CURSOR:
+        raise _bad_cursor("it is not one that a search returned")
     try:
         data = base64.b64decode(query.cursor.encode("ascii"), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -108,7 +114,9 @@ def read_cursor(query: Query) -> tuple[int, str] | None:
         fingerprint, started_at, trace_id = json.loads(body)
     except (ValueError, TypeError):
         raise _bad_cursor("it is not one that a search returned") from None
-    if not isinstance(started_at, int) or not isinstance(trace_id, str):
+    if not isinstance(started_at, int) or not isinstance(trace_id, str) or not is_id(trace_id):
+        raise _bad_cursor("it is not one that a search returned")
+    if not -_INT64 <= started_at < _INT64:
         raise _bad_cursor("it is not one that a search returned")
     if fingerprint != _fingerprint(query):
         raise _bad_cursor("it belongs to another search")
@@ -135,5 +143,5 @@ def _fingerprint(query: Query) -> str:
 def _spelled(value: Scalar) -> str:
     """The same text for equal values: 1 and 1.0 are one filter."""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+        value = int(value)
+    return f"{value:x}" if isinstance(value, int) else str(value)

@@ -11,8 +11,13 @@ from typing import Any
 
 from tracediff.errors import StoreError
 from tracediff.model import DEPTHS, STATES, Row
+from tracediff.stores.keys import is_key
+from tracediff.stores.segments import LONGEST_ID, Frame
 
 _INT64 = 1 << 63
+_CONTEXT_BITS = 4096
+"""Longer numbers are refused by Python's own reader of decimal digits."""
+
 _TEXT = ("id", "key", "meta", "job")
 _WHOLE = ("started_at", "duration", "steps")
 
@@ -24,18 +29,31 @@ def checked(row: Row) -> Row:
     if not -_INT64 <= row.started_at < _INT64:
         raise _invalid(row.id, "its start lies outside what 64 bits of nanoseconds can say")
     if not is_id(row.id):
-        raise _invalid(row.id, "ids are 1 to 200 printable ASCII characters without blank or slash")
+        raise _invalid(
+            row.id,
+            f"ids are 1 to {LONGEST_ID} printable ASCII characters without blank or slash, the "
+            "first no full stop",
+        )
+    blob, start, length = row.location
+    if (blob and not is_key(blob)) or not (0 <= start < _INT64 and 0 <= length < _INT64):
+        raise _invalid(row.id, f"its bytes cannot be at {blob[:60]!r}, {start}, {length}")
+    for name, value in row.context.items():
+        if not isinstance(value, (str, int, float)):
+            raise _invalid(row.id, f"its context field {name!r} is a {type(value).__name__}")
+        if isinstance(value, int) and value.bit_length() > _CONTEXT_BITS:
+            raise _invalid(row.id, f"its context field {name!r} has {value.bit_length():,} bits")
     return row
 
 
 def is_id(text: str) -> bool:
     """Whether a driver can keep a trace under this id."""
     return (
-        0 < len(text) <= 200
+        0 < len(text) <= LONGEST_ID
         and text.isascii()
         and text.isprintable()
         and " " not in text
         and "/" not in text
+        and not text.startswith(".")
     )
 
 
@@ -80,17 +98,40 @@ def load_row(data: bytes, location: tuple[str, int, int]) -> Row:
         raise ValueError(f"not a row: {error}") from error
 
 
+def frame_row(frame: Frame, blob: str) -> Row:
+    """The index row that a frame of the segment ``blob`` carries.
+
+    Raises:
+        ValueError: It carries none, that of another trace, or one that no driver could keep.
+    """
+    row = load_row(frame.row, (blob, frame.offset, frame.length))
+    if row.id != frame.id:
+        raise ValueError(f"the row is that of {row.id[:60]!r}")
+    try:
+        return checked(row)
+    except StoreError as error:
+        raise ValueError(error.message) from error
+
+
 def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
     state, depth, context = fields["state"], fields["depth"], fields["context"]
-    tags = fields["tags"]
+    tags, expires = fields["tags"], fields["expires_at"]
     if state not in STATES or depth not in DEPTHS:
         raise ValueError("unknown state or depth")
     if not all(isinstance(fields[name], str) for name in _TEXT):
         raise ValueError("a text field is not text")
     if not all(isinstance(fields[name], int) for name in _WHOLE):
         raise ValueError("a number field is not a whole number")
-    if not isinstance(context, dict) or not all(isinstance(tag, str) for tag in tags):
-        raise ValueError("tags or context have another form")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("tags have another form")
+    if not isinstance(context, dict) or not all(
+        isinstance(value, (str, int, float)) for value in context.values()
+    ):
+        raise ValueError("context has another form")
+    if not all(isinstance(fields[name], (str, type(None))) for name in ("commit", "error")):
+        raise ValueError("commit or error is not text")
+    if not isinstance(expires, (int, type(None))):
+        raise ValueError("expires_at is not a whole number")
     return Row(
         id=fields["id"],
         key=fields["key"],
@@ -107,7 +148,7 @@ def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
         path_signature=bytes.fromhex(fields["path_signature"]),
         commit=fields["commit"],
         error=fields["error"],
-        expires_at=fields["expires_at"],
+        expires_at=expires,
         location=location,
     )
 

@@ -27,8 +27,9 @@ generation 0, and with g + 1 when its id has been deleted at g before. So the in
 included, can be rebuilt from the segments in any order, and no clock is involved.
 
 **Hurt bytes.** With a good header checksum and a bad body, the frame is skipped by its lengths and
-its id is known. With a bad header, the reader looks for the next magic that begins a good frame.
-Bytes after the last good frame are a torn tail.
+its id is known. With a bad header, the reader looks for the next magic that begins a good header.
+Bytes after the last good frame that are no more than the beginning of a frame, or zeros, are a torn
+tail: a write that was never finished. Anything else there was whole once and is left as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import xxhash
 import zstandard
@@ -52,6 +53,8 @@ HEADER = struct.Struct("<4sBBHIIQQ16s8s")
 MAX_BYTES = 1 << 30
 """What a payload may decompress to, unless the reader says otherwise."""
 
+LONGEST_ID = 200
+_CUT = "cut within a frame's header"
 _SUMMED = HEADER.size - 8
 _CHUNK = 1 << 20
 _LEVEL = 3
@@ -74,12 +77,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """Bytes of a segment that are no good frame; ``id`` where the header still tells it."""
+    """Bytes of a segment that are no good frame; ``id`` where the header still tells it.
+
+    ``torn`` marks what a write that was never finished leaves: it can only be a segment's end.
+    """
 
     offset: int
     length: int
     reason: str
     id: str | None = None
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +149,9 @@ def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage]:
     while position < len(data):
         found = _at(view, position, start + position)
         if isinstance(found, Damage) and found.id is None:
-            end = _next_good(data, view, position + 1)
-            found = Damage(offset=found.offset, length=end - position, reason=found.reason, id=None)
+            end = _next_header(data, view, position + 1)
+            torn = end == len(data) and (found.torn or not any(view[position:]))
+            found = replace(found, length=end - position, torn=torn)
         yield found
         position += found.length
 
@@ -153,22 +161,23 @@ def good_end(items: Iterator[Frame | Damage] | list[Frame | Damage], start: int 
     return max((i.offset + i.length for i in items if isinstance(i, Frame)), default=start)
 
 
-def _next_good(data: bytes, view: memoryview, position: int) -> int:
+def _next_header(data: bytes, view: memoryview, position: int) -> int:
+    """Where the next good header begins. Bodies are not read: that could be done over and over."""
     while (position := data.find(MAGIC, position)) >= 0:
-        if isinstance(_at(view, position, 0), Frame):
+        if isinstance(_header(view[position:]), _Header):
             return position
         position += 1
     return len(data)
 
 
 def _at(view: memoryview, position: int, offset: int) -> Frame | Damage:
+    have = len(view) - position
     header = _header(view[position:])
     if isinstance(header, str):
-        return Damage(offset=offset, length=len(view) - position, reason=header)
-    have = len(view) - position
+        return Damage(offset=offset, length=have, reason=header, torn=header == _CUT)
     if have < header.length:
         reason = f"cut after {have} of {header.length} bytes"
-        return Damage(offset=offset, length=have, reason=reason, id=header.id)
+        return Damage(offset=offset, length=have, reason=reason, id=header.id, torn=True)
     body_start = position + header.body_start
     body = view[body_start : position + header.length]
     if xxhash.xxh3_128_digest(body) != header.body_sum:
@@ -188,15 +197,17 @@ def _at(view: memoryview, position: int, offset: int) -> Frame | Damage:
 
 def _header(view: memoryview) -> _Header | str:
     if len(view) < HEADER.size:
-        return "cut within a frame's header"
+        return _CUT if view[:4] == MAGIC[: len(view)] else "no frame begins here"
     (magic, version, kind, id_length, row, generation, payload, raw, body_sum, header_sum) = (
         HEADER.unpack(view[: HEADER.size])
     )
     if magic != MAGIC:
         return "no frame begins here"
+    if id_length > LONGEST_ID:
+        return "the lengths in a frame's header cannot be"
     name = bytes(view[HEADER.size : HEADER.size + id_length])
     if len(name) < id_length:
-        return "cut within a frame's header"
+        return _CUT
     if xxhash.xxh3_64_digest(bytes(view[:_SUMMED]) + name) != header_sum:
         return "the checksum of a frame's header does not hold"
     if version != VERSION or kind not in (TRACE, TOMBSTONE) or not name.isascii():

@@ -12,31 +12,23 @@ All of it can be rebuilt from the segments, which is why ``synchronous`` may be 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import heapq
 import itertools
 import json
-import math
 import os
+import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import xxhash
-
 from tracediff.errors import StoreError
-from tracediff.model import STATES, Page, Query, Row
-from tracediff.stores.failures import sqlite_error, trace_unknown
-from tracediff.stores.queries import (
-    Scalar,
-    check_limit,
-    family,
-    matches,
-    page,
-    position,
-    read_cursor,
-)
+from tracediff.model import Page, Query, Row
+from tracediff.stores.failures import sqlite_error, system_error, trace_unknown
+from tracediff.stores.labels import row_labels, search_labels, search_states
+from tracediff.stores.queries import check_limit, matches, page, position, read_cursor
 from tracediff.stores.rows import checked, dump_row, load_row
 
 if TYPE_CHECKING:
@@ -58,10 +50,6 @@ CREATE TABLE tombstones (id TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHO
 CREATE TABLE segments (name TEXT PRIMARY KEY, indexed INTEGER NOT NULL) WITHOUT ROWID;
 """
 _INT64 = 1 << 63
-_DEEPEST = 32
-"""Longer keys get labels for this many prefixes; below that the row itself is asked."""
-
-_Label = tuple[int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +86,8 @@ class SqliteIndex:
                 make_file(path)
             self._db = _connect(path, read_only=read_only, timeout=timeout)
             try:
+                found = os.stat(path)
+                self._inode = (found.st_dev, found.st_ino)
                 self._check_schema()
             except BaseException:
                 self._db.close()
@@ -116,21 +106,20 @@ class SqliteIndex:
     ) -> None:
         """Insert rows and tombstones and move a segment's mark on, in one transaction.
 
-        A row is left out when a tombstone covers its generation. The mark only moves when it
+        A row is left out when a tombstone covers its generation, and replaces one of an older
+        generation: segments may be read in any order. The mark only moves when it
         stands at ``progress.start``: bytes that failed to be indexed before are scanned again
         by the next recovery instead of being skipped for ever.
         """
         rows = [(checked(entry.row), entry.generation) for entry in entries]
-        values = [_values(row, generation) for row, generation in rows]
-        labels = {row.id: _labels(row) for row, _ in rows}
+        values = [(_values(row, generation), row_labels(row)) for row, generation in rows]
         with self._writing("add rows to the index"):
             if tombstones:
                 self._bury(tombstones)
-            for value in values:
+            for value, labels in values:
+                self._bury_row(value[0], value[3] - 1)
                 if self._db.execute(_INSERT, value).rowcount:
-                    self._db.executemany(
-                        "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?)", labels[value[0]]
-                    )
+                    self._db.executemany(_INSERT_LABEL, labels)
             if progress is not None:
                 self._db.execute(_ADVANCE, (progress.segment, progress.end, progress.start))
 
@@ -145,7 +134,7 @@ class SqliteIndex:
                 raise trace_unknown(row.id)
             self._remove(_row(found[:4]))
             self._db.execute(_INSERT, _values(row, found[4]))
-            self._db.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?)", _labels(row))
+            self._db.executemany(_INSERT_LABEL, row_labels(row))
 
     def delete(self, ids: Iterable[str]) -> int:
         """Remove these rows; returns how many were there."""
@@ -170,8 +159,8 @@ class SqliteIndex:
         with self._lock, _errors("read the index"), contextlib.ExitStack() as cursors:
             streams = [
                 self._stream(label, state, query, after, cursors)
-                for label in _search_labels(query)
-                for state in _search_states(query)
+                for label in search_labels(query)
+                for state in search_states(query)
             ]
             merged = heapq.merge(*streams, key=position, reverse=True)
             # A trace that has two of the tags asked for comes twice, one right after the other.
@@ -232,7 +221,23 @@ class SqliteIndex:
         """What SQLite itself finds wrong with the file."""
         with self._lock, _errors("check the index"):
             found = [text for (text,) in self._db.execute("PRAGMA integrity_check")]
-        return [] if found == ["ok"] else [f"The index is hurt: {text}" for text in found]
+        if found == ["ok"]:
+            return []
+        return [
+            f"The index is hurt: {text} (delete {self.path.name}, it is rebuilt from the segments)"
+            for text in found
+        ]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the file that is open is no longer the one under this name."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise system_error(error, "find the index") from error
+        return (found.st_dev, found.st_ino) != self._inode
 
     def close(self) -> None:
         """Close the connection."""
@@ -264,11 +269,17 @@ class SqliteIndex:
     def _bury(self, tombstones: Mapping[str, int]) -> None:
         for trace_id, generation in tombstones.items():
             self._db.execute(_BURY, (trace_id, generation))
-            found = self._db.execute(
-                "SELECT generation FROM traces WHERE id = ?", (trace_id,)
-            ).fetchone()
-            if found is not None and found[0] <= generation:
-                self._delete(trace_id)
+            self._bury_row(trace_id, generation)
+
+    def _bury_row(self, trace_id: str, generation: int) -> None:
+        """Remove a row that is of this generation or older: a newer one replaces it."""
+        if generation < 0:
+            return
+        found = self._db.execute(
+            "SELECT generation FROM traces WHERE id = ?", (trace_id,)
+        ).fetchone()
+        if found is not None and found[0] <= generation:
+            self._delete(trace_id)
 
     def _delete(self, trace_id: str) -> int:
         if not trace_id.isascii():
@@ -285,13 +296,14 @@ class SqliteIndex:
         self._db.execute("DELETE FROM traces WHERE id = ?", (row.id,))
         self._db.executemany(
             "DELETE FROM labels WHERE label = ? AND state = ? AND started_at = ? AND id = ?",
-            _labels(row),
+            row_labels(row),
         )
 
 
 _INSERT = """INSERT INTO traces SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
 WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND generation >= ?4)
 ON CONFLICT (id) DO NOTHING"""
+_INSERT_LABEL = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?)"
 _ADVANCE = """INSERT INTO segments SELECT ?1, ?2
 WHERE ?3 = 0 OR EXISTS (SELECT 1 FROM segments WHERE name = ?1)
 ON CONFLICT (name) DO UPDATE SET indexed = ?2 WHERE indexed = ?3"""
@@ -310,9 +322,36 @@ def make_file(path: Path) -> None:
     """Make an empty index under its final name at once, already in WAL mode.
 
     Switching to WAL needs the file for itself and does not wait for others, so it is done before
-    anybody else can see the file.
+    anybody else can see the file. A log that a deleted index left behind is set aside: SQLite
+    would play it into the new one.
     """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{threading.get_ident()}")
+    with locked(path.parent):
+        if not path.exists():
+            set_aside(path)
+            _make_file(path)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the directory while its index is made or set aside: one process at a time."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> None:
+    """Rename an index that is hurt, its log first, so that nobody opens one without the other."""
+    for suffix in ("-wal", "-shm", ""):
+        hurt = path.with_name(path.name + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(hurt, path.with_name(f"{hurt.name}.hurt"))
+
+
+def _make_file(path: Path) -> None:
+    temporary = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         db = _connect(temporary, read_only=False, timeout=30.0)
@@ -358,8 +397,6 @@ def _errors(doing: str) -> Iterator[None]:
     except (sqlite3.Error, ValueError) as error:
         raise sqlite_error(error, doing) from error
     except OSError as error:
-        from tracediff.stores.failures import system_error
-
         raise system_error(error, doing) from error
 
 
@@ -371,54 +408,3 @@ def _row(found: tuple[bytes, str, int, int]) -> Row:
 def _values(row: Row, generation: int) -> tuple[str, int, str, int, str, int, int, bytes]:
     data = dump_row(replace(row, location=("", 0, 0)))
     return (row.id, row.started_at, row.state, generation, *row.location, data)
-
-
-def _labels(row: Row) -> list[_Label]:
-    texts = ["all", *(f"key {prefix}" for prefix in _prefixes(row.key))]
-    texts += [f"tag {tag}" for tag in row.tags]
-    texts += [_context_label(name, value) for name, value in row.context.items()]
-    if row.path_signature:
-        texts.append(f"path {row.path_signature.hex()}")
-    state = STATES.index(row.state)
-    return [(_hash(text), state, row.started_at, row.id) for text in texts]
-
-
-def _search_labels(query: Query) -> set[int]:
-    """The labels to merge: the narrowest filter, by what filters usually leave over."""
-    if query.tags:
-        return {_hash(f"tag {tag}") for tag in query.tags}
-    if query.context:
-        name, value = next(iter(query.context.items()))
-        return {_hash(_context_label(name, value))}
-    if query.path_signature:
-        return {_hash(f"path {query.path_signature.hex()}")}
-    if query.key is not None:
-        return {_hash(f"key {_prefixes(query.key)[-1]}")}
-    return {_hash("all")}
-
-
-def _search_states(query: Query) -> Iterable[int]:
-    if query.state is None:
-        return range(len(STATES))
-    return [STATES.index(query.state)] if query.state in STATES else []
-
-
-def _prefixes(key: str) -> list[str]:
-    parts = key.split("/", _DEEPEST)[:_DEEPEST]
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
-
-
-def _context_label(name: str, value: Scalar) -> str:
-    # Python hashes equal numbers alike, whatever their type; not-a-number has no hash of its own.
-    spelled = (
-        value
-        if isinstance(value, str)
-        else "nan"
-        if isinstance(value, float) and math.isnan(value)
-        else hash(value)
-    )
-    return f"context {family(value)} {name}={spelled}"
-
-
-def _hash(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) - _INT64

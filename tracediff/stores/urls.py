@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tracediff.errors import StoreError
 from tracediff.stores.base import Store
 from tracediff.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "tracediff.stores"
 """The entry-point group of third-party drivers: a callable ``(url, root) -> Store``."""
@@ -31,12 +36,18 @@ def open_store(url: str, *, root: Path | None = None, durability: str = "process
     Raises:
         StoreError: No driver knows the scheme, or the store cannot be opened.
     """
+    if not url.strip():
+        raise StoreError(
+            "An empty text names no store",
+            slug="store-unknown",
+            hint="Name a directory, or a URL such as memory:.",
+        )
     found = _SCHEME.match(url)
     scheme = found.group(1).lower() if found else ""
     if scheme == "memory":
         return _memory(url)
     if scheme == "file":
-        return _local(Path(unquote(urlsplit(url).path)), durability)
+        return _local((root or Path.cwd()) / _path(url), durability)
     if not scheme:
         return _local((root or Path.cwd()) / url, durability)
     return _third_party(scheme, url, root)
@@ -50,10 +61,43 @@ def _memory(url: str) -> MemoryStore:
         return _named.setdefault(name, MemoryStore(url))
 
 
+def _path(url: str) -> str:
+    """The path of a ``file:`` URL; a host in it is most often the first part of a path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    if (
+        parts is None
+        or parts.netloc not in ("", "localhost")
+        or not parts.path
+        or parts.query
+        or parts.fragment
+    ):
+        raise StoreError(
+            f"{url[:200]!r} names no directory on this machine",
+            slug="store-unknown",
+            hint="Write file:///absolute/path, with %3F for ? and %23 for #, or the path alone.",
+        )
+    return unquote(parts.path)
+
+
 def _local(directory: Path, durability: str) -> Store:
     from tracediff.stores.local import LocalStore  # imports sqlite3, which others do without
 
     return LocalStore(directory, durability=durability)
+
+
+def _load(entry: EntryPoint, scheme: str) -> Callable[[str, Path | None], Store]:
+    try:
+        driver: Callable[[str, Path | None], Store] = entry.load()
+    except Exception as error:  # importing a package may raise anything
+        raise StoreError(
+            f"The driver of {scheme}: stores cannot be loaded: {type(error).__name__}: {error}",
+            slug="store-driver",
+            hint=f"Install again the package that brings {entry.value}, with what it needs.",
+        ) from error
+    return driver
 
 
 def _third_party(scheme: str, url: str, root: Path | None) -> Store:
@@ -61,8 +105,7 @@ def _third_party(scheme: str, url: str, root: Path | None) -> Store:
 
     for entry in entry_points(group=GROUP):
         if entry.name == scheme:
-            store: Store = entry.load()(url, root)
-            return store
+            return _load(entry, scheme)(url, root)
     raise StoreError(
         f"No driver knows stores of the kind {scheme}:",
         slug="store-unknown",
