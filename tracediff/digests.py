@@ -17,14 +17,14 @@ from tracediff.model import ErrorInfo, Row, Step, Trace, Value
 
 def step_digest(step: Step) -> bytes:
     """Name, kind, key, arguments, result, state and error; neither time nor source."""
-    error = step.error
+    args, key, result, error = step.args, step.key, step.result, step.error
     fields = [
-        _name(step.name),
+        step.name.encode("utf-8", "surrogatepass"),
         step.kind,
         step.state,
-        _data(step.args),
-        _data(step.key),
-        _data(step.result),
+        None if args is None else args.data,
+        None if key is None else key.data,
+        None if result is None else result.data,
         error and _error(error),
     ]
     return xxh3_128_digest(packb(fields))
@@ -71,9 +71,12 @@ def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
             children[step.parent].append(index)
     digests = [b""] * len(steps)
     for index in range(len(steps) - 1, -1, -1):
-        below = children[index]
-        ordered = [digests[child] for child in below if not steps[child].concurrent]
-        loose = sorted(digests[child] for child in below if steps[child].concurrent)
+        ordered: list[bytes] = []
+        loose: list[bytes] = []
+        for child in children[index]:
+            (loose if steps[child].concurrent else ordered).append(digests[child])
+        if loose:
+            loose.sort()
         digests[index] = xxh3_128_digest(packb([step_digest(steps[index]), ordered, loose]))
     return tuple(digests)
 

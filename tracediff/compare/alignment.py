@@ -174,11 +174,11 @@ class _Aligner:
             spare: dict[Hashable, deque[int]] = {}
             for b in right:
                 if b not in self.taken:
-                    spare.setdefault(of_new(b), deque()).append(b)  # type: ignore[operator]  # one of two lookups
+                    spare.setdefault(of_new(b), deque()).append(b)
             for a in left:
                 if a in self.found.partner:
                     continue
-                places = spare.get(of_old(a))  # type: ignore[operator]  # as above
+                places = spare.get(of_old(a))
                 if places:
                     self.found.reordered.add(a)
                     self._pair(a, places.popleft())

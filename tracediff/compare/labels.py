@@ -1,14 +1,21 @@
 """Why a step differs, where that can be told without running anything again.
 
-Same arguments and same children, other result: *origin*; if even the code is the same file by file,
-*hidden input*. Other arguments, same result: *absorbed*. A changed argument or child, and no
-definition behind the step differs: *propagated*; where nobody can tell about definitions, the same
-source file must do. Else *unproven*.
+Same arguments and same children, other result: *origin*; where the code is the same too, *hidden
+input*, as for inputs and outputs, which read the outside world. Other arguments, same result:
+*absorbed*. A changed argument or child, and no definition behind the step differs: *propagated*;
+where nobody can tell about definitions, the same source file must do. Else *unproven*: also where a
+step sees more than its arguments (a block the names around it, a method its object) and those may
+differ.
 """
 
 from __future__ import annotations
 
-from tracediff.model import Aspect, CodeChange, Label, Step, Trace
+from collections.abc import Mapping
+
+from tracediff.model import Aspect, Code, CodeChange, Label, Step, Trace
+
+_OUTSIDE = frozenset({"input", "output"})
+_OWN = "tracediff-calc"
 
 
 class Labels:
@@ -17,7 +24,8 @@ class Labels:
     def __init__(self, old: Trace, new: Trace) -> None:
         self._old = old.code.files
         self._new = new.code.files
-        self._same_code = bool(self._old) and self._old == self._new
+        self._same_code = _same_code(old.code, new.code)
+        self._differed = False
 
     def of(
         self,
@@ -25,30 +33,40 @@ class Labels:
         new: Step,
         aspects: set[Aspect],
         *,
-        below: bool,
+        carried: bool,
         code: tuple[CodeChange, ...] | None = None,
     ) -> Label:
-        """The label of a pair.
+        """The label of a pair; pairs come in the order they ended.
 
         Args:
             old: The recorded step.
             new: Its partner.
             aspects: What of them differs beyond tolerance.
-            below: Whether a child's value differs.
+            carried: Whether a child's value differs, or what a block sees around it.
             code: The definitions behind the step that differ, None where nobody can tell.
         """
-        outcome = bool(aspects & {"result", "error", "state"})
-        given = "args" in aspects
-        if not outcome:
-            if old.kind == "output":
-                return "propagated"
-            return "absorbed" if given else "unproven"
-        if not given and not below:
-            if old.kind == "input" or self._same_code:
-                return "hidden input"
-            return "origin"
-        unchanged = self._same_file(old, new) if code is None else not code
-        return "propagated" if unchanged else "unproven"
+        before, self._differed = self._differed, True
+        if not aspects & {"result", "error", "state"}:
+            if "args" not in aspects:
+                return "unproven"
+            return "propagated" if old.kind == "output" else "absorbed"
+        if old.args != new.args or carried:
+            unchanged = self._same_file(old, new) if code is None else not code
+            return "propagated" if unchanged else "unproven"
+        if self._same_code:
+            return "hidden input"
+        if old.kind in _OUTSIDE:
+            return "unproven" if code or self._other_file(old, new) else "hidden input"
+        if code == () or (before and not code and _is_method(new)):
+            return "unproven"
+        return "origin"
+
+    def _other_file(self, old: Step, new: Step) -> bool:
+        """Whether the step's own file is known to differ."""
+        if old.source is None or new.source is None:
+            return False
+        before, after = self._old.get(old.source.file), self._new.get(new.source.file)
+        return before is not None and after is not None and before != after
 
     def _same_file(self, old: Step, new: Step) -> bool:
         if self._same_code:
@@ -57,3 +75,27 @@ class Labels:
             return False
         before = self._old.get(old.source.file)
         return before is not None and before == self._new.get(new.source.file)
+
+
+def _same_code(old: Code, new: Code) -> bool:
+    """Whether the code is known to be the same.
+
+    A process loads what it needs, so only what both loaded can tell.
+    """
+    return (
+        bool(old.files.keys() & new.files.keys())
+        and not _differ(old.files, new.files)
+        and not _differ(old.distributions, new.distributions)
+        and old.python == new.python
+    )
+
+
+def _differ(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    return any(old[name] != new[name] for name in old.keys() & new.keys() if name != _OWN)
+
+
+def _is_method(step: Step) -> bool:
+    """Whether a step's function is one of a class, whose object it sees."""
+    if step.source is None:
+        return False
+    return "." in step.source.unit.partition(":")[2].rpartition("<locals>.")[2]

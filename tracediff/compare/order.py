@@ -29,8 +29,10 @@ def _below(pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, i
     i, j = pair
     left = old.children[i] if i is not None else ()
     right = new.children[j] if j is not None else ()
-    place = {a: at for at, a in enumerate(left)}
     gone = [a for a in left if a not in found.partner]
+    if not gone:
+        return [(back.get(b), b) for b in right]
+    place = {a: at for at, a in enumerate(left)}
     children: list[Pair] = []
     done = 0
     for b in right:

@@ -7,16 +7,19 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from tracediff.model import Tolerance
+from tracediff.values import Member, Record
 
 EXACT = Tolerance()
 _NUMBERS = (int, float, Decimal, Fraction)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG = 5_000
 
 
 class Rules:
@@ -36,7 +39,9 @@ class Rules:
             if pattern.fullmatch(text):
                 for field in fields(rule):
                     value = getattr(rule, field.name)
-                    if field.name != "path" and value not in (None, False, ()):
+                    if field.name != "path" and not (
+                        value is None or value is False or value == ()
+                    ):
                         merged[field.name] = value
         return Tolerance(**merged) if merged else EXACT
 
@@ -59,21 +64,37 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 def within(old: Any, new: Any, rule: Tolerance) -> bool:
     """Whether two different leaves are close enough; bounds are independent, one suffices."""
-    if (type(old).__name__, type(new).__name__) in rule.types:
+    if accepted(old, new, rule):
         return _numerically_equal(old, new) or _close(old, new, rule)
     if type(old) is not type(new):
         return False
     return _close(old, new, rule)
 
 
+def accepted(old: Any, new: Any, rule: Tolerance) -> bool:
+    """Whether the rule expects a value of the one type where the other was."""
+    return bool(rule.types) and any(
+        one in rule.types for one in ((a, b) for a in _names(old) for b in _names(new))
+    )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """What a value's type is called: a user's class by its own name or with its module."""
+    if isinstance(value, Record | Member):
+        return (value.type, value.type.rpartition(":")[2])
+    return (type(value).__name__,)
+
+
 def _close(old: Any, new: Any, rule: Tolerance) -> bool:
+    if not _bounded(rule):
+        return False
     if isinstance(old, complex) and isinstance(new, complex):
         return _close(old.real, new.real, rule) and _close(old.imag, new.imag, rule)
     if isinstance(old, datetime | timedelta):
         return rule.abs is not None and _seconds_apart(old, new) <= Fraction(rule.abs)
     if not isinstance(old, _NUMBERS) or not isinstance(new, _NUMBERS) or isinstance(old, bool):
         return False
-    if not _finite(old) or not _finite(new):
+    if not _plain(old) or not _plain(new):
         return False
     exact_old, exact_new = Fraction(old), Fraction(new)
     apart = abs(exact_new - exact_old)
@@ -86,12 +107,26 @@ def _close(old: Any, new: Any, rule: Tolerance) -> bool:
     return rule.quantum is not None and _same_quantum(old, new, rule.quantum)
 
 
+def _bounded(rule: Tolerance) -> bool:
+    return not (rule.rel is None and rule.abs is None and rule.ulp is None and not rule.quantum)
+
+
 def _seconds_apart(old: Any, new: Any) -> Fraction:
-    try:
-        apart = abs(new - old)
-    except (TypeError, OverflowError):  # naive against aware
+    apart = _time_delta(old, new)
+    if apart is None:  # naive against aware
         return Fraction(10**30)
-    return Fraction(apart // timedelta(microseconds=1), 10**6)
+    return Fraction(abs(apart) // timedelta(microseconds=1), 10**6)
+
+
+def _time_delta(old: Any, new: Any) -> timedelta | None:
+    """How far apart two times are: two instants by their UTC, whatever their zones say."""
+    try:
+        if isinstance(old, datetime) and old.tzinfo is not None and new.tzinfo is not None:
+            old, new = old - _EPOCH, new - _EPOCH
+        apart: timedelta = new - old
+    except (TypeError, OverflowError):
+        return None
+    return apart
 
 
 def _finite(number: Any) -> bool:
@@ -100,8 +135,17 @@ def _finite(number: Any) -> bool:
     return not isinstance(number, float) or math.isfinite(number)
 
 
+def _plain(number: Any) -> bool:
+    """Whether a number is finite, and of a size that exact arithmetic can be done with."""
+    if not _finite(number):
+        return False
+    if isinstance(number, Decimal):
+        return abs(number.adjusted()) < _LONG and len(number.as_tuple().digits) < _LONG
+    return not isinstance(number, int) or number.bit_length() < 4 * _LONG
+
+
 def _numerically_equal(old: Any, new: Any) -> bool:
-    if isinstance(old, _NUMBERS) and isinstance(new, _NUMBERS) and _finite(old) and _finite(new):
+    if isinstance(old, _NUMBERS) and isinstance(new, _NUMBERS) and _plain(old) and _plain(new):
         return Fraction(old) == Fraction(new)
     try:
         return bool(old == new)
@@ -132,27 +176,25 @@ def delta(old: Any, new: Any) -> Any:
     """New minus old where both are numbers or times, exact where the type is; else None."""
     if isinstance(old, bool) or isinstance(new, bool):
         return None
-    if isinstance(old, datetime | timedelta):
-        try:
-            return new - old if type(new) is type(old) else None
-        except (TypeError, OverflowError):
-            return None
+    if isinstance(old, date | timedelta):
+        return _time_delta(old, new) if type(new) is type(old) else None
     if not isinstance(old, _NUMBERS) or not isinstance(new, _NUMBERS):
         return None
     if isinstance(old, float) and isinstance(new, float):
+        return new - old if math.isfinite(new - old) else None
+    if isinstance(old, int) and isinstance(new, int):
         return new - old
-    if not _finite(old) or not _finite(new):
+    if isinstance(old, Decimal) and isinstance(new, Decimal):
+        return _decimal_delta(old, new)
+    if not _plain(old) or not _plain(new):
         return None
     if isinstance(old, int | Decimal) and isinstance(new, int | Decimal):
-        return _decimal_delta(old, new)
+        return _decimal_delta(Decimal(old), Decimal(new))
     return Fraction(new) - Fraction(old)
 
 
-def _decimal_delta(old: int | Decimal, new: int | Decimal) -> Any:
-    if isinstance(old, int) and isinstance(new, int):
-        return new - old
-    try:
-        wide = Context(prec=10_000, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999, traps=[])
-        return wide.subtract(Decimal(new), Decimal(old))
-    except (InvalidOperation, MemoryError, OverflowError):
-        return None
+def _decimal_delta(old: Decimal, new: Decimal) -> Decimal | None:
+    """The difference of two decimals, None where it has too many digits to be told exactly."""
+    wide = Context(prec=3 * _LONG, Emin=-(10**6), Emax=10**6, traps=[])
+    difference = wide.subtract(new, old)
+    return None if wide.flags[Inexact] or not difference.is_finite() else difference

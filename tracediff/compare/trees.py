@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tracediff.digests import subtree_digests
-from tracediff.model import DEPTHS, Depth, Step, Trace
+from tracediff.model import DEPTHS, Depth, ReplayInfo, Step, Trace
 
 _AT_INPUTS = frozenset({"job", "input", "output"})
 
@@ -22,6 +22,14 @@ class Tree:
         """What identifies a step among its siblings: kind, name and the user's key."""
         step = self.steps[index]
         return (step.kind, step.name, step.key.data if step.key is not None else b"")
+
+    def floats(self, index: int) -> bool:
+        """Whether a scheduler decided the step's order, or that of a step it is inside of."""
+        while index > 0:
+            if self.steps[index].concurrent:
+                return True
+            index = self.steps[index].parent
+        return False
 
     def path(self, index: int) -> tuple[str, ...]:
         """The names from the job's first child down to the step."""
@@ -47,20 +55,42 @@ def common_depth(old: Trace, new: Trace) -> tuple[Trace, Trace, str | None]:
         return old, new, None
     depth = min(old.depth, new.depth, key=DEPTHS.index)
     remark = f"recorded at depths {old.depth!r} and {new.depth!r}: compared at {depth!r}"
-    return cut(old, depth), cut(new, depth), remark
+    before, kept = cut(old, depth)
+    after, also_kept = cut(new, depth)
+    if after.replay is not None:
+        after = replace(after, replay=_renumbered(after.replay, kept, also_kept))
+    return before, after, remark
 
 
-def cut(trace: Trace, depth: Depth) -> Trace:
-    """The trace as it would have been recorded at ``depth``, as far as that can be told."""
+def cut(trace: Trace, depth: Depth) -> tuple[Trace, dict[int, int]]:
+    """The trace as it would have been recorded at ``depth``, as far as that can be told.
+
+    Also says where each step that is left stands now.
+    """
     if depth != "inputs" or trace.depth == "inputs":
-        return replace(trace, depth=depth)
-    kept: dict[int, int] = {-1: -1}
+        return replace(trace, depth=depth), {at: at for at in range(len(trace.steps))}
+    nearest: dict[int, int] = {-1: -1}
+    kept: dict[int, int] = {}
     steps: list[Step] = []
     for index, step in enumerate(trace.steps):
-        parent = kept[step.parent]
-        if step.kind in _AT_INPUTS:
-            kept[index] = len(steps)
+        parent = nearest[step.parent]
+        if index == 0 or step.kind in _AT_INPUTS:
+            nearest[index] = kept[index] = len(steps)
             steps.append(replace(step, parent=parent))
         else:
-            kept[index] = parent
-    return replace(trace, steps=tuple(steps), depth=depth)
+            nearest[index] = parent
+    return replace(trace, steps=tuple(steps), depth=depth), kept
+
+
+def _renumbered(replay: ReplayInfo, old: dict[int, int], new: dict[int, int]) -> ReplayInfo:
+    """What a replay says of recorded and replayed steps, by the numbers that are left."""
+    return replace(
+        replay,
+        served=tuple((old[a], new[b]) for a, b in replay.served if a in old and b in new),
+        unused=tuple(old[a] for a in replay.unused if a in old),
+        moved=tuple(old[a] for a in replay.moved if a in old),
+        misses=tuple(
+            replace(miss, nearest=tuple((old[a], some) for a, some in miss.nearest if a in old))
+            for miss in replay.misses
+        ),
+    )

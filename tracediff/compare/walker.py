@@ -1,26 +1,261 @@
-"""A typed structural diff of two inert values: what differs, where, and by how much.
+"""A typed structural diff of two values: what differs, where, and by how much.
 
 Types count: 1, 1.0, True and Decimal("1.0") are four values; 0.0 and -0.0 are two, as are
-Decimal("1.0") and Decimal("1.00"). Lists are aligned by the digests of their items, so that an
-inserted row is one change. A stack of its own instead of recursion: depth is the trace's choice.
+Decimal("1.0") and Decimal("1.00"). Lists are aligned by what their items are, so that an inserted
+row is one change. A stack of its own instead of recursion: depth is the trace's choice.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from operator import is_
+from typing import Any, Literal
 
 from tracediff import values
+from tracediff.compare.raw import (
+    Shape,
+    normal,
+    opened,
+    same_leaf,
+    shape,
+    thing,
+    token,
+    unwrapped,
+)
+from tracediff.compare.rows import alike
 from tracediff.compare.sequences import Budget, match
-from tracediff.compare.tolerances import Rules, delta, within
+from tracediff.compare.shared import opened_both
+from tracediff.compare.tolerances import EXACT, Rules, accepted, delta, within
 from tracediff.model import MISSING, FieldChange, Tolerance, Value
 
 MAX_CHANGES = 1_000
 ALIGNMENT_WORK = 2_000_000
+_PACKED_BYTES = 300_000_000
+_CHUNK = 256
 Path = tuple[str | int, ...]
 Instants = Callable[[Any, Any], bool]
+Below = list[tuple[Path, Any, Any]]
+ChangeKind = Literal["changed", "added", "removed", "type", "order"]
+
+
+class Walk:
+    """What differs between two values.
+
+    ``changes`` are the first 1,000 that no tolerance accepts and the first 1,000 that one does;
+    ``drift`` counts those it accepts, ``clock`` those that are the two runs' own clocks; ``cut``
+    says that more differs than is listed.
+    """
+
+    def __init__(self, rules: Rules, at: Path, clock: Instants | None) -> None:
+        self.rules = rules
+        self.at = at
+        self.is_clock = clock
+        self.changes: list[FieldChange] = []
+        self.drift = 0
+        self.clock = 0
+        self.cut = False
+        self._beyond = 0
+        self._budget = Budget(ALIGNMENT_WORK)
+        self._packing = Budget(_PACKED_BYTES)
+
+    def values(self, old: Value | None, new: Value | None) -> None:
+        """Compare two recorded values; None where there is none."""
+        try:
+            if old is not None and new is not None:
+                self._run(*opened_both(old.data, new.data))
+            else:
+                self._run(*(MISSING if one is None else opened(one.data) for one in (old, new)))
+        except (TypeError, ValueError):  # nested in a way that tracediff would not write
+            self._reset()
+            self._run(*(MISSING if one is None else normal(one.data) for one in (old, new)))
+        hidden = not self.rules.any and not self.changes
+        if hidden and old is not None and new is not None and old.data != new.data:
+            self._add((), "changed", values.inert(old), values.inert(new))
+
+    def _reset(self) -> None:
+        self.changes.clear()
+        self.drift = self.clock = self._beyond = 0
+        self.cut = False
+
+    def _run(self, old: Any, new: Any) -> None:
+        stack: Below = [((), old, new)]
+        while stack:
+            path, before, after = stack.pop()
+            below = self._node(path, before, after)
+            if below:
+                stack.extend(reversed(below))
+            if self._beyond > MAX_CHANGES:
+                self.changes.pop()
+                self.cut = True
+                return
+
+    def _node(self, path: Path, old: Any, new: Any) -> Below:
+        """Compare one node; what is below comes back to be compared."""
+        rule = self.rules.at((*self.at, *path)) if self.rules.any else EXACT
+        if rule.ignore:
+            return []
+        if old is MISSING or new is MISSING:
+            if old is not new:
+                kind: ChangeKind = "added" if old is MISSING else "removed"
+                self._add(path, kind, thing(old), thing(new))
+            return []
+        old, new = unwrapped(old), unwrapped(new)
+        before, after = shape(old), shape(new)
+        if before is None or after is None:
+            if not same_leaf(old, new):
+                self._leaf(path, old, new, rule)
+            return []
+        if before.form == after.form and before.head == after.head:
+            return self._members(path, before, after, rule)
+        if token(old) == token(new):
+            return []
+        first, other = thing(old), thing(new)
+        if before.form == after.form and accepted(first, other, rule):
+            self._add(path, "type", first, other, close=True)
+            return self._members(path, before, after, rule)
+        self._differ(path, first, other, rule)
+        return []
+
+    def _members(self, path: Path, old: Shape, new: Shape, rule: Tolerance) -> Below:
+        if old.form == "seq":
+            return self._sequence(path, old.members, new.members, rule)
+        if old.form == "set":
+            return self._set(path, old.members, new.members)
+        below = self._mapping(path, old.members, new.members, rule)
+        if old.base is not MISSING or new.base is not MISSING:
+            below.append((path, old.base, new.base))
+        return below
+
+    def _leaf(self, path: Path, old: Any, new: Any, rule: Tolerance) -> None:
+        self._differ(path, thing(old), thing(new), rule)
+
+    def _differ(self, path: Path, old: Any, new: Any, rule: Tolerance) -> None:
+        same_type = values_type(old) == values_type(new)
+        clock = self.is_clock is not None and self.is_clock(old, new)
+        self.clock += clock
+        close = clock or within(old, new, rule)
+        self.drift += close and not clock
+        self._add(path, "changed" if same_type else "type", old, new, close=close)
+
+    def _add(
+        self, path: Path, kind: ChangeKind, old: Any, new: Any, *, close: bool = False
+    ) -> None:
+        if not close:
+            self._beyond += 1
+        elif len(self.changes) - self._beyond >= MAX_CHANGES:
+            self.cut = True
+            return
+        difference = None if old is MISSING or new is MISSING else delta(old, new)
+        self.changes.append(
+            FieldChange(path=path, kind=kind, old=old, new=new, delta=difference, within=close)
+        )
+
+    def _mapping(self, path: Path, old: list[Any], new: list[Any], rule: Tolerance) -> Below:
+        before = {key: value for key, _, value in old}
+        after = {key: value for key, _, value in new}
+        below = [
+            ((*path, _step(raw)), value, after.get(key, MISSING))
+            for key, raw, value in old
+            if not self._same(value, after.get(key, MISSING))
+        ]
+        below += [
+            ((*path, _step(raw)), MISSING, value) for key, raw, value in new if key not in before
+        ]
+        if not rule.unordered:
+            shared = [(key, raw) for key, raw, _ in old if key in after]
+            turned = [(key, raw) for key, raw, _ in new if key in before]
+            if shared != turned:
+                names = ([thing(raw) for _, raw in shared], [thing(raw) for _, raw in turned])
+                self._add(path, "order", *names)
+        return below
+
+    def _same(self, old: Any, new: Any) -> bool:
+        """Whether two members are equal, as far as that is cheap to tell."""
+        if type(old) is not type(new):
+            return False
+        if type(old) is not dict and type(old) is not list:
+            return same_leaf(old, new)
+        if not self._packing.left:
+            return False
+        before, after = token(old), token(new)
+        if not self._packing.take(len(before) + len(after)):
+            self._packing.left = 0
+        return before == after
+
+    def _sequence(self, path: Path, old: list[Any], new: list[Any], rule: Tolerance) -> Below:
+        if rule.unordered:
+            return self._unordered(path, old, new)
+        start, end = self._ends(old, new)
+        left, right = old[start : len(old) - end], new[start : len(new) - end]
+        pairs = match(list(map(token, left)), list(map(token, right)), self._budget)
+        below: Below = []
+        i = j = 0
+        for a, b in [*pairs, (len(left), len(right))]:
+            if i < a or j < b:
+                gap = ((path, start + i, left[i:a]), (path, start + j, right[j:b]))
+                below += self._gap(*gap)
+            i, j = a + 1, b + 1
+        return below
+
+    def _ends(self, old: list[Any], new: list[Any]) -> tuple[int, int]:
+        """How many items are equal at the start and at the end, whole chunks of them only."""
+        start = end = 0
+        shorter = min(len(old), len(new))
+        while start + _CHUNK <= shorter and _equal(
+            old[start : start + _CHUNK], new[start : start + _CHUNK]
+        ):
+            start += _CHUNK
+        while start + end + _CHUNK <= shorter and _equal(
+            old[len(old) - end - _CHUNK : len(old) - end],
+            new[len(new) - end - _CHUNK : len(new) - end],
+        ):
+            end += _CHUNK
+        return start, end
+
+    def _gap(self, old: tuple[Path, int, list[Any]], new: tuple[Path, int, list[Any]]) -> Below:
+        """Items between two that are equal: those alike are one changed, the rest in order."""
+        (path, at, left), (_, to, right) = old, new
+        below: Below = []
+        i = j = 0
+        for a, b in [*alike(left, right, self._budget), (len(left), len(right))]:
+            both = min(a - i, b - j)
+            below += [((*path, at + i + k), left[i + k], right[j + k]) for k in range(both)]
+            below += [((*path, at + k), left[k], MISSING) for k in range(i + both, a)]
+            below += [((*path, to + k), MISSING, right[k]) for k in range(j + both, b)]
+            if a < len(left) and b < len(right):
+                below.append(((*path, at + a), left[a], right[b]))
+            i, j = a + 1, b + 1
+        return below
+
+    def _unordered(self, path: Path, old: list[Any], new: list[Any]) -> Below:
+        spare: dict[bytes, deque[int]] = {}
+        for at, one in enumerate(new):
+            spare.setdefault(token(one), deque()).append(at)
+        left = []
+        for at, one in enumerate(old):
+            places = spare.get(token(one))
+            if places:
+                places.popleft()
+            else:
+                left.append(at)
+        right = sorted(at for places in spare.values() for at in places)
+        gone, come = [old[at] for at in left], [new[at] for at in right]
+        below: Below = []
+        for place, before, after in self._gap(((), 0, gone), ((), 0, come)):
+            at = int(place[0])
+            known = left[at] if before is not MISSING else right[at]
+            below.append(((*path, known), before, after))
+        return below
+
+    def _set(self, path: Path, old: Iterable[Any], new: Iterable[Any]) -> Below:
+        before = {token(one): one for one in old}
+        after = {token(one): one for one in new}
+        gone = [one for mark, one in before.items() if mark not in after]
+        come = [one for mark, one in after.items() if mark not in before]
+        below: Below = [((*path, _text(one, 40)), one, MISSING) for one in gone]
+        below += [((*path, _text(one, 40)), MISSING, one) for one in come]
+        return below
 
 
 def value_changes(
@@ -40,159 +275,31 @@ def value_changes(
         at: The path of the values themselves, for the tolerances.
         clock: Whether two instants are the two runs' own clocks, and so no difference.
     """
-    if old is not None and new is not None and old.data == new.data:
-        return ()
-    before = MISSING if old is None else values.inert(old)
-    after = MISSING if new is None else values.inert(new)
-    walk = _Walk(rules or Rules(), at, clock)
-    walk.run(before, after)
-    return tuple(walk.changes)
+    return tuple(walked(old, new, rules=rules or Rules(), at=at, clock=clock).changes)
 
 
-class _Walk:
-    def __init__(self, rules: Rules, at: Path, clock: Instants | None) -> None:
-        self.rules = rules
-        self.at = at
-        self.clock = clock
-        self.changes: list[FieldChange] = []
-        self.budget = Budget(ALIGNMENT_WORK)
-
-    def run(self, old: Any, new: Any) -> None:
-        stack: list[tuple[Path, Any, Any]] = [((), old, new)]
-        while stack and len(self.changes) < MAX_CHANGES:
-            path, before, after = stack.pop()
-            stack.extend(reversed(list(self._node(path, before, after))))
-
-    def _node(self, path: Path, old: Any, new: Any) -> Iterable[tuple[Path, Any, Any]]:
-        """Compare one node; what is below comes back to be compared."""
-        if old is new:
-            return ()
-        rule = self.rules.at((*self.at, *path))
-        if rule.ignore:
-            return ()
-        if old is MISSING or new is MISSING:
-            kind = "added" if old is MISSING else "removed"
-            self._add(path, kind, old, new)
-            return ()
-        if type(old) is not type(new):
-            self._leaf(path, old, new, rule, "type")
-            return ()
-        if isinstance(old, Mapping):
-            return self._mapping(path, list(old.items()), list(new.items()), rule)
-        if isinstance(old, list | tuple | deque):
-            return self._sequence(path, list(old), list(new), rule)
-        if isinstance(old, set | frozenset):
-            return self._members(path, old, new)
-        if is_dataclass(old):
-            return self._record(path, old, new, rule)
-        if not same_leaf(old, new):
-            self._leaf(path, old, new, rule, "changed")
-        return ()
-
-    def _add(self, path: Path, kind: Any, old: Any, new: Any, *, close: bool = False) -> None:
-        difference = None if old is MISSING or new is MISSING else delta(old, new)
-        self.changes.append(
-            FieldChange(path=path, kind=kind, old=old, new=new, delta=difference, within=close)
-        )
-
-    def _leaf(self, path: Path, old: Any, new: Any, rule: Tolerance, kind: str) -> None:
-        close = within(old, new, rule) or (self.clock is not None and self.clock(old, new))
-        self._add(path, kind, old, new, close=close)
-
-    def _mapping(
-        self, path: Path, old: list[Any], new: list[Any], rule: Tolerance
-    ) -> list[tuple[Path, Any, Any]]:
-        before = {(type(key), key): (key, value) for key, value in old}
-        after = {(type(key), key): (key, value) for key, value in new}
-        below = [
-            ((*path, _step(key)), value, after[typed][1] if typed in after else MISSING)
-            for typed, (key, value) in before.items()
-        ]
-        below += [
-            ((*path, _step(key)), MISSING, value)
-            for typed, (key, value) in after.items()
-            if typed not in before
-        ]
-        shared = [typed for typed in before if typed in after]
-        turned = [typed for typed in after if typed in before]
-        if not rule.unordered and shared != turned:
-            self._add(path, "order", [key for _, key in shared], [key for _, key in turned])
-        return below
-
-    def _sequence(
-        self, path: Path, old: list[Any], new: list[Any], rule: Tolerance
-    ) -> list[tuple[Path, Any, Any]]:
-        left, right = list(map(token, old)), list(map(token, new))
-        if rule.unordered:
-            return self._unordered(path, (old, left), (new, right))
-        pairs = match(left, right, self.budget)
-        below: list[tuple[Path, Any, Any]] = []
-        i = j = 0
-        for a, b in [*pairs, (len(old), len(new))]:
-            both = min(a - i, b - j)
-            below += [((*path, i + at), old[i + at], new[j + at]) for at in range(both)]
-            below += [((*path, at), old[at], MISSING) for at in range(i + both, a)]
-            below += [((*path, at), MISSING, new[at]) for at in range(j + both, b)]
-            i, j = a + 1, b + 1
-        return below
-
-    def _unordered(
-        self, path: Path, old: tuple[list[Any], list[bytes]], new: tuple[list[Any], list[bytes]]
-    ) -> list[tuple[Path, Any, Any]]:
-        spare: dict[bytes, list[int]] = {}
-        for at, one in enumerate(new[1]):
-            spare.setdefault(one, []).append(at)
-        left = [
-            at for at, one in enumerate(old[1]) if not (spare.get(one) and spare[one].pop(0) >= 0)
-        ]
-        right = sorted(at for places in spare.values() for at in places)
-        both = min(len(left), len(right))
-        below = [((*path, i), old[0][i], new[0][j]) for i, j in zip(left, right, strict=False)]
-        below += [((*path, i), old[0][i], MISSING) for i in left[both:]]
-        below += [((*path, j), MISSING, new[0][j]) for j in right[both:]]
-        return below
-
-    def _members(self, path: Path, old: Any, new: Any) -> list[tuple[Path, Any, Any]]:
-        before = {token(one): one for one in old}
-        after = {token(one): one for one in new}
-        gone = sorted(one for one in before if one not in after)
-        come = sorted(one for one in after if one not in before)
-        below = [((*path, values.text(before[one], 40)), before[one], MISSING) for one in gone]
-        below += [((*path, values.text(after[one], 40)), MISSING, after[one]) for one in come]
-        return below
-
-    def _record(
-        self, path: Path, old: Any, new: Any, rule: Tolerance
-    ) -> list[tuple[Path, Any, Any]]:
-        """One of ``tracediff.values``' nodes: by its fields when both are of one type."""
-        if isinstance(old, values.Pairs):
-            return self._sequence(path, list(old.items), list(new.items), rule)
-        if isinstance(old, values.Record) and old.type == new.type:
-            below = self._mapping(path, list(old.fields.items()), list(new.fields.items()), rule)
-            if token(old.base) != token(new.base):
-                below.append((path, old.base, new.base))
-            return below
-        if token(old) != token(new):
-            self._leaf(path, old, new, rule, "changed")
-        return []
+def walked(
+    old: Value | None, new: Value | None, *, rules: Rules, at: Path, clock: Instants | None
+) -> Walk:
+    """The same with what was counted on the way."""
+    walk = Walk(rules, at, clock)
+    if old != new:
+        walk.values(old, new)
+    return walk
 
 
-def _step(key: Any) -> str | int:
-    return key if type(key) in (str, int) else values.text(key, 60)
+def _equal(old: list[Any], new: list[Any]) -> bool:
+    return all(map(is_, old, new)) or token(old) == token(new)
 
 
-def same_leaf(old: Any, new: Any) -> bool:
-    """Whether two leaves of one type are the same value, bit for bit."""
-    if type(old) in (str, bytes, bool, int):
-        return bool(old == new)
-    return token(old) == token(new)
+def values_type(value: Any) -> Any:
+    """What a value's type is; a class of the user's counts by its name."""
+    return (type(value), value.type) if isinstance(value, values.Record) else type(value)
 
 
-def token(value: Any) -> bytes:
-    """What tells a value from others: its canonical bytes, digested when they are long."""
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = [(field.name, getattr(value, field.name)) for field in fields(value)]
-        data = values.encode((type(value).__name__, parts))
-    else:
-        data = values.encode(value)
-    return data if len(data) <= 32 else values.digest(data)
+def _step(raw: Any) -> str | int:
+    return raw if type(raw) in (str, int) else _text(raw, 60)
+
+
+def _text(raw: Any, limit: int) -> str:
+    return values.text(thing(raw), limit)

@@ -1,0 +1,200 @@
+"""One comparison under way: aligned, then looked at step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tracediff.compare.alignment import align
+from tracediff.compare.code import CodeChanges
+from tracediff.compare.labels import Labels
+from tracediff.compare.order import Pair, merged
+from tracediff.compare.stepdiff import StepChanges, StepDiff, error_line
+from tracediff.compare.tolerances import Rules
+from tracediff.compare.trees import tree_of
+from tracediff.compare.verdict import decides, first, outputs_differ
+from tracediff.model import (
+    Aspect,
+    CodeChange,
+    Comparison,
+    Divergence,
+    Label,
+    Step,
+    Trace,
+)
+
+Flag = Literal["moved", "renamed", "reordered"]
+_VALUES: frozenset[Aspect] = frozenset({"args", "result", "error", "state"})
+
+
+class Comparing:
+    """Compares two traces of one depth.
+
+    Args:
+        old: The recorded trace.
+        new: The other one.
+        rules: Tolerances by path.
+        strict: Let any step that differs beyond tolerance decide the verdict.
+        code: What tells the code behind two steps apart, if anything does.
+    """
+
+    def __init__(
+        self, old: Trace, new: Trace, rules: Rules, *, strict: bool, code: CodeChanges | None
+    ) -> None:
+        self.traces = (old, new)
+        self.rules = rules
+        self.strict = strict
+        self.code = code
+        self.old, self.new = tree_of(old), tree_of(new)
+        self.found = align(self.old, self.new)
+        self.taken = set(self.found.partner.values())
+        self.labels = Labels(old, new)
+        self.steps = StepDiff(old, new, rules)
+        self.drift = 0
+        self.remarks = list(self.found.remarks)
+
+    def run(self) -> Comparison:
+        """The comparison."""
+        pairs, ended = merged(self.old, self.new, self.found)
+        divergences = self._divergences(pairs, ended)
+        replay = self.traces[1].replay
+        different = (
+            (replay is not None and bool(replay.misses))
+            or any(decides(one, self._step(one), strict=self.strict) for one in divergences)
+            or outputs_differ(self.old, self.new, self.found, self.rules)
+        )
+        return Comparison(
+            old=self.traces[0],
+            new=self.traces[1],
+            pairs=tuple(pairs),
+            divergences=tuple(divergences),
+            different=different,
+            first=first(divergences, ended, (self._step(one).kind for one in divergences)),
+            drift=self.drift,
+            unchanged=len(self.found.partner)
+            - sum(one.old is not None and one.new is not None for one in divergences),
+            remarks=tuple(self.remarks),
+        )
+
+    def _step(self, one: Divergence) -> Step:
+        return self.old.steps[one.old] if one.old is not None else self.new.steps[one.new or 0]
+
+    def _divergences(self, pairs: list[Pair], ended: dict[Pair, int]) -> list[Divergence]:
+        """One divergence a step that differs; of a step that came or went, none for what is in it.
+
+        Steps are looked at in the order they ended, so that a parent knows of its children.
+        """
+        touched: set[int] = set()
+        made: dict[Pair, Divergence] = {}
+        for pair in ended:
+            i, j = pair
+            if i is None or j is None:
+                one = self._one_sided(i, j)
+                host = self._host(i, j)
+                if one is not None and host is not None:
+                    touched.add(host)
+            else:
+                one = self._both(i, j, touched)
+                # A block's names outlive it: whatever its result, it hides nothing inside.
+                if self._passes_on(i, j) or (j in touched and self.new.steps[j].args is None):
+                    touched.add(self.new.steps[j].parent)
+            if one is not None:
+                made[pair] = one
+        return [made[pair] for pair in pairs if pair in made]
+
+    def _host(self, i: int | None, j: int | None) -> int | None:
+        """The step of the new trace in which a step came or went; none for notes."""
+        step = self.old.steps[i] if i is not None else self.new.steps[j or 0]
+        if step.kind in ("note", "artifact"):
+            return None
+        return self.found.partner.get(step.parent) if i is not None else step.parent
+
+    def _one_sided(self, i: int | None, j: int | None) -> Divergence | None:
+        if i is not None:
+            known = self.old.steps[i].parent in self.found.partner
+            path = self.old.path(i)
+        else:
+            known = j is not None and self.new.steps[j].parent in self.taken
+            path = self.new.path(j or 0)
+        if not known or (self.rules.any and self.rules.at(path).ignore):
+            return None
+        return Divergence(kind="removed" if i is not None else "added", old=i, new=j)
+
+    def _passes_on(self, i: int, j: int) -> bool:
+        """Whether what came of a step differs in the least, tolerated or not."""
+        old, new = self.old.steps[i], self.new.steps[j]
+        return (
+            old.result != new.result
+            or old.state != new.state
+            or error_line(old.error) != error_line(new.error)
+        )
+
+    def _both(self, i: int, j: int, touched: set[int]) -> Divergence | None:
+        flags = list(self._flags(i))
+        if not flags and self.old.digests[i] == self.new.digests[j]:
+            return None
+        old, new = self.old.steps[i], self.new.steps[j]
+        path = self.old.path(i)
+        if self.rules.any and self.rules.at(path).ignore:
+            return None
+        found = self.steps.of(old, new, path)
+        self.drift += found.drift
+        self.remarks += found.remarks
+        if not found.by_aspect and not flags:
+            return None
+        return self._divergence((i, j), flags, found, touched)
+
+    def _divergence(
+        self, pair: tuple[int, int], flags: list[Flag], found: StepChanges, touched: set[int]
+    ) -> Divergence:
+        old, new = self.old.steps[pair[0]], self.new.steps[pair[1]]
+        aspects = set(found.by_aspect)
+        close = found.within
+        if "renamed" in flags:
+            aspects.add("name")
+        if "moved" in flags or "reordered" in flags:
+            aspects.add("place")
+        beyond = aspects - close
+        valued = bool(aspects & _VALUES)
+        kind: Literal["changed"] | Flag = "changed" if valued or not flags else flags[0]
+        code = self._code(old, new)
+        label: Label = "unproven"
+        if valued:
+            ticked = bool(found.clock) and not beyond and not found.drift
+            carried = pair[1] in touched or self._surrounded(pair, touched)
+            label = (
+                "clock" if ticked else self.labels.of(old, new, beyond, carried=carried, code=code)
+            )
+        return Divergence(
+            kind=kind,
+            old=pair[0],
+            new=pair[1],
+            label=label,
+            aspects=tuple(sorted(aspects)),
+            changes=found.by_aspect,
+            also=tuple(flag for flag in flags if flag != kind),
+            within=bool(close) and not beyond,
+            code=code,
+        )
+
+    def _surrounded(self, pair: tuple[int, int], touched: set[int]) -> bool:
+        """Whether a block, which sees the names around it, stands where those may differ."""
+        i, j = pair
+        while self.new.steps[j].args is None and self.new.steps[j].parent >= 0:
+            i, j = self.old.steps[i].parent, self.new.steps[j].parent
+            if j in touched or self.found.partner.get(i) != j:
+                return True
+        return pair[1] != j and self.old.steps[i].args != self.new.steps[j].args
+
+    def _flags(self, i: int) -> Iterator[Flag]:
+        if i in self.found.moved:
+            yield "moved"
+        if i in self.found.renamed:
+            yield "renamed"
+        if i in self.found.reordered:
+            yield "reordered"
+
+    def _code(self, old: Step, new: Step) -> tuple[CodeChange, ...] | None:
+        if self.code is None or old.kind in ("note", "artifact"):
+            return None
+        return self.code.behind(old.source, new.source)
