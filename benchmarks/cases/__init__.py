@@ -1,0 +1,14 @@
+"""The benchmarks: one module each, with ``measure(quick)`` that gives its figures."""
+
+CASES = {
+    "steps": "what a step costs while a job is recorded, beside an OpenTelemetry span",
+    "inactive": "what a step costs while nothing is recorded",
+    "job": "what recording adds to a job of 5 ms with 50 steps",
+    "submit": "handing a finished trace to the background writer",
+    "replay": "replaying, recording and digesting a trace of 50 steps",
+    "align": "aligning and walking two traces of 50 steps that differ",
+    "payload": "10 MB in one value, with one row inserted",
+    "siblings": "10,000 siblings of one name, all changed",
+    "stored": "the size of a trace of 50 steps in a store",
+    "commands": "starting the command line",
+}
