@@ -91,16 +91,16 @@ def _close(old: Any, new: Any, rule: Tolerance) -> bool:
     if isinstance(old, complex) and isinstance(new, complex):
         return _close(old.real, new.real, rule) and _close(old.imag, new.imag, rule)
     if isinstance(old, datetime | timedelta):
-        return rule.abs is not None and _seconds_apart(old, new) <= Fraction(rule.abs)
+        return rule.abs is not None and _seconds_apart(old, new) <= _bound(rule.abs)
     if not isinstance(old, _NUMBERS) or not isinstance(new, _NUMBERS) or isinstance(old, bool):
         return False
     if not _plain(old) or not _plain(new):
         return False
     exact_old, exact_new = Fraction(old), Fraction(new)
     apart = abs(exact_new - exact_old)
-    if rule.abs is not None and apart <= Fraction(rule.abs):
+    if rule.abs is not None and apart <= _bound(rule.abs):
         return True
-    if rule.rel is not None and apart <= Fraction(rule.rel) * max(abs(exact_old), abs(exact_new)):
+    if rule.rel is not None and apart <= _bound(rule.rel) * max(abs(exact_old), abs(exact_new)):
         return True
     if rule.ulp is not None and isinstance(old, float) and isinstance(new, float):
         return ulps(old, new) <= rule.ulp
@@ -109,6 +109,11 @@ def _close(old: Any, new: Any, rule: Tolerance) -> bool:
 
 def _bounded(rule: Tolerance) -> bool:
     return not (rule.rel is None and rule.abs is None and rule.ulp is None and not rule.quantum)
+
+
+def _bound(written: float) -> Fraction:
+    """A bound as it was written: 0.3 is three tenths, though no float is."""
+    return Fraction(repr(written))
 
 
 def _seconds_apart(old: Any, new: Any) -> Fraction:
