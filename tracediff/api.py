@@ -354,8 +354,12 @@ def _found_rules(config: Config) -> list[Finding]:
 
 def file_name(trace: Trace) -> str:
     """The name of a trace's file: its key and id, with nothing a file system minds."""
-    key = re.sub(r"[^\w.-]+", "-", trace.key).strip("-.")[:80] or "trace"
-    return f"{key}-{trace.id}.trace.json"
+    return f"{_plain(trace.key)[:80]}-{_plain(trace.id)[:40]}.trace.json"
+
+
+def _plain(text: str) -> str:
+    """What a trace says, as a part of a file's name: it may say anything, even ``../x``."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "trace"
 
 
 def write_file(path: Path, text: str) -> None:
