@@ -48,6 +48,9 @@ MIN_SECRET = 8
 MAX_SAFE = 10_000
 """Names remembered as harmless; keys may come from outside, so there is a bound."""
 
+STORE_NAMES = frozenset({"index.sqlite", "segments", "sources", "redaction.key", ".gitignore"})
+"""What tells the directory of a local store from any other."""
+
 REDACTED = "[redacted]"
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -298,6 +301,10 @@ def redaction_key(directory: Path | None) -> bytes:
         return os.urandom(32)
     file = directory / "redaction.key"
     try:
+        os.makedirs(directory, exist_ok=True)  # the first secret may come before the first trace
+        names = set(os.listdir(directory))
+        if names and names.isdisjoint(STORE_NAMES):  # the store will refuse it
+            return os.urandom(32)
         try:
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

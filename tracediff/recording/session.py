@@ -57,7 +57,8 @@ class Recorder:
     def _open_store(self) -> Store:
         from tracediff.stores import open_store  # not before there is something to save
 
-        return open_store(self.config.store_url(), root=self.config.root)
+        config = self.config
+        return open_store(config.store_url(), root=config.root, durability=config.durability)
 
     def _keep_sources(self, store: Store, traces: list[Trace]) -> None:
         """Keep the sources a trace ran, where the store can: a dirty tree stays readable."""

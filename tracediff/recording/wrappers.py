@@ -242,7 +242,7 @@ class Block(Span):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         token = self.token
-        if token is Never:
+        if token is Never or token is Used:
             return
         if type(token) is list:
             self._exit_again(token, error)
