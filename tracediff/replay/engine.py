@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO
 
 import ormsgpack
 
@@ -18,13 +19,14 @@ from tracediff import codec, runtime, values
 from tracediff.config import Config
 from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Trace
-from tracediff.recording import run
+from tracediff.recording import Job, run
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.finding import bind, find_job
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
 from tracediff.replay.whatif import WhatIf
+from tracediff.runtime import ReplayAbort
 
 MAX_OUTPUT = 1 << 20
 _one_at_a_time = threading.Lock()
@@ -115,9 +117,9 @@ def _spawn(
             hint="raise replay_timeout in [tool.tracediff]",
         ) from None
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # forked workers of the job outlive it
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
     return process.returncode
 
 
@@ -154,43 +156,50 @@ def _read_reply(data: bytes) -> Trace:
 def replay_here(
     trace: Trace, config: Config, *, on_miss: OnMiss = "fail", what_ifs: Sequence[WhatIf] = ()
 ) -> Trace:
-    """Run a trace's job again in this process, one at a time."""
+    """Run a trace's job again in this process, one at a time.
+
+    Raises:
+        ReplayError: The job cannot be found or called.
+    """
     for path in reversed(config.pythonpath):
         if str(path) not in sys.path:
             sys.path.insert(0, str(path))
     allow = values.Allow(config.jobs)
-    with _one_at_a_time:
-        job = find_job(trace, allow)
-        args, kwargs = bind(job, trace, allow)
-        server = RecordedServer(trace, allow, on_miss, what_ifs)
-        return _run(job, args, kwargs, trace=trace, config=config, server=server)
-
-
-def _run(
-    job: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    trace: Trace,
-    config: Config,
-    server: RecordedServer,
-) -> Trace:
-    runtime.guard = server
-    try:
-        with guarded(parse_permissions(config.replay_allow)) as refused, \
-                recorded_surroundings(trace):  # fmt: skip
-            done = run(
-                job,
-                args,
-                kwargs,
-                config=config,
-                server=server,
-                depth=trace.depth,
-                started_at=trace.started_at,
-                seed=trace.environment.seed,
-            )
-    finally:
-        runtime.guard = None
+    server = RecordedServer(trace, allow, on_miss, what_ifs)
+    with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused:
+        runtime.guard = server  # importing the job reaches nothing either
+        try:
+            job = find_job(trace, allow)
+            args, kwargs = bind(job, trace, allow)
+            server.begin()
+            with recorded_surroundings(trace):
+                done = run(
+                    _with_receiver(job),
+                    args,
+                    kwargs,
+                    config=config,
+                    server=server,
+                    depth=trace.depth,
+                    started_at=trace.started_at,
+                    seed=trace.environment.seed,
+                )
+        finally:
+            runtime.guard = None
     new = done.trace()
     said = [f"the replay was refused {what}" for what in refused]
     return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))
+
+
+def _with_receiver(job: Job) -> Job:
+    """The job with its receiver made, if it is a method."""
+    if not job.method or job.factory is None:
+        return job
+    try:
+        receiver = job.factory()
+    except (Exception, ReplayAbort) as error:
+        raise ReplayError(
+            f"the factory of the job {job.key!r} failed: {type(error).__name__}: {error}",
+            slug="job-factory-failed",
+            hint="it makes the object that the method is called on, outside of the recording",
+        ) from error
+    return replace(job, factory=lambda: receiver)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import inspect
 import pkgutil
+import sys
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +13,7 @@ from tracediff import values
 from tracediff.errors import ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, jobs
+from tracediff.runtime import ReplayAbort
 
 
 def find_job(trace: Trace, allow: values.Allow) -> Job:
@@ -20,16 +22,16 @@ def find_job(trace: Trace, allow: values.Allow) -> Job:
     Raises:
         ReplayError: ``job-not-allowed``, ``job-not-importable``, ``job-unknown``.
     """
-    module = trace.job.partition(":")[0]
     allowed = allow.permits(trace.job)
+    problem: ReplayError | None = None
     if allowed:
-        _load(module)
+        problem = _load(trace.job.partition(":")[0])
         for job in jobs.get(trace.key, ()):
             if job.unit == trace.job:
                 return job
-    elif not allow.patterns or not any(p.endswith(".*") for p in allow.patterns):
-        raise _not_allowed(trace)
-    _load_all(allow)
+        if problem is not None and not isinstance(problem, _AbsentError):
+            raise problem
+    problems = _load_all(allow)
     found = [job for job in jobs.get(trace.key, ()) if allow.permits(job.unit)]
     if found:
         return found[-1]
@@ -38,6 +40,8 @@ def find_job(trace: Trace, allow: values.Allow) -> Job:
     same_place = [job for known in jobs.values() for job in known if job.unit == trace.job]
     if same_place:
         return same_place[-1]
+    if problem is not None or problems:
+        raise problem or problems[0]
     near = get_close_matches(trace.key, jobs, 1)
     raise ReplayError(
         f"no job {trace.key!r} is defined by {', '.join(allow.patterns)}",
@@ -55,34 +59,56 @@ def _not_allowed(trace: Trace) -> ReplayError:
     )
 
 
-def _load(module: str) -> None:
+class _AbsentError(ReplayError):
+    """The very module is not there: its jobs may have moved."""
+
+
+def _load(module: str) -> ReplayError | None:
+    """Import a module and return what hinders it."""
+    kind, hint = ReplayError, "set pythonpath in [tool.tracediff], or install what it needs"
     try:
         importlib.import_module(module)
-    except Exception as error:
-        raise ReplayError(
-            f"{module} cannot be imported: {type(error).__name__}: {error}",
-            slug="job-not-importable",
-            hint="set pythonpath in [tool.tracediff], or install what it needs",
-        ) from error
+    except ModuleNotFoundError as error:
+        problem: BaseException = error
+        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            kind = _AbsentError
+    except SystemExit as error:
+        problem, hint = error, 'guard the script\'s own call with `if __name__ == "__main__":`'
+    except ReplayAbort as error:
+        problem, hint = error, error.hint or hint
+    except Exception as error:  # noqa: BLE001 - a module runs any code
+        problem = error
+    else:
+        return None
+    return kind(
+        f"{module} cannot be imported: {type(problem).__name__}: {problem}",
+        slug="job-not-importable",
+        hint=hint,
+    )
 
 
-def _load_all(allow: values.Allow) -> None:
+def _load_all(allow: values.Allow) -> list[ReplayError]:
     """Import what the patterns name, so that a job that moved registers itself."""
+    problems: list[ReplayError] = []
     for pattern in allow.patterns:
-        if (
-            pattern.startswith("!")
-            or not pattern.removesuffix(".*").replace(".", "").isidentifier()
-        ):
-            continue
         name = pattern.removesuffix(".*")
-        if importlib.util.find_spec(name.partition(".")[0]) is None:
-            continue
-        _load(name)
-        package = importlib.import_module(name)
-        if pattern.endswith(".*") and hasattr(package, "__path__"):
-            for found in pkgutil.walk_packages(package.__path__, f"{name}."):
-                if not found.name.rpartition(".")[2].startswith("__") and allow.permits(found.name):
-                    _load(found.name)
+        if not pattern.startswith("!") and name.replace(".", "").isidentifier():
+            _load_below(name, allow, problems, pattern.endswith(".*"))
+    return problems
+
+
+def _load_below(name: str, allow: values.Allow, problems: list[ReplayError], deep: bool) -> None:
+    if not allow.permits(name):
+        return
+    problem = _load(name)
+    if problem is not None:
+        problems.append(problem)
+    package = sys.modules.get(name)
+    if not deep or package is None:
+        return
+    for found in pkgutil.iter_modules(getattr(package, "__path__", ()), f"{name}."):
+        if not found.name.rpartition(".")[2].startswith("__"):
+            _load_below(found.name, allow, problems, deep)
 
 
 def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -119,7 +145,7 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for name, one in known.items():
-        value: Any = given.get(name, None if name in job.mark.ignore else one.default)
+        value: Any = given[name] if name in given else _unrecorded(job, one)
         if one.kind is one.VAR_POSITIONAL:
             args.extend(value if name in given else ())
         elif one.kind is one.VAR_KEYWORD:
@@ -129,3 +155,11 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
         else:
             args.append(value)
     return tuple(args), kwargs
+
+
+def _unrecorded(job: Job, parameter: inspect.Parameter) -> Any:
+    """What a parameter gets that the recording does not have: its default, if it has one."""
+    if parameter.default is not parameter.empty:
+        return parameter.default
+    said = f"<the argument {parameter.name!r} of {job.key!r}, ignored when it was recorded>"
+    return values.Placeholder(values.Opaque("tracediff:ignored", said))

@@ -62,6 +62,7 @@ class RecordedServer:
         self._moved: list[int] = []
         self._misses: list[Miss] = []
         self._notes: list[str] = []
+        self._hint = _IMPORTING
 
     def serve(self, call: Call) -> Served:
         """The recorded answer; raises ReplayAbort when there is none and the replay must fail."""
@@ -78,15 +79,27 @@ class RecordedServer:
                 return Served(live=True) if call.kind == "step" else self._missed(call)
         return self._answer(index, call)
 
+    def begin(self) -> None:
+        """The job starts; before that, its modules are imported."""
+        self._hint = _OUTSIDE
+
     def refuse(self, kind: str, name: str) -> None:
         """Raise: an input or output was reached outside the replayed job's context."""
-        message = f"the {kind} {name!r} was reached outside the replayed job"
+        live = kind != "output" and self._on_miss == "live"
         with self._lock:
             self._misses.append(
-                Miss(kind="output" if kind == "output" else "input", name=name, args=None, path=(),
-                     hint=_OUTSIDE)
-            )  # fmt: skip
-        raise ReplayAbort(message, slug="outside-replay", hint=_OUTSIDE)
+                Miss(
+                    kind="output" if kind == "output" else "input",
+                    name=name,
+                    args=None,
+                    path=(),
+                    hint=self._hint,
+                    served="live" if live else "failed",
+                )
+            )
+        if not live:
+            message = f"the {kind} {name!r} was reached outside the replayed job"
+            raise ReplayAbort(message, slug="outside-replay", hint=self._hint)
 
     def notes(self) -> list[str]:
         """What the new trace has to say about its answers: what-ifs, values nobody recorded."""
@@ -193,6 +206,7 @@ class RecordedServer:
         )[:NEAREST]
 
 
+_IMPORTING = "call it in the job, not while its module is imported"
 _OUTSIDE = "carry the context into threads with tracediff.propagate"
 
 

@@ -14,13 +14,14 @@ import ormsgpack
 
 from tracediff import codec
 from tracediff.config import load_config
-from tracediff.errors import ReplayError, TracediffError
+from tracediff.errors import TracediffError
 from tracediff.replay.engine import replay_here
 from tracediff.replay.whatif import WhatIf
 
 
 def main(reply: int) -> None:
     """Answer one request."""
+    own = os.getpid()
     root, on_miss, what_ifs, data = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -34,13 +35,8 @@ def main(reply: int) -> None:
         answer = ["trace", codec.dump(trace)]
     except TracediffError as error:
         answer = ["error", [error.message, error.slug, error.hint]]
-    except SystemExit as error:
-        problem = ReplayError(
-            f"importing the job ended the process: sys.exit({error.code!r})",
-            slug="job-not-importable",
-            hint='guard the script\'s own call with `if __name__ == "__main__":`',
-        )
-        answer = ["error", [problem.message, problem.slug, problem.hint]]
+    if os.getpid() != own:  # a child that the job forked and that ran to the job's end
+        os._exit(0)
     with os.fdopen(reply, "wb") as stream:
         stream.write(ormsgpack.packb(answer))
     sys.stdout.flush()
