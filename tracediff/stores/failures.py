@@ -40,7 +40,7 @@ def full(message: str) -> StoreError:
     return StoreError(
         message,
         slug="store-full",
-        hint="Make room (tracediff gc, or delete other files); saving works again at once.",
+        hint="Make room on its disk; saving works again at once.",
     )
 
 

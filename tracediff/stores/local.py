@@ -23,7 +23,7 @@ from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row, Trace
 from tracediff.stores import sources
 from tracediff.stores.base import Capabilities
-from tracediff.stores.failures import closed, read_only, system_error, trace_gone
+from tracediff.stores.failures import closed, full, read_only, system_error, trace_gone
 from tracediff.stores.files import FileBlobs, make_directories, write_whole
 from tracediff.stores.open_segment import SUFFIX, OpenSegment
 from tracediff.stores.packing import pack, unpack
@@ -33,6 +33,9 @@ from tracediff.stores.sqlite_index import Entry, Progress, SqliteIndex, locked, 
 
 INDEX = "index.sqlite"
 DURABILITIES = ("process", "host")
+_OLD = 4
+"""Connections that may still be in use; a process that retries must not pile them up."""
+
 _OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key"}
 _OWN_BEGIN = (INDEX, ".tmp-")
 
@@ -71,6 +74,7 @@ class LocalStore:
         self._old: list[SqliteIndex] = []
         self._pid = os.getpid()
         self._closed = False
+        self._full = False
         self.blobs = FileBlobs(directory, sync=self._sync)
         self.read_only, self.index = self._open()
 
@@ -198,6 +202,10 @@ class LocalStore:
             raise read_only(self.url)
         self._usable()
         with self._lock:
+            if self._full:
+                self._reopen()
+            if self._full:
+                raise full(f"Cannot write to {self.url}: the disk is full")
             return self._ask(change)
 
     def _usable(self) -> SqliteIndex:
@@ -226,9 +234,13 @@ class LocalStore:
     def _open(self) -> tuple[bool, SqliteIndex]:
         only_read = _prepare(self.directory)
         path = self.directory / INDEX
+        self._full = False
         try:
             return only_read, _open_index(path, only_read=only_read)
         except StoreError as error:
+            if error.slug == "store-full" and path.exists():
+                self._full = True  # there is no room for SQLite's log, but one can read without
+                return only_read, _open_index(path, only_read=True)
             if error.slug != "index-hurt" or only_read:
                 raise
         with locked(self.directory):
@@ -239,6 +251,8 @@ class LocalStore:
     def _reopen(self) -> None:
         self._give_up_segment()  # so that its frames can be indexed like everybody else's
         self._old.append(self.index)  # another thread may be reading from it
+        while len(self._old) > _OLD:
+            self._old.pop(0).close()
         self.read_only, self.index = self._open()
 
     def _after_fork(self) -> None:
