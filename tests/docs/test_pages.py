@@ -147,8 +147,17 @@ def test_every_schema_is_shown(root: Path, documentation: dict[str, str]) -> Non
         for text in texts(tree)
         if re.fullmatch(r"tracediff/\w+/\d+", text)
     }
-    assert len(named) >= 5
-    assert {one for one in named if one not in documentation["docs/usage.md"]} == set()
+    table = section(documentation["docs/usage.md"], "### JSON documents")
+    assert set(_CELLS.findall(table)) == named
+
+
+def test_the_fields_of_a_document_are_the_code_s(root: Path, documentation: dict[str, str]) -> None:
+    table = section(documentation["docs/usage.md"], "### JSON documents")
+    rows = re.findall(r"^\| `(tracediff/\w+/\d+)` \|[^|]+\|([^|]+)\|$", table, re.MULTILINE)
+    assert len(rows) >= 5
+    for schema, fields in rows:
+        (written,) = (set(texts(tree)) for tree in sources(root) if schema in set(texts(tree)))
+        assert set(_CODE.findall(fields)) <= written, schema
 
 
 def test_the_table_of_exit_codes_is_the_code_s(documentation: dict[str, str]) -> None:
@@ -249,3 +258,33 @@ def test_every_page_of_docs_is_reached_from_the_readme(
     linked = set(_LINK.findall(documentation["README.md"]))
     pages = {str(path.relative_to(root)) for path in (root / "docs").rglob("*.md")}
     assert pages <= linked
+
+
+def said(call: ast.Call) -> str:
+    """The longest constant part of the text a call is given; nothing when it is made elsewhere."""
+    parts = [part.split("%")[0].strip(" :;") for one in call.args[:1] for part in texts(one)]
+    return max(parts, key=len, default="")
+
+
+def kept_for_the_user(call: ast.Call) -> bool:
+    """Whether a call adds a warning or a remark, or writes into the log."""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    owner = ast.unparse(call.func.value).rpartition(".")[2].lstrip("_")
+    if call.func.attr == "append":
+        return owner in ("lost", "remarks", "notes", "warnings")
+    if owner == "log":
+        return call.func.attr in ("warning", "error", "exception")
+    return call.func.attr == "warn"
+
+
+def test_every_warning_is_explained(root: Path, documentation: dict[str, str]) -> None:
+    page = " ".join(section(documentation["docs/errors.md"], "## Warnings").split())
+    found = [
+        said(node)
+        for tree in sources(root)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and kept_for_the_user(node)
+    ]
+    assert len(found) >= 12
+    assert [text for text in found if text not in page] == []
