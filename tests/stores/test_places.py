@@ -248,7 +248,7 @@ def test_a_full_disk_can_still_be_opened_and_read(small_disk, tmp_path):
     for _ in range(50):
         with refused("store-full"):
             store.save([make_trace("b")])
-    assert len(os.listdir("/proc/self/fd")) < 60
+    assert len(list(Path("/proc/self/fd").iterdir())) < 60
     assert everything(store) == ["a"]
     (small_disk / "filler").unlink()
     store.save([make_trace("b")])

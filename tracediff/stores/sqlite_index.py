@@ -384,7 +384,11 @@ def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connecti
         isolation_level=None,
         check_same_thread=False,
     )
-    db.execute("PRAGMA synchronous = NORMAL")
+    try:
+        db.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
