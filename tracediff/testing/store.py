@@ -17,8 +17,9 @@ from tracediff.stores.base import Capabilities, Store
 from tracediff.stores.memory import MemoryStore
 from tracediff.testing.builders import make_trace
 from tracediff.testing.drawing import draw_query, draw_row
-from tracediff.testing.index import BAD_IDS, GOOD_IDS, TEXTS
+from tracediff.testing.index import BAD_IDS, GOOD_IDS
 from tracediff.testing.refusal import refused
+from tracediff.testing.searching import TEXTS
 
 CANNOT = ("trace-gone", "trace-hurt", "trace-too-large")
 
