@@ -120,14 +120,15 @@ def _from_store(reference: str, store: Store, typed: str) -> Trace:
             slug="trace-unknown",
             hint="`tracediff ls` shows the newest traces, `--store` looks in another store",
         )
-    if len(rows) > 1 and rows[0].id != reference:
+    exact = [row for row in rows if row.id == reference]
+    if len(rows) > 1 and not exact:
         shown = ", ".join(row.id for row in rows[:5]) + (", …" if len(rows) > 5 else "")
         raise TraceReferenceError(
             f"{reference!r} is the start of several ids: {shown}",
             slug="trace-ambiguous",
             hint="type more of the id",
         )
-    return store.load(rows[0])
+    return store.load((exact or rows)[0])
 
 
 def _nth(store: Store, key: str, nth: int, typed: str) -> Row:

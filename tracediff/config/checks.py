@@ -142,10 +142,11 @@ def _tolerances(key: str, value: Any, where: str) -> tuple[Tolerance, ...]:
 
 
 def _type_pairs(key: str, value: Any, where: str) -> tuple[tuple[str, str], ...]:
-    pairs = value if isinstance(value, list) else [value]
+    flat = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
+    pairs = [value] if flat or not isinstance(value, list) else value
     for one in pairs:
         if not isinstance(one, list) or len(one) != 2 or not all(isinstance(t, str) for t in one):
-            raise invalid(key, value, "a list of [old, new] type names", where)
+            raise invalid(key, value, "[old, new] type names, or a list of such", where)
     return tuple((old, new) for old, new in pairs)
 
 
