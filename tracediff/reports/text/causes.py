@@ -29,13 +29,16 @@ class _Cause:
 
 
 def causes(comparison: Comparison) -> list[_Cause]:
-    """The definitions that differ behind differing steps, in the order they first show."""
+    """The definitions that differ behind differing steps, in the order they first show.
+
+    Those that are the origin of a difference come before those that may be.
+    """
     found: dict[tuple[str, str], _Cause] = {}
     for one in comparison.divergences:
         for change in () if one.within else one.code or ():
             cause = found.setdefault((change.file, change.name), _Cause(change))
             cause.steps.append(one)
-    return list(found.values())
+    return sorted(found.values(), key=lambda one: not any(map(_proven, one.steps)))
 
 
 def cause_rows(comparison: Comparison, look: Look) -> Iterator[Entry | Text]:
@@ -45,7 +48,7 @@ def cause_rows(comparison: Comparison, look: Look) -> Iterator[Entry | Text]:
         yield _head(cause.change, look.columns)
         yield from _lines("-", cause.change.removed, OLD, look.columns)
         yield from _lines("+", cause.change.added, NEW, look.columns)
-        steps = sorted(cause.steps, key=lambda one: one.label not in _PROVEN)
+        steps = sorted(cause.steps, key=lambda one: not _proven(one))
         for one in steps[:_STEPS_SHOWN]:
             entry = describe(comparison, one.old, one.new, one, 1)
             yield replace(entry, mark=" ", title=f"at {entry.title}")
@@ -54,7 +57,11 @@ def cause_rows(comparison: Comparison, look: Look) -> Iterator[Entry | Text]:
             yield Entry(title=f"and at {many(left, 'more step')}", depth=1, quiet=True)
     if len(found) > _CHANGES_SHOWN:
         more = many(len(found) - _CHANGES_SHOWN, "more definition")
-        yield Entry(mark="…", title=f"{more}; --format json has all", quiet=True)
+        yield Entry(mark="…", title=f"{more}; --format json has them", quiet=True)
+
+
+def _proven(one: Divergence) -> bool:
+    return one.label in _PROVEN
 
 
 def _head(change: CodeChange, width: int) -> Text:
