@@ -50,7 +50,7 @@ class Recording:
         before = len(self.traces())
         try:
             td.job("run")(function)()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - compared with the trace below
             raised: Exception | None = error
         else:
             raised = None

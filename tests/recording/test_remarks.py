@@ -71,7 +71,9 @@ def test_artifacts_are_read_at_once(recording, tmp_path):
 
     trace = recording.run(work)
     assert [(one.name, one.size, one.media_type) for one in trace.artifacts] == [
-        ("page.html", 3, "text/html"), ("same", 3, "text/x"), ("raw", 1, "application/octet-stream"),
+        ("page.html", 3, "text/html"),
+        ("same", 3, "text/x"),
+        ("raw", 1, "application/octet-stream"),
     ]  # fmt: skip
     assert trace.artifacts[0].sha256 == hashlib.sha256(b"<p>").hexdigest()
     assert [one.kind for one in trace.steps[1:]] == ["artifact"] * 3

@@ -275,6 +275,8 @@ def _load_type(pattern: str) -> type:
     import importlib  # only for a rule that names a type
 
     module, _, name = pattern[5:].rpartition(".")
+    # Importing the script that runs would run it again and give another class of the same name.
+    module = "__main__" if module == values.module_name("__main__") else module
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
