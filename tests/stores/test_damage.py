@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -424,6 +425,34 @@ def test_a_segment_with_a_made_up_row_does_not_keep_the_store_from_opening(direc
     with opened(directory) as store:
         assert ids(store) == ["good", *ALL]
         assert any("evil" in said for said in store.check())
+
+
+def test_what_is_no_file_among_the_segments_is_passed_over(directory, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_bytes(bytes(100))  # zeros, which would be cut off a segment
+    segments = directory / "segments"
+    os.mkfifo(segments / "pipe.seg")
+    (segments / "link.seg").symlink_to(mine)
+    (segments / "directory.seg").mkdir()
+    with opened(directory) as store:
+        assert ids(store) == ALL
+        assert store.check() == []
+        row = store.find("t1")[0]
+        for name in ("pipe", "directory"):
+            with refused("trace-gone"):
+                store.load(replace(row, location=(f"segments/{name}.seg", 0, 10)))
+        store.save([make_trace("more")])
+    assert mine.stat().st_size == 100
+
+
+def test_an_id_that_a_made_up_tombstone_buried_for_ever_is_refused(directory):
+    add_segment(directory, "evil", tombstone_frame("t1", 2**32 - 1))
+    with opened(directory) as store:
+        assert "t1" not in ids(store)
+        with refused("row-invalid"):
+            store.save([TRACES[1]])
+        store.save([make_trace("more")])
+        assert store.delete(["more", "t1"]) == 1
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

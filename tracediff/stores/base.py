@@ -1,4 +1,8 @@
-"""The seam every store driver implements: an ``Index`` of small rows and ``Blobs`` of bytes."""
+"""The seam every store driver implements: an ``Index`` of small rows and ``Blobs`` of bytes.
+
+``tracediff.testing`` holds a driver to what is written here. Whatever a driver refuses, it refuses
+by a StoreError with one of the slugs named, so that callers need not know which driver it is.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,11 @@ class Index(Protocol):
     """Small searchable rows, one a trace. All calls are thread-safe and idempotent by trace id."""
 
     def create(self, rows: Sequence[Row]) -> None:
-        """Insert the rows in one batch; a row whose id is there already is left as it is."""
+        """Insert the rows in one batch; a row whose id is there already is left as it is.
+
+        A row that no driver could keep (``stores.rows.checked``) raises StoreError ``row-invalid``,
+        and none of its batch is kept.
+        """
 
     def update(self, row: Row) -> None:
         """Replace the row with this id; raises StoreError ``trace-unknown`` when there is none."""
@@ -32,10 +40,18 @@ class Index(Protocol):
         """Remove these rows; returns how many were there."""
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
-        """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
+        """Rows whose id starts with ``prefix``, newest first, at most ``limit``.
+
+        A limit below 1 raises StoreError ``query-invalid``.
+        """
 
     def search(self, query: Query) -> Page:
-        """One page of the rows that match, newest first."""
+        """One page of the rows that match, newest first, equal times by id downwards.
+
+        ``stores.queries`` says what matches. A limit below 1 raises StoreError ``query-invalid``;
+        a cursor that is none, or that of a query with other filters, ``cursor-invalid``. Rows
+        that arrive or go while somebody pages neither repeat another row nor hide it.
+        """
 
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
@@ -43,7 +59,11 @@ class Index(Protocol):
 
 @runtime_checkable
 class Blobs(Protocol):
-    """Large payloads by key. A missing key raises StoreError ``blob-missing``."""
+    """Large payloads by key. A missing key raises StoreError ``blob-missing``.
+
+    Reading or writing under a key that no driver could keep (``stores.keys.is_key``) raises
+    ``blob-key-invalid``; deleting it deletes nothing.
+    """
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data`` whole or not at all; putting the same bytes again changes nothing."""
@@ -69,22 +89,39 @@ class Store(Protocol):
     capabilities: Capabilities
 
     def save(self, traces: Sequence[Trace]) -> None:
-        """Keep these traces; when it returns they are acknowledged. Saving one twice keeps one."""
+        """Keep these traces; when it returns they are acknowledged.
+
+        Of traces with one id the first is kept, until it is deleted. One that no driver could keep
+        raises StoreError ``row-invalid``, and none of its batch is kept.
+        """
 
     def load(self, row: Row) -> Trace:
-        """The whole trace; raises StoreError when its bytes are gone, hurt or not its own."""
+        """The whole trace.
+
+        Raises:
+            StoreError: ``trace-gone`` or ``trace-hurt``: its bytes are gone, hurt or not its own.
+                ``trace-too-large``: they would take more memory than is allowed.
+        """
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
-        """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
+        """Rows whose id starts with ``prefix``, newest first, at most ``limit``.
+
+        A limit below 1 raises StoreError ``query-invalid``.
+        """
 
     def search(self, query: Query) -> Page:
-        """One page of the rows that match, newest first."""
+        """One page of the rows that match, newest first, equal times by id downwards.
+
+        ``stores.queries`` says what matches. A limit below 1 raises StoreError ``query-invalid``;
+        a cursor that is none, or that of a query with other filters, ``cursor-invalid``. Rows
+        that arrive or go while somebody pages neither repeat another row nor hide it.
+        """
 
     def delete(self, ids: Iterable[str]) -> int:
-        """Remove these traces; returns how many were there."""
+        """Remove these traces; returns how many were there. They may be saved again."""
 
     def save_source(self, blob: str, data: bytes) -> None:
-        """Keep a source file under its git blob id."""
+        """Keep a source file under its git blob id; ``source-invalid`` when it is another's."""
 
     def load_source(self, blob: str) -> bytes | None:
         """The source file with this git blob id, None when it is not kept."""

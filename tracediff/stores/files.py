@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,8 +45,11 @@ class FileBlobs:
         """The bytes from ``start`` on; raises StoreError ``blob-truncated`` if they are fewer."""
         check_range(key, start, length)
         try:
-            with open(self._path(key), "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
+            with open(self._path(key), "rb", buffering=0, opener=_at_once) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise blob_missing(key)
+                size = found.st_size
                 # Never more than there is: a hurt index row may ask for any number of bytes.
                 left = size - start
                 rest = _read(file.fileno(), start, left if length is None else min(length, left))
@@ -88,6 +92,11 @@ class FileBlobs:
     def _path(self, key: str) -> Path:
         check_key(key)
         return self._root / key
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting, as a pipe would have us do until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _read(descriptor: int, start: int, length: int) -> bytes:

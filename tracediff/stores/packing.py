@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracediff import codec, digests
-from tracediff.errors import CodecError
+from tracediff.errors import CodecError, StoreError
 from tracediff.model import Row, Trace
 from tracediff.stores.failures import hurt
 from tracediff.stores.rows import checked, dump_row
 from tracediff.stores.segments import (
     MAX_BYTES,
+    MAX_GENERATION,
     TRACE,
     Damage,
     Frame,
@@ -36,6 +37,12 @@ def pack(trace: Trace, generation: int = 0) -> Packed:
         StoreError: ``row-invalid``: no driver could keep it.
     """
     row = checked(digests.row(trace))
+    if generation > MAX_GENERATION:  # only a segment that somebody made up says so
+        raise StoreError(
+            f"Trace {trace.id} cannot be kept: its id was deleted for good",
+            slug="row-invalid",
+            hint="Record it again, under an id of its own.",
+        )
     raw = codec.dump(trace)
     frame = trace_frame(row.id, dump_row(row), raw, generation=generation)
     return Packed(row=row, frame=frame, generation=generation)

@@ -62,7 +62,9 @@ def hurt_frames(directory: Path) -> Iterator[str]:
 
 
 def _paths(directory: Path) -> list[Path]:
-    return sorted((directory / SEGMENTS).glob(f"*{SUFFIX}"))
+    found = (directory / SEGMENTS).glob(f"*{SUFFIX}")
+    # Reading a pipe would wait for ever, and cutting what a link names would cut another's file.
+    return sorted(path for path in found if path.is_file() and not path.is_symlink())
 
 
 def _hurt(found: Frame | Damage) -> str | None:

@@ -53,6 +53,7 @@ HEADER = struct.Struct("<4sBBHIIQQ16s8s")
 MAX_BYTES = 1 << 30
 """What a payload may decompress to, unless the reader says otherwise."""
 
+MAX_GENERATION = (1 << 32) - 1
 LONGEST_ID = 200
 _CUT = "cut within a frame's header"
 _SUMMED = HEADER.size - 8
