@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +34,16 @@ SETTINGS = {
     "core.hooksPath": os.devnull,
 }
 
-Progress = Callable[[int, int], None]
-"""Called with the number of jobs recorded so far and of all jobs."""
+CHANGES = {
+    "duty": "the duty on audio (tariff heading 8518) rises from 2.5 % to 3.7 %",
+    "volumetric": "carriers divide a parcel's volume by 6000, no longer by 5000",
+    "rounding": "cents are rounded half to even, no longer half up",
+    "rename_move": "a step gets another name and another place; no price changes",
+}
+"""What each change does, in the order in which a price meets them."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +61,53 @@ class Demo:
     jobs: int
 
 
-def build(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None) -> Demo:
-    """Lay out the whole example in a directory that is new or empty.
+def build(
+    directory: Path | None = None, *, jobs: int = JOBS, progress: Progress | None = None
+) -> Demo:
+    """Lay out the whole example in a directory that is new or empty; by default a temporary one.
+
+    What fails leaves behind what there is to look at; an interrupt leaves nothing.
 
     Raises:
         DemoError: The directory cannot be used, git is missing or fails, or recording fails.
     """
     git_program()
-    copy(directory)
+    where = new_directory() if directory is None else directory
+    created = directory is None or not where.exists()
+    copy(where)
+    try:
+        return lay_out(where, jobs, progress)
+    except KeyboardInterrupt:
+        clear(where, whole=created)
+        raise
+
+
+def lay_out(directory: Path, jobs: int, progress: Progress | None) -> Demo:
+    """Commit both versions, and record jobs with the first."""
     old = commit(directory, "Work out prices")
     applied = change(directory)
     new = commit(directory, "Round half to even, new tariffs")
     checkout(directory, old)
+    if progress is not None:
+        progress("making a catalogue of products", 0, jobs)
     make_catalogue(directory)
     recorded = record(directory, jobs=jobs, progress=progress)
     checkout(directory, "main")
     return Demo(directory=directory, old=old, new=new, changes=applied, jobs=recorded)
+
+
+def new_directory() -> Path:
+    """Make a temporary directory, which stays."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="tracediff-demo-"))
+    except OSError as error:
+        raise unwritable("a temporary directory", error) from error
+
+
+def clear(directory: Path, *, whole: bool) -> None:
+    """Remove what was laid out, and the directory itself if it is ``whole`` our own."""
+    for path in [directory] if whole else list(directory.iterdir()):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def example() -> Path:
@@ -97,14 +137,23 @@ def copy(directory: Path) -> Path:
                 slug="demo-directory-not-empty",
                 hint="name a directory that does not exist yet",
             )
+        directory.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, directory, ignore=IGNORED, dirs_exist_ok=True)
     except OSError as error:
-        raise DemoError(
-            f"the example cannot be written to {directory}: {error}",
-            slug="demo-directory-not-writable",
-            hint="name a directory that you may write to",
-        ) from error
+        raise unwritable(str(directory), error) from error
     return directory
+
+
+def unwritable(where: str, error: OSError) -> DemoError:
+    """The error that says why a place cannot be written."""
+    reason = error.strerror or error
+    if isinstance(error, shutil.Error):  # a list of what failed, of source, target and reason each
+        reason = error.args[0][0][2]
+    return DemoError(
+        f"the example cannot be written to {where}: {reason}",
+        slug="demo-directory-not-writable",
+        hint="name a directory that you may write to: tracediff demo DIRECTORY",
+    )
 
 
 def changes() -> dict[str, Path]:
@@ -138,21 +187,23 @@ def checkout(directory: Path, revision: str) -> str:
 
 def make_catalogue(directory: Path) -> Path:
     """Make the products that the jobs read."""
-    for _ in python(directory, "pricing.catalogue"):
-        pass
+    with closing(python(directory, "pricing.catalogue")) as said:
+        for _ in said:
+            pass
     return directory / "catalogue.sqlite"
 
 
 def record(directory: Path, *, jobs: int = JOBS, progress: Progress | None = None) -> int:
     """Record jobs with the code that is checked out; how many."""
     done = 0
-    for done, _ in enumerate(python(directory, "pricing.run", "--last", str(jobs)), start=1):
-        if progress is not None:
-            progress(done, jobs)
+    with closing(python(directory, "pricing.run", "--last", str(jobs))) as prices:
+        for done, _ in enumerate(prices, start=1):
+            if progress is not None:
+                progress("recording prices", done, jobs)
     return done
 
 
-def python(directory: Path, *arguments: str) -> Iterator[str]:
+def python(directory: Path, *arguments: str) -> Generator[str, None, None]:
     """Run one of the example's modules in a process of its own; each line it prints."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages,
@@ -167,7 +218,11 @@ def python(directory: Path, *arguments: str) -> Iterator[str]:
             stderr=messages,
         ) as run,
     ):
-        yield from run.stdout or ()
+        try:
+            yield from run.stdout or ()
+        except BaseException:  # interrupted, or its reader was: nobody waits for the rest
+            run.kill()
+            raise
         if run.wait() == 0:
             return
         messages.seek(0)
@@ -175,7 +230,7 @@ def python(directory: Path, *arguments: str) -> Iterator[str]:
     raise DemoError(
         f"the example's {arguments[0]} failed: {last[0]}",
         slug="demo-run-failed",
-        hint=f"run it by hand in {directory}: python -m {' '.join(arguments)}",
+        hint=f"run it by hand in {directory}: {sys.executable} -m {' '.join(arguments)}",
     )
 
 
