@@ -39,6 +39,7 @@ _CHANGING = (
     (re.compile(r"\d+(?:\.\d+)? (?:ns|µs|ms|s|min|h)(?: \d\d (?:min|s))?\b…?"), "<duration>"),
     (re.compile(r'(?<="started_at": )\d+|(?<="duration": )\d+|(?<="start": )\d+'), "<ns>"),
     (re.compile(r"\b(?=\w*\d)(?=\w*[a-f])(?:[0-9a-f]{40}|[0-9a-f]{7})\b"), "<commit>"),
+    (re.compile(r"git: /\S*/git\b"), "git: <git>"),
     (re.compile(r"(<redacted \w+) [0-9a-f]{8}>"), r"\1 …>"),
     (re.compile(r'(?<="python": )"[^"]+"|(?<="platform": )"[^"]+"'), "<machine>"),
     (re.compile(r" {2,}"), " "),

@@ -17,6 +17,7 @@ import tracediff
 from tracediff import model
 from tracediff.cli import COMMANDS, exits
 from tracediff.config import checks
+from tracediff.recording import redaction
 
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _CELLS = re.compile(r"^\| `([^`|]+)` \|", re.MULTILINE)
@@ -165,6 +166,13 @@ def test_the_table_of_exit_codes_is_the_code_s(documentation: dict[str, str]) ->
     for name in ("README.md", "docs/usage.md"):
         listed = re.findall(r"^\| (\d+) \|", documentation[name], re.MULTILINE)
         assert set(map(int, listed)) == codes, name
+
+
+def test_the_guide_lists_every_name_that_is_secret(documentation: dict[str, str]) -> None:
+    said = " ".join(section(documentation["docs/usage.md"], "## Secrets").split())
+    by_name = said.partition("By name.")[2].partition("By value.")[0]
+    words = {*redaction.WORDS, *redaction.HARMLESS_ENDS, *map(" ".join, redaction.PAIRS)}
+    assert {word for word in words if not re.search(rf"\b{word}\b", by_name)} == set()
 
 
 def literals(kind: Any) -> set[str]:
