@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,4 +65,5 @@ def test_a_rule_for_a_class_of_the_script_means_the_class_that_runs(
     assert printed == "imported\n"
     args = trace.steps[0].args
     assert args is not None
-    assert isinstance(inert(args)["card"], Redacted)
+    given: Any = inert(args)
+    assert isinstance(given["card"], Redacted)
