@@ -312,6 +312,9 @@ def test_a_log_that_a_deleted_index_left_behind_is_not_played_into_the_new_one(d
     with opened(directory) as store:
         assert len(ids(store)) == 305
         assert store.check() == []
+        # Right at once, not because what the log did was noticed and mended.
+        assert (directory / "index.sqlite-wal.hurt").exists()
+        assert not (directory / "index.sqlite.hurt").exists()
         store.save([make_trace("more")])
         assert store.check() == []
 

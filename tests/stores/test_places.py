@@ -120,18 +120,27 @@ store.close()
 """
 
 
-@pytest.mark.parametrize("ended", ["closed", "killed"])
-def test_a_read_only_store_is_read_and_a_change_of_it_is_an_error(anyones, run, ended):
-    run(
+@pytest.mark.parametrize("writer", ["closed", "killed", "alive"])
+def test_a_read_only_store_is_read_and_a_change_of_it_is_an_error(anyones, start, run, writer):
+    process = start(
         """
         store = LocalStore(Path(sys.argv[1]))
         store.save([make_trace(one, tags=("x",)) for one in "ab"])
         store.save_source("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", b"")
-        store.close() if sys.argv[2] == "closed" else os._exit(0)
+        if sys.argv[2] == "closed":
+            store.close()
+        print("saved", flush=True)
+        if sys.argv[2] == "alive":
+            sys.stdin.readline()
+        os._exit(0)
         """,
         anyones / "store",
-        ended,
+        writer,
+        stdin=subprocess.PIPE,
     )
+    assert process.stdout.readline() == "saved\n"
+    if writer != "alive":
+        process.wait()
     make_read_only(anyones / "store")
     out = run(UNPRIVILEGED + READING, anyones / "store")
     assert out.splitlines() == ["b a", *["store-read-only True"] * 3]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tracediff.model import Query
 from tracediff.stores.local import LocalStore
 from tracediff.stores.open_segment import Ownership
-from tracediff.testing import make_trace
+from tracediff.stores.sqlite_index import SqliteIndex
+from tracediff.testing import make_row, make_trace, refused
 
 WRITER = """
 import random
@@ -251,9 +253,27 @@ def segments(directory):
     return (directory / "segments").glob("*.seg")
 
 
-def test_a_busy_index_is_an_error_with_a_hint_and_nothing_is_doubled(tmp_path, start):
-    from tracediff.stores.sqlite_index import SqliteIndex
+def test_changes_that_read_first_wait_for_each_other(tmp_path):
+    # One connection each, as in processes of their own. A transaction that reads before it asks
+    # for the write lock fails at once when another writes in between, whatever the timeout.
+    def work(number: int) -> None:
+        index = SqliteIndex(tmp_path / "index.sqlite")
+        for n in range(60):
+            index.update(make_row(f"r{number}", duration=n))
+            index.create([make_row(f"x{number}")])
+            assert index.delete([f"x{number}"]) == 1
+        index.close()
 
+    index = SqliteIndex(tmp_path / "index.sqlite")
+    index.create([make_row(f"r{number}") for number in range(4)])
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work, number) for number in range(4)]:
+            done.result()
+    assert [row.duration for row in index.find("", 99)] == [59] * 4
+    index.close()
+
+
+def test_a_busy_index_is_an_error_with_a_hint_and_nothing_is_doubled(tmp_path, start):
     store = LocalStore(tmp_path / "s")
     store.save([make_trace("a")])
     store.index.close()
@@ -274,8 +294,6 @@ def test_a_busy_index_is_an_error_with_a_hint_and_nothing_is_doubled(tmp_path, s
     assert holder.stdout.readline() == "held\n"
     (path,) = segments(tmp_path / "s")
     size = path.stat().st_size
-    from tracediff.testing import refused
-
     for _ in range(3):
         with refused("store-busy"):
             store.save([make_trace("b")])
