@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from tracediff import tracefile
 from tracediff.config import Config, load_config, mask
@@ -74,6 +74,17 @@ class Project:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._stores: dict[str | None, Store] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the stores that were opened; the next use opens them again."""
+        while self._stores:
+            self._stores.popitem()[1].close()
 
     @property
     def store(self) -> Store:

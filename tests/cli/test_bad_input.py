@@ -85,7 +85,7 @@ def test_a_job_that_is_gone_or_cannot_be_imported_is_refused(project):
     project.write("prices.py", "def broken(:\n")
     project.refused("compare", "price/one@last", slug="job-not-importable", words=("SyntaxError",))
     project.write("prices.py", "raise SystemExit(3)\n")
-    project.refused("compare", "price/one@last", slug="job-not-importable", words=("sys.exit",))
+    project.refused("compare", "price/one@last", slug="job-not-importable", words=("__main__",))
     (project.directory / "prices.py").unlink()
     project.refused("compare", "price/one@last", slug="job-not-importable", words=("prices",))
     assert project.run("show", "price/one@last").code == 0

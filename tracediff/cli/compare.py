@@ -44,8 +44,7 @@ def command(
     """
     if ref2 is not None and against is not None:
         raise click.UsageError("REF2 and --against each name the other side: give one of them.")
-    project = open_project(store=store)
-    with phases() as progress:
+    with open_project(store=store) as project, phases() as progress:
         comparison = project.compare(
             ref,
             ref2,

@@ -18,8 +18,7 @@ from tracediff.reports.clean import clean
 @options.output
 def command(store: str | None, form: str, output: Path | None) -> int:
     """Check the settings, the store and what a replay needs. Exits 1 when something is wrong."""
-    project = open_project(store=store)
-    with phases("reading every trace back"):
+    with open_project(store=store) as project, phases("reading every trace back"):
         findings = project.doctor()
     if form == "json":
         found = [{"ok": one.ok, "what": one.what, "hint": one.hint} for one in findings]

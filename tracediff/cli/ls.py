@@ -36,8 +36,8 @@ def command(
     query = Query(
         key=key, tags=tags, state=state, since=options.moment(since), limit=limit, cursor=cursor
     )
-    project = open_project(store=store)
-    page = project.search(query)
+    with open_project(store=store) as project:
+        page = project.search(query)
     if form == "json":
         from tracediff.reports.json import page_document  # the text needs none of it
 

@@ -28,9 +28,8 @@ def command(
 
     A bundle is a directory with the trace files and, by git blob id, the sources that ran.
     """
-    project = open_project(store=store)
     document: dict[str, Any] = {"schema": "tracediff/pull/1"}
-    with phases("pulling"):
+    with open_project(store=store) as project, phases("pulling"):
         if bundle:
             made = project.bundle(refs, output)
             files = list(map(str, made.files))

@@ -24,8 +24,7 @@ def command(ref: str, step: str | None, store: str | None, form: str, output: Pa
 
     As JSON a whole trace has the form of a trace file, which every command takes as a REF.
     """
-    project = open_project(store=store)
-    with phases("reading"):
+    with open_project(store=store) as project, phases("reading"):
         trace = project.resolve(ref)
     index = None if step is None else find_step(trace, step)
     if form == "json":
