@@ -13,6 +13,17 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
+from tracediff.compare.likeness import (
+    Likeness,
+    call,
+    contents,
+    effect,
+    nameless,
+    only,
+    shape,
+    under,
+    unit,
+)
 from tracediff.compare.sequences import Budget, between, match
 from tracediff.compare.trees import Tree
 
@@ -46,13 +57,20 @@ class _Aligner:
         self.taken: set[int] = set()
         self.queue: deque[tuple[int, int]] = deque()
         self.budget = Budget(WORK)
+        self.settled: list[tuple[int, int]] = []
 
     def run(self) -> Alignment:
         self._pair(0, 0)
         self._drain()
-        for find in (self._equal_elsewhere, self._renamed, self._same_name_elsewhere):
+        for find in (
+            self._renamed_in_place,
+            self._equal_elsewhere,
+            self._renamed,
+            self._same_name_elsewhere,
+        ):
             find()
             self._drain()
+        self._places()
         if self.budget.spent:
             self.found.remarks.append(
                 "too many steps of one name changed to align them all: the rest pairs by position"
@@ -106,7 +124,7 @@ class _Aligner:
     def _multiset(self, left: list[int], right: list[int]) -> None:
         keys: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
             (self.old.digests.__getitem__, self.new.digests.__getitem__),
-            (lambda a: _call(self.old, a), lambda b: _call(self.new, b)),
+            (lambda a: call(self.old, a), lambda b: call(self.new, b)),
             (self.old.label, self.new.label),
         )
         for of_old, of_new in keys:
@@ -124,7 +142,7 @@ class _Aligner:
         """Pair in order by ever weaker likeness; give back what is left between the pairs."""
         likenesses: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
             (self.old.digests.__getitem__, self.new.digests.__getitem__),
-            (lambda a: _call(self.old, a), lambda b: _call(self.new, b)),
+            (lambda a: call(self.old, a), lambda b: call(self.new, b)),
             (self.old.label, self.new.label),
         )
         gaps: list[Gap] = [(left, right)]
@@ -213,80 +231,72 @@ class _Aligner:
                 self._settle(a, places.popleft())
                 self._drain()
 
+    def _renamed_in_place(self) -> None:
+        """Under one parent, all but the name is the same: renamed, unless it went elsewhere."""
+        for likeness in (nameless, unit, contents):
+            left, right = self._spare()
+            here = [b for b in right if self.new.steps[b].parent in self.taken]
+            gone = {self.old.digests[a] for a in left}
+            come = {self.new.digests[b] for b in right}
+            back = {j: i for i, j in self.found.partner.items()}
+            pairs = only(
+                [a for a in left if self.old.digests[a] not in come],
+                [b for b in here if self.new.digests[b] not in gone],
+                lambda a: under(self.old.steps[a].parent, likeness(self.old, a)),  # noqa: B023 - used at once
+                lambda b: under(back.get(self.new.steps[b].parent), likeness(self.new, b)),  # noqa: B023 - used at once
+            )
+            for a, b in pairs:
+                self._settle(a, b)
+            self._drain()
+
     def _renamed(self) -> None:
         """The same unit, or the same arguments and result, under another name; each once only."""
-        for likeness in (_unit, _effect, _shape):
-            left, right = self._spare()
-            for a, b in _only(left, right, self.old, self.new, likeness):
-                if a not in self.found.partner and b not in self.taken:
-                    self._settle(a, b)
-                    self._drain()
+        for likeness in (unit, effect, shape, contents):
+            self._unique(likeness)
 
     def _same_name_elsewhere(self) -> None:
+        self._unique(lambda tree, at: tree.label(at))
+
+    def _unique(self, likeness: Likeness) -> None:
         left, right = self._spare()
-        for a, b in _only(left, right, self.old, self.new, lambda tree, at: tree.label(at)):
+        of_old, of_new = (lambda a: likeness(self.old, a)), (lambda b: likeness(self.new, b))
+        for a, b in only(left, right, of_old, of_new):
             if a not in self.found.partner and b not in self.taken:
                 self._settle(a, b)
                 self._drain()
 
     def _settle(self, a: int, b: int) -> None:
-        """Pair two steps that may differ in place and name, and say in which."""
-        before, after = self.old.steps[a], self.new.steps[b]
-        if before.name != after.name:
+        """Pair two steps that may differ in place and name; places are judged at the end."""
+        if self.old.steps[a].name != self.new.steps[b].name:
             self.found.renamed.add(a)
-        if self.found.partner.get(before.parent) != after.parent:
-            self.found.moved.add(a)
-        elif before.name == after.name:
-            self.found.reordered.add(a)
+        self.settled.append((a, b))
         self._pair(a, b)
 
+    def _places(self) -> None:
+        """Tell which of the steps paired across the trees stand somewhere else."""
+        parents: set[int] = set()
+        for a, b in self.settled:
+            parent = self.old.steps[a].parent
+            if self.found.partner.get(parent) != self.new.steps[b].parent:
+                self.found.moved.add(a)
+            else:
+                parents.add(parent)
+        settled = {a for a, _ in self.settled}
+        for parent in parents:
+            self._crossed(parent, settled)
 
-def _call(tree: Tree, index: int) -> Hashable:
-    step = tree.steps[index]
-    return (tree.label(index), step.args.data if step.args is not None else b"")
-
-
-def _unit(tree: Tree, index: int) -> Hashable:
-    """The function a step is of; a ``with`` block shares its unit with others and has none."""
-    step = tree.steps[index]
-    if step.source is None or step.args is None:
-        return None
-    return (step.kind, step.source.unit, step.key.data if step.key is not None else step.args.data)
-
-
-def _effect(tree: Tree, index: int) -> Hashable:
-    """What a step was given and gave, when that says something."""
-    step = tree.steps[index]
-    if step.args is None or step.result is None or len(step.args.data) < 2:
-        return None
-    return (step.kind, step.args.data, step.result.data)
-
-
-def _shape(tree: Tree, index: int) -> Hashable:
-    """What a step without arguments gave, at the same place below the same names."""
-    step = tree.steps[index]
-    if step.args is not None or step.result is None:
-        return None
-    below = tuple(tree.label(child) for child in tree.children[index])
-    return (step.kind, tree.path(index)[:-1], step.result.data, below)
-
-
-def _only(
-    left: list[int],
-    right: list[int],
-    old: Tree,
-    new: Tree,
-    likeness: Callable[[Tree, int], Hashable],
-) -> list[tuple[int, int]]:
-    """Pairs of steps alike that no other left-over step is like."""
-    sides: list[dict[Hashable, list[int]]] = [{}, {}]
-    for side, tree, indexes in ((sides[0], old, left), (sides[1], new, right)):
-        for index in indexes:
-            mark = likeness(tree, index)
-            if mark is not None:
-                side.setdefault(mark, []).append(index)
-    return [
-        (places[0], sides[1][mark][0])
-        for mark, places in sides[0].items()
-        if len(places) == 1 and len(sides[1].get(mark, ())) == 1
-    ]
+    def _crossed(self, parent: int, settled: set[int]) -> None:
+        """The settled children of a parent that do not stand between the same others."""
+        inside = set(self.new.children[self.found.partner[parent]])
+        here = [
+            (a, self.found.partner[a])
+            for a in self.old.children[parent]
+            if self.found.partner.get(a) in inside and not self.old.steps[a].concurrent
+        ]
+        for way in (here, here[::-1]):
+            furthest: int | None = None
+            for a, b in way:
+                if a not in settled and a not in self.found.reordered:
+                    furthest = b
+                elif a in settled and furthest is not None and (b < furthest) == (way is here):
+                    self.found.reordered.add(a)

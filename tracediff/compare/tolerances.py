@@ -26,17 +26,17 @@ class Rules:
     """Tolerances in the order they were given; for each bound the last one that matches holds."""
 
     def __init__(self, tolerances: Sequence[Tolerance] = ()) -> None:
-        self._rules = [(_pattern(one.path), one) for one in tolerances]
+        self._rules = [(_segments(one.path), one) for one in tolerances]
         self.any = bool(self._rules)
 
     def at(self, path: tuple[str | int, ...]) -> Tolerance:
         """What holds at a path of step names, aspect and field names, outermost first."""
         if not self.any:
             return EXACT
-        text = "/".join(map(str, path))
+        names = "/".join(map(str, path)).split("/")
         merged: dict[str, Any] = {}
         for pattern, rule in self._rules:
-            if pattern.fullmatch(text):
+            if _matches(pattern, names):
                 for field in fields(rule):
                     value = getattr(rule, field.name)
                     if field.name != "path" and not (
@@ -47,19 +47,40 @@ class Rules:
 
 
 @lru_cache(maxsize=512)
-def _pattern(glob: str) -> re.Pattern[str]:
-    """A glob over "/" as an expression; what it matches, it matches with all that lies below."""
-    parts = []
+def _segments(glob: str) -> tuple[re.Pattern[str] | None, ...]:
+    """A glob over "/" as expressions, one a segment; None for any number of segments."""
+    found: list[re.Pattern[str] | None] = []
     for segment in glob.strip("/").split("/"):
-        if segment == "**":
-            parts.append("(?:[^/]+/)*")
-        else:
-            body = re.escape(segment).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-            parts.append(body + "/")
-    text = "".join(parts)
-    if glob.rstrip("/").endswith("**"):
-        return re.compile(text + ".*", re.DOTALL)
-    return re.compile(text.removesuffix("/") + "(?:/.*)?", re.DOTALL)
+        body = re.escape(segment).replace(r"\*", ".*").replace(r"\?", ".")
+        found.append(None if segment == "**" else re.compile(body, re.DOTALL))
+    return tuple(found)
+
+
+def _matches(pattern: tuple[re.Pattern[str] | None, ...], path: list[str]) -> bool:
+    """Whether a glob matches a path or one above it: what it matches, it matches with all below."""
+    states = _skipped({0}, pattern)
+    for name in path:
+        if len(pattern) in states:
+            return True
+        after: set[int] = set()
+        for at in states:
+            expression = pattern[at]
+            if expression is None:
+                after.add(at)
+            elif expression.fullmatch(name):
+                after.add(at + 1)
+        states = _skipped(after, pattern)
+    return len(pattern) in states
+
+
+def _skipped(states: set[int], pattern: tuple[re.Pattern[str] | None, ...]) -> set[int]:
+    """The states with those behind a ``**``, which may stand for nothing."""
+    for start in sorted(states):
+        at = start
+        while at < len(pattern) and pattern[at] is None:
+            at += 1
+            states.add(at)
+    return states
 
 
 def within(old: Any, new: Any, rule: Tolerance) -> bool:
@@ -91,16 +112,19 @@ def _close(old: Any, new: Any, rule: Tolerance) -> bool:
     if isinstance(old, complex) and isinstance(new, complex):
         return _close(old.real, new.real, rule) and _close(old.imag, new.imag, rule)
     if isinstance(old, datetime | timedelta):
-        return rule.abs is not None and _seconds_apart(old, new) <= _bound(rule.abs)
+        return rule.abs is not None and _seconds_apart(old, new) <= _bound(rule.abs, binary=False)
     if not isinstance(old, _NUMBERS) or not isinstance(new, _NUMBERS) or isinstance(old, bool):
         return False
     if not _plain(old) or not _plain(new):
         return False
     exact_old, exact_new = Fraction(old), Fraction(new)
     apart = abs(exact_new - exact_old)
-    if rule.abs is not None and apart <= _bound(rule.abs):
+    binary = isinstance(old, float) and isinstance(new, float)
+    if rule.abs is not None and apart <= _bound(rule.abs, binary=binary):
         return True
-    if rule.rel is not None and apart <= _bound(rule.rel) * max(abs(exact_old), abs(exact_new)):
+    if rule.rel is not None and apart <= _bound(rule.rel, binary=binary) * max(
+        abs(exact_old), abs(exact_new)
+    ):
         return True
     if rule.ulp is not None and isinstance(old, float) and isinstance(new, float):
         return ulps(old, new) <= rule.ulp
@@ -111,9 +135,13 @@ def _bounded(rule: Tolerance) -> bool:
     return not (rule.rel is None and rule.abs is None and rule.ulp is None and not rule.quantum)
 
 
-def _bound(written: float) -> Fraction:
-    """A bound as it was written: 0.3 is three tenths, though no float is."""
-    return Fraction(repr(written))
+def _bound(written: float, *, binary: bool) -> Fraction:
+    """A bound as it was written, where 0.3 is three tenths, though no float is.
+
+    Between floats the float itself will do too, so that 0.0 and 0.3 are 0.3 apart.
+    """
+    exact = Fraction(repr(written))
+    return max(exact, Fraction(written)) if binary else exact
 
 
 def _seconds_apart(old: Any, new: Any) -> Fraction:

@@ -163,10 +163,10 @@ class Walk:
             ((*path, _step(raw)), MISSING, value) for key, raw, value in new if key not in before
         ]
         if not rule.unordered:
-            shared = [(key, raw) for key, raw, _ in old if key in after]
-            turned = [(key, raw) for key, raw, _ in new if key in before]
-            if shared != turned:
-                names = ([thing(raw) for _, raw in shared], [thing(raw) for _, raw in turned])
+            shared = [key for key, _, _ in old if key in after]
+            if shared != [key for key, _, _ in new if key in before]:
+                names = ([thing(raw) for key, raw, _ in one if key in before and key in after]
+                         for one in (old, new))  # fmt: skip
                 self._add(path, "order", *names)
         return below
 
@@ -188,7 +188,7 @@ class Walk:
             return self._unordered(path, old, new)
         start, end = self._ends(old, new)
         left, right = old[start : len(old) - end], new[start : len(new) - end]
-        pairs = match(list(map(token, left)), list(map(token, right)), self._budget)
+        pairs = self._aligned(list(map(token, left)), list(map(token, right)))
         below: Below = []
         i = j = 0
         for a, b in [*pairs, (len(left), len(right))]:
@@ -197,6 +197,18 @@ class Walk:
                 below += self._gap(*gap)
             i, j = a + 1, b + 1
         return below
+
+    def _aligned(self, left: list[bytes], right: list[bytes]) -> list[tuple[int, int]]:
+        """Equal items in order; place by place if that changes no more, as in a list of numbers."""
+        pairs = match(left, right, self._budget)
+        if len(left) != len(right):
+            return pairs
+        changed = i = j = 0
+        for a, b in [*pairs, (len(left), len(right))]:
+            changed += max(a - i, b - j)
+            i, j = a + 1, b + 1
+        same = [at for at, (a, b) in enumerate(zip(left, right, strict=True)) if a == b]
+        return [(at, at) for at in same] if len(left) - len(same) <= changed else pairs
 
     def _ends(self, old: list[Any], new: list[Any]) -> tuple[int, int]:
         """How many items are equal at the start and at the end, whole chunks of them only."""
