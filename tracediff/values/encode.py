@@ -112,7 +112,7 @@ def nestable(data: bytes) -> bytes:
     """A value on top may be a dict of any height; inside another it may not."""
     if data[0] & 0xF0 != 0x80 and data[0] not in _LONG_MAP:
         return data
-    level: list[Any] = [unpackb(data, ext_hook=_nothing)]
+    level: list[Any] = [unpackb(bytes(data), ext_hook=_nothing)]  # it refuses a subclass of bytes
     for _ in range(tags.MAX_HEIGHT - 1):
         level = [
             item
