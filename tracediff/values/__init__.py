@@ -21,7 +21,7 @@ from tracediff.values.nodes import (
     Redacted,
     Reference,
 )
-from tracediff.values.placeholder import Placeholder
+from tracediff.values.placeholder import Placeholder, reported
 from tracediff.values.redaction import Redaction
 from tracediff.values.refs import main_file
 from tracediff.values.refs import real_module as module_name
@@ -59,6 +59,7 @@ __all__ = [
     "main_file",
     "module_name",
     "register",
+    "reported",
     "seal",
     "text",
     "to_json",

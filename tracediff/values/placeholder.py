@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from tracediff.errors import ReplayError
@@ -45,12 +47,29 @@ def _describe(node: nodes.Opaque | nodes.Redacted | nodes.Deep) -> str:
     return f"{node.type.replace(':', '.')}, which was nested too deep"
 
 
-def _used(placeholder: Placeholder, how: str) -> ReplayError:
-    return ReplayError(
+Report = Callable[[Any, ReplayError], BaseException]
+"""Told of a node whose placeholder was used, and of the error; gives what is raised instead."""
+
+_reports: list[Report] = []
+
+
+@contextlib.contextmanager
+def reported(report: Report) -> Iterator[None]:
+    """Tell somebody of each use of a placeholder, process-wide, until the block ends."""
+    _reports.append(report)
+    try:
+        yield
+    finally:
+        _reports.remove(report)
+
+
+def _used(placeholder: Placeholder, how: str) -> BaseException:
+    error = ReplayError(
         f"The replay used {_describe(node_of(placeholder))}, which has no exact recording: {how}",
         slug="placeholder-used",
         hint="Register an encoder for its type, or wrap the call that uses it in @td.input",
     )
+    return _reports[-1](node_of(placeholder), error) if _reports else error
 
 
 def _refusal(name: str) -> Any:
