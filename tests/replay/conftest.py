@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,6 @@ class Shop:
     """A project whose package is ``shop``; its first module is ``shop.jobs``."""
 
     directory: Path
-    environment: dict[str, str]
     edits: int = 0
     seen: set[str] = field(default_factory=set)
 
@@ -37,6 +39,11 @@ class Shop:
         path.write_text(textwrap.dedent(text))
         self.edits += 1
         os.utime(path, (1_700_000_000 + self.edits, 1_700_000_000 + self.edits))
+
+    def copy(self, directory: Path) -> Shop:
+        """The project as it is now, in another directory."""
+        shutil.copytree(self.directory, directory)
+        return Shop(directory=directory, edits=self.edits, seen=set(self.seen))
 
     def jobs(self, text: str) -> None:
         """Write ``shop/jobs.py``, which may use ``td``."""
@@ -57,7 +64,7 @@ class Shop:
         return subprocess.run(
             [sys.executable, *args],
             cwd=self.directory,
-            env={**self.environment, **environment},
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             timeout=60,
@@ -73,9 +80,10 @@ class Shop:
     def recorded(self) -> list[Trace]:
         """The traces that are new since they were last asked for, oldest first."""
         project = self.project()
-        new = [row.id for row in project.search(Query()).rows if row.id not in self.seen]
-        self.seen.update(new)
-        return [project.resolve(one) for one in reversed(new)]
+        with contextlib.closing(project.store):
+            new = [row.id for row in project.search(Query()).rows if row.id not in self.seen]
+            self.seen.update(new)
+            return [project.resolve(one) for one in reversed(new)]
 
     def project(self) -> Project:
         """The project as tracediff sees it."""
@@ -106,17 +114,29 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bytecode")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Bytecode is kept for this session: each of the many processes starts in half the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="session")
+def new_shop(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shop]:
+    """A function that makes an empty project, for a fixture that several tests share."""
+
+    def make() -> Shop:
+        made = Shop(directory=tmp_path_factory.mktemp("shared") / "project")
+        made.write("pyproject.toml", SETTINGS)
+        made.write("shop/__init__.py", "")
+        return made
+
+    return make
 
 
 @pytest.fixture
-def shop(tmp_path: Path, bytecode: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    # Bytecode kept for this session makes each of the many processes start in half the time.
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    made = Shop(directory=tmp_path / "project", environment=dict(os.environ))
-    made.write("pyproject.toml", SETTINGS)
-    made.write("shop/__init__.py", "")
-    return made
+def shop(new_shop: Callable[[], Shop]) -> Shop:
+    """An empty project of this test's own."""
+    return new_shop()

@@ -23,10 +23,9 @@ def run(*args, **kwargs):
 """
 
 
-@pytest.fixture
-def guarded(shop):
-    """A project with modules off the allow-list that leave a file when they are imported."""
-    shop.settings('jobs = ["shop.*", "!shop.vendor.*"]')
+@pytest.fixture(scope="module")
+def recorded(new_shop):
+    shop = new_shop()
     shop.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*", "!shop.vendor.*"]\n')
     shop.write("evil.py", EVIL)
     shop.write("shop/vendor/__init__.py", EVIL)
@@ -53,11 +52,22 @@ def guarded(shop):
         class Price:
             pass
         """)
-    [trace, reads] = shop.record("job(1); reads()")
-    yield trace, reads
-    left = [path for path in shop.directory.rglob("*") if path.name in ("imported", "ran")]
+    return shop, shop.record("job(1); reads()")
+
+
+@pytest.fixture
+def shop(recorded, tmp_path):
+    """A project with modules off the allow-list that leave a file when they are imported."""
+    copied = recorded[0].copy(tmp_path / "project")
+    yield copied
+    left = [path for path in copied.directory.rglob("*") if path.name in ("imported", "ran")]
     assert left == [], "a module off the allow-list was imported"
-    assert not (shop.directory / "helper-ran").exists()
+    assert not (copied.directory / "helper-ran").exists()
+
+
+@pytest.fixture
+def guarded(recorded):
+    return recorded[1]
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,21 @@ def refused(shop, trace, slug, *said):
     return caught.value
 
 
+@pytest.fixture(scope="module")
+def recorded(new_shop):
+    made = new_shop()
+    made.jobs(JOB)
+    return made, made.record("price(3)")
+
+
 @pytest.fixture
-def priced(shop):
-    shop.jobs(JOB)
-    [trace] = shop.record("price(3)")
-    return trace
+def shop(recorded, tmp_path):
+    return recorded[0].copy(tmp_path / "project")
+
+
+@pytest.fixture
+def priced(recorded):
+    return recorded[1][0]
 
 
 def test_a_renamed_function_is_found_by_its_key(shop, priced):

@@ -22,12 +22,23 @@ def job(total):
 """
 
 
+@pytest.fixture(scope="module")
+def recorded(new_shop):
+    made = new_shop()
+    made.jobs(SAVE)
+    traces = made.record("job(5)")
+    (made.directory / "saved").unlink()
+    return made, traces
+
+
 @pytest.fixture
-def saved(shop):
-    shop.jobs(SAVE)
-    [trace] = shop.record("job(5)")
-    (shop.directory / "saved").unlink()
-    return trace
+def shop(recorded, tmp_path):
+    return recorded[0].copy(tmp_path / "project")
+
+
+@pytest.fixture
+def saved(recorded):
+    return recorded[1][0]
 
 
 def test_an_output_is_answered_from_the_recording_and_not_run(shop, saved):

@@ -42,13 +42,24 @@ def price(nets, country):
 """
 
 
-@pytest.fixture
-def priced(shop):
-    shop.jobs(PRICE)
-    [trace] = shop.record('price([Decimal(100), Decimal(200), Decimal(100)], "de")')
+@pytest.fixture(scope="module")
+def recorded(new_shop):
+    made = new_shop()
+    made.jobs(PRICE)
+    traces = made.record('price([Decimal(100), Decimal(200), Decimal(100)], "de")')
     for name in ("vat-ran", "saved"):
-        (shop.directory / name).unlink()
-    return trace
+        (made.directory / name).unlink()
+    return made, traces
+
+
+@pytest.fixture
+def shop(recorded, tmp_path):
+    return recorded[0].copy(tmp_path / "project")
+
+
+@pytest.fixture
+def priced(recorded):
+    return recorded[1][0]
 
 
 def test_every_call_of_a_name_is_answered_with_the_value(shop, priced):

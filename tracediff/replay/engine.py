@@ -93,7 +93,8 @@ def _spawn(
     reply, out, err = files
     try:
         process = subprocess.Popen(
-            [executable, "-m", "tracediff.replay.worker", str(reply.fileno())],
+            # -P: a file of the project must not stand in for one of tracediff's or Python's own.
+            [executable, "-P", "-m", "tracediff.replay.worker", str(reply.fileno())],
             cwd=config.root,
             env=variables,
             stdin=subprocess.PIPE,
@@ -164,6 +165,8 @@ def replay_here(
     for path in reversed(config.pythonpath):
         if str(path) not in sys.path:
             sys.path.insert(0, str(path))
+    if str(config.root) not in sys.path:
+        sys.path.append(str(config.root))
     allow = values.Allow(config.jobs)
     server = RecordedServer(trace, allow, on_miss, what_ifs)
     with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused:
@@ -172,7 +175,7 @@ def replay_here(
             job = find_job(trace, allow)
             args, kwargs = bind(job, trace, allow)
             server.begin()
-            with recorded_surroundings(trace):
+            with recorded_surroundings(trace), values.reported(server.used):
                 done = run(
                     _with_receiver(job),
                     args,

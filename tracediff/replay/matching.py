@@ -17,6 +17,7 @@ from tracediff.compare import value_changes
 from tracediff.errors import ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
 from tracediff.replay.errors import rebuild
+from tracediff.replay.unkept import holds
 from tracediff.replay.whatif import Answers, WhatIf
 from tracediff.reports.paths import names
 from tracediff.runtime import Call, ReplayAbort, Served
@@ -62,6 +63,7 @@ class RecordedServer:
         self._moved: list[int] = []
         self._misses: list[Miss] = []
         self._notes: list[str] = []
+        self._unkept: set[int] = set()
         self._hint = _IMPORTING
 
     def serve(self, call: Call) -> Served:
@@ -100,6 +102,29 @@ class RecordedServer:
         if not live:
             message = f"the {kind} {name!r} was reached outside the replayed job"
             raise ReplayAbort(message, slug="outside-replay", hint=self._hint)
+
+    def used(self, node: object, error: ReplayError) -> ReplayAbort:
+        """What to raise where the job uses a value that was not kept; noted as ``serve`` does."""
+        with self._lock:
+            given = [0, *(index for index, _ in self._served)]
+            index = next((one for one in reversed(given) if self._gave(one, node)), 0)
+            if index not in self._unkept:
+                self._unkept.add(index)
+                step = self._trace.steps[index]
+                self._misses.append(
+                    Miss(
+                        kind=step.kind,
+                        name=step.name,
+                        args=step.args,
+                        path=names(self._trace.steps, index)[:-1],
+                        hint=f"{error.message}. {error.hint}",
+                    )
+                )
+        return ReplayAbort(error.message, slug=error.slug, hint=error.hint)
+
+    def _gave(self, index: int, node: object) -> bool:
+        step = self._trace.steps[index]
+        return holds(step.result if index else step.args, node)
 
     def notes(self) -> list[str]:
         """What the new trace has to say about its answers: what-ifs, values nobody recorded."""
