@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
 FAST = -n auto -m "not slow and not soak"
 SLOW = -m "slow and not soak"
-export VENV PYTHON
+export VENV PYTHON DIR
 
 .PHONY: help setup demo test fast slow lint style types contracts format bench soak clean
 
@@ -18,9 +18,9 @@ help: ## List these commands
 setup: ## Make .venv with everything that is needed
 	@scripts/bootstrap.sh
 
-demo: setup ## Lay out the example in a new directory, outside this one, and show what to do there
-	@dir="$(DIR)"; dir=$${dir:-$$(mktemp -d "$${TMPDIR:-/tmp}/tracediff-demo-XXXXXX")}; \
-	$(BIN)/tracediff demo "$$dir" && printf 'The example is in %s\n' "$$dir"
+demo: ## Record prices, change the code, compare; the example stays, in DIR or a temporary directory
+	@scripts/bootstrap.sh demo
+	@$(BIN)/tracediff demo $${DIR:+"$$DIR"}
 
 test: setup ## Run all tests, the fast ones first
 	$(PYTEST) $(FAST)
