@@ -216,6 +216,44 @@ def test_forked_children_write_segments_of_their_own(tmp_path, start):
     assert not err
 
 
+def test_a_child_does_not_wait_for_a_thread_that_only_its_parent_has(tmp_path, run):
+    out = run(
+        """
+        import signal, threading
+        store = LocalStore(Path(sys.argv[1]))
+        store.save([make_trace("parent")])
+        held = threading.Event()
+        def hold():
+            with store._lock:  # as a thread that is saving does
+                held.set()
+                go.wait()
+        go = threading.Event()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        children = []
+        for use in (
+            store.close,
+            lambda: store.save([make_trace("child")]),
+            lambda: store.search(Query()),
+        ):
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(30)
+                use()
+                store.close()
+                os._exit(0)
+            children.append(os.waitpid(pid, 0)[1])
+        go.set()
+        thread.join()
+        print(children, sorted(row.id for row in store.search(Query()).rows))
+        store.close()
+        """,
+        tmp_path / "s",
+    )
+    assert out == "[0, 0, 0] ['child', 'parent']\n"
+
+
 def test_a_child_that_lives_on_does_not_hold_its_killed_parents_segment(tmp_path, start):
     parent = start(
         """

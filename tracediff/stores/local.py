@@ -122,12 +122,16 @@ class LocalStore:
 
     def close(self) -> None:
         """Give up the open segment and the index."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pid != os.getpid():
+            self._after_fork()  # lets go of the parent's; nothing else is open here
+            return
         with self._lock:
-            self._closed = True
-            if self._pid == os.getpid():
-                self._give_up_segment()
-                for index in (self.index, *self._old):
-                    index.close()
+            self._give_up_segment()
+            for index in (self.index, *self._old):
+                index.close()
 
     def _append(self, index: SqliteIndex, traces: Sequence[Trace]) -> None:
         known, graves = index.known([trace.id for trace in traces])
