@@ -352,6 +352,20 @@ def test_a_link_to_a_directory_is_that_directory(tmp_path):
     store.close()
 
 
+def test_a_store_stays_where_it_is_when_the_working_directory_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    store = LocalStore(Path("s"))
+    store.save([make_trace("a")])
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.save([make_trace("b")])
+    store.save_source("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", b"")
+    assert everything(store) == ["b", "a"]
+    assert store.load(store.find("a")[0]) == make_trace("a")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    store.close()
+
+
 def test_a_closed_store_says_so(tmp_path):
     store = LocalStore(tmp_path / "s")
     store.save([make_trace("a")])

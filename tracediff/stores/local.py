@@ -65,7 +65,7 @@ class LocalStore:
                 slug="store-option-invalid",
                 hint=f"Use one of {', '.join(DURABILITIES)}.",
             )
-        self.directory = directory
+        self.directory = directory.absolute()  # the job may change its working directory
         self.url = str(directory)
         self._sync = durability == "host"
         self._max_bytes = max_bytes
@@ -75,7 +75,7 @@ class LocalStore:
         self._pid = os.getpid()
         self._closed = False
         self._full = False
-        self.blobs = FileBlobs(directory, sync=self._sync)
+        self.blobs = FileBlobs(self.directory, sync=self._sync)
         self.read_only, self.index = self._open()
 
     def save(self, traces: Sequence[Trace]) -> None:
