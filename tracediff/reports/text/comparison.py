@@ -263,7 +263,18 @@ def _next(comparison: Comparison, look: Look) -> Iterator[Text]:
     else:
         trace, index, what = comparison.old, 0, "the recorded trace"
     yield from _summary(comparison, look)
-    command = f"tracediff show {clean(trace.id)}"
+    yield _command(f"tracediff show {clean(trace.id)}", trace, index, what, look)
+
+
+def _command(command: str, trace: Trace, index: int, what: str, look: Look) -> Text:
+    """What to type next, whole: a cut command is none. What it shows gives way to it."""
+    whole = [command]
     if index:
-        command += f" --step {shlex.quote(address(trace.steps, index))}"
-    yield apart(span(("  next  ", DIM), command), span((f"  {what}", DIM)), look.columns)
+        places = address(trace.steps, index), str(index)
+        whole = [f"{command} --step {shlex.quote(place)}" for place in places]
+    for remark in (f"  {what}", ""):
+        for line in whole:
+            left, right = span(("  next  ", DIM), line), span((remark, DIM))
+            if left.cell_len + right.cell_len <= look.columns:
+                return apart(left, right, look.columns)
+    return apart(span(("  next  ", DIM), whole[-1]), span(), look.columns)
