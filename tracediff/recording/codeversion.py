@@ -13,11 +13,12 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
 from tracediff.model import Code
+from tracediff.recording.distributions import distributions
 from tracediff.values import main_file
 
 GIT_TIMEOUT = 5.0
@@ -99,13 +100,22 @@ def _loaded_files(root: Path) -> list[str]:
     """The source files of the modules that were imported from below ``root``."""
     prefix = str(root) + os.sep
     found = set()
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = [_file_of(module) for module in list(sys.modules.values())]
     for file in (*files, main_file()):
         if isinstance(file, str) and file.endswith(".py"):
             path = os.path.abspath(file)
             if path.startswith(prefix) and not _foreign(path[len(prefix) :]):
                 found.add(path)
     return sorted(found)
+
+
+def _file_of(module: object) -> object:
+    """The file of a module; what stands in for one, to load it later, must not be asked."""
+    try:
+        found: dict[str, object] = object.__getattribute__(module, "__dict__")
+        return found.get("__file__")
+    except Exception:
+        return None
 
 
 def _foreign(relative: str) -> bool:
@@ -151,32 +161,3 @@ def git_commit(root: Path) -> tuple[str | None, bool | None]:
     if commit is None or commit.startswith("("):
         return None, None
     return commit, any(not line.startswith("#") for line in lines)
-
-
-def distributions() -> Mapping[str, str]:
-    """The versions of the distributions that loaded modules belong to."""
-    global _distributions  # noqa: PLW0603 - reading the metadata of a big environment takes long
-    if _distributions is None:
-        _distributions = _read_distributions()
-    loaded = {name.partition(".")[0] for name in list(sys.modules)}
-    return MappingProxyType(
-        {name: version for name, version, tops in _distributions if not tops.isdisjoint(loaded)}
-    )
-
-
-_distributions: list[tuple[str, str, frozenset[str]]] | None = None
-
-
-def _read_distributions() -> list[tuple[str, str, frozenset[str]]]:
-    from importlib import metadata  # slow to import, and needed once
-
-    owners: dict[str, set[str]] = {}
-    try:
-        for top, names in metadata.packages_distributions().items():
-            for name in names:
-                owners.setdefault(name, set()).add(top)
-        return sorted(
-            (name, metadata.version(name), frozenset(tops)) for name, tops in owners.items()
-        )
-    except Exception:
-        return []
