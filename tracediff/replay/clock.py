@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from types import ModuleType
 
 from tracediff.model import Trace
 
@@ -20,8 +21,7 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
 
     The clock ticks rather than stands, since a frozen one makes deadline loops endless.
     """
-    import time_machine  # only a replay needs it
-
+    time_machine = _time_machine()
     surroundings = trace.environment
     with _timezone(surroundings.timezone), decimal.localcontext() as context:
         context.prec = surroundings.decimal_prec
@@ -35,6 +35,23 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
         # A number, since a datetime would set its own time zone.
         with time_machine.travel(trace.started_at / 1e9, tick=True):
             yield
+
+
+def _time_machine() -> ModuleType:
+    """The library that moves the clock, without what it imports wherever that is installed.
+
+    It has a pytest plugin and reads dates with dateutil; the replay of a small job would spend a
+    third of its time on them, and its trace would name them among the loaded distributions.
+    """
+    hidden = [name for name in ("dateutil", "pytest") if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say: not there
+    try:
+        import time_machine  # only a replay needs it
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    return time_machine
 
 
 @contextlib.contextmanager

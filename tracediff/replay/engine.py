@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +64,8 @@ def replay(
     Raises:
         ReplayError: The job cannot be found or called, died, or took too long.
     """
+    import tempfile  # the process that replays does without
+
     request = ormsgpack.packb(
         [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace)]
     )

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tracediff import values
-from tracediff.compare import value_changes
 from tracediff.errors import ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
 from tracediff.replay.errors import rebuild
@@ -182,6 +181,8 @@ class RecordedServer:
                 f"{call.name!r} was asked for but not recorded: answered by the clock"
             )
             return Served(live=True)
+        from tracediff.compare import value_changes  # most replays miss nothing
+
         nearest = self._nearest(call)
         said = {"fail": "failed", "nearest": "nearest", "stub": "stub", "live": "live"}
         how = "failed" if self._on_miss == "nearest" and not nearest else said[self._on_miss]
@@ -220,6 +221,8 @@ class RecordedServer:
 
     def _nearest(self, call: Call) -> list[int]:
         """Recorded calls of this name, those with the fewest differing arguments first."""
+        from tracediff.compare import value_changes  # as above
+
         same = [
             index
             for index in self._paths

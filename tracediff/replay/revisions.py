@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +27,8 @@ def checked_out(config: Config, revision: str) -> Iterator[tuple[Config, str]]:
     Raises:
         ReplayError: ``revision-unknown``, ``revision-unreadable`` or ``revision-without-settings``.
     """
+    import tempfile  # the process that replays does without
+
     commit = _git(config.root, "rev-parse", "--verify", "--quiet", "--end-of-options",
                   f"{revision}^{{commit}}", revision=revision).strip()  # fmt: skip
     top = Path(_git(config.root, "rev-parse", "--show-toplevel", revision=revision).rstrip("\n"))
@@ -47,6 +47,9 @@ def checked_out(config: Config, revision: str) -> Iterator[tuple[Config, str]]:
 
 def _lay_out(top: Path, commit: str, directory: Path) -> None:
     """Write a commit's files; tar's own filter keeps every one of them inside the directory."""
+    import tarfile  # as above
+    import tempfile
+
     with tempfile.TemporaryFile() as archive:
         done = subprocess.run(
             ["git", "archive", "--format=tar", commit],
