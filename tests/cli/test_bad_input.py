@@ -207,11 +207,14 @@ def test_an_unknown_variable_is_refused_and_names_a_near_one(project):
 
 def test_a_result_that_cannot_be_written_is_refused(project, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    for output in (tmp_path / "file" / "x", tmp_path, Path("/proc/nowhere/x")):
-        for command in (["ls"], ["show", "@last"], ["compare", "price/one@last"], ["config"]):
-            done = project.run(*command, "-o", output)
-            assert (done.code, done.out) == (2, ""), (command, done)
-            assert done.err.endswith("docs/errors.md#output-unwritable\n")
+    commands = [
+        (*command, "-o", output)
+        for output in (tmp_path / "file" / "x", tmp_path, Path("/proc/nowhere/x"))
+        for command in (["ls"], ["show", "@last"], ["compare", "@last", "@last"], ["config"])
+    ]
+    for command, done in zip(commands, project.batch(*commands), strict=True):
+        assert (done.code, done.out) == (2, ""), (command, done)
+        assert done.err.endswith("docs/errors.md#output-unwritable\n")
     project.refused("ls", "-o", tmp_path, slug="output-unwritable", words=("is a directory",))
     project.refused(
         "pull",
@@ -244,10 +247,11 @@ def test_credentials_are_masked_everywhere(project):
         f'[tool.tracediff]\njobs = ["prices"]\nstore = "prod"\n[tool.tracediff.stores.prod]\n'
         f'index = "{url}"\nblobs = "s3://key:hunter2@bucket"\n',
     )
-    for args in (["config"], ["doctor"], ["ls"], ["init"], ["init", "--yes"], ["show", "@last"]):
-        for more in ([], ["--format", "json"]):
-            done = project.run(*args, *more)
-            assert "hunter" not in done.out + done.err, (args, done)
+    readings = (["config"], ["doctor"], ["ls"], ["init"], ["init", "--yes"], ["show", "@last"])
+    commands = [(*args, *more) for args in readings for more in ([], ["--format", "json"])]
+    for command, done in zip(commands, project.batch(*commands), strict=True):
+        assert done.out + done.err, command
+        assert "hunter" not in done.out + done.err, (command, done)
     done = project.run("ls", "--store", url)
     assert done.code == 2
     assert "hunter" not in done.err
@@ -263,11 +267,10 @@ def test_control_characters_of_a_reference_do_not_reach_the_terminal(project):
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_every_command_has_help(empty, flag):
-    assert empty.run(flag).out.startswith("Usage: tracediff")
-    for command in COMMANDS:
-        done = empty.run(command, flag)
+    for command, done in zip(COMMANDS, empty.batch(*([c, flag] for c in COMMANDS)), strict=True):
         assert (done.code, done.err) == (0, ""), done
         assert done.out.startswith(f"Usage: tracediff {command}")
+    assert empty.run(flag).out.startswith("Usage: tracediff [OPTIONS]")
 
 
 def test_the_version_is_shown_and_no_command_shows_the_help(empty):

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import json
-
-
-def shown(project, reference):
-    done = project.run("show", reference, "--format", "json")
-    assert done.code == 0, done
-    return json.loads(done.out)["id"]
-
 
 def test_every_form_of_a_reference_finds_its_trace(project, tmp_path):
-    pear, apple, last, middle, first = project.ids()
-    target = tmp_path / "a.trace.json"
+    pear, apple, last, middle, first = ids = project.ids()
+    target, bare = tmp_path / "a.trace.json", tmp_path / "no-ending"
     assert project.run("pull", first, "-o", target).code == 0
-    renamed = target.rename(tmp_path / "no-ending")
-    target.write_bytes(renamed.read_bytes())
-    assert shown(project, last) == last
+    bare.write_bytes(target.read_bytes())
     unique = next(
-        last[:n]
-        for n in range(1, 21)
-        if sum(i.startswith(last[:n]) for i in (pear, apple, last, middle, first)) == 1
+        last[:size] for size in range(1, 21) if sum(one.startswith(last[:size]) for one in ids) == 1
     )
-    assert shown(project, unique) == last
-    assert shown(project, "@last") == pear
-    assert shown(project, "@{1}") == apple
-    assert shown(project, "price@last") == last
-    assert shown(project, "price/one@last") == last
-    assert shown(project, "price/one@{0}") == last
-    assert shown(project, "price/one@{2}") == first
-    assert shown(project, str(target)) == first
-    assert shown(project, str(renamed)) == first
+    wanted = {
+        last: last,
+        unique: last,
+        "@last": pear,
+        "@{1}": apple,
+        "price@last": last,
+        "price/one@last": last,
+        "price/one@{0}": last,
+        "price/one@{1}": middle,
+        "price/one@{2}": first,
+        str(target): first,
+        str(bare): first,
+    }
+    found = project.batch(*(["show", reference, "--format", "json"] for reference in wanted))
+    assert [done.document["id"] for done in found] == list(wanted.values())
 
 
 def test_a_start_that_several_ids_share_is_refused_with_the_ids(project):
@@ -67,22 +61,15 @@ def test_a_file_that_is_no_trace_or_a_newer_one_is_refused(project, tmp_path):
     target = tmp_path / "x.json"
     assert project.run("pull", "@last", "-o", target).code == 0
     text = target.read_text(encoding="utf-8")
-    for wrong in (
-        "",
-        "[]",
-        "{}",
-        "null",
-        '{"tracediff": 1}',
-        text[: len(text) // 2],
-        "\0",
-        "[" * 9999,
-    ):
-        target.write_text(wrong, encoding="utf-8")
-        done = project.run("show", target)
-        assert (done.code, done.out) == (2, ""), (wrong[:20], done)
+    wrong = ("", "[]", "{}", "null", '{"tracediff": 1}', text[: len(text) // 2], "\0", "[" * 9999)
+    files = [tmp_path / f"{number}.json" for number in range(len(wrong))]
+    for file, content in zip(files, wrong, strict=True):
+        file.write_text(content, encoding="utf-8")
+    for file, done in zip(files, project.batch(*(["show", file] for file in files)), strict=True):
+        assert (done.code, done.out) == (2, ""), (file.read_text()[:20], done)
         assert done.err.startswith("error: ")
         assert "Traceback" not in done.err
-        assert str(target) in done.err
+        assert str(file) in done.err
     target.write_bytes(b"\xff\xfe\x00")
     project.refused("show", target, slug="trace-unknown", words=("cannot be read",))
     target.write_text("{}", encoding="utf-8")
