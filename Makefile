@@ -1,15 +1,17 @@
 # Everything runs in .venv, which scripts/bootstrap.sh makes when it is missing or out of date.
 # Variables: PYTHON=… the Python to make it with, VENV=… its directory, DIR=… where `make demo`
 # puts the example, SEED=… the random numbers of an earlier test run, ARGS=… more arguments for
-# pytest or the benchmarks.
+# pytest or the benchmarks. `make -k test lint` goes on after what fails.
 
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
 FAST = -n auto -m "not slow and not soak"
-SLOW = -m "slow and not soak"
+SLOW = -n auto --dist worksteal -m "slow and not soak"
 export VENV PYTHON DIR
 
+# One after the other, also with -j: each of them takes all processors.
+.NOTPARALLEL:
 .PHONY: help setup demo test fast slow lint style types contracts format bench soak clean
 
 help: ## List these commands
@@ -22,9 +24,7 @@ demo: ## Record prices, change the code, compare; the example stays, in DIR or a
 	@scripts/bootstrap.sh demo
 	@$(BIN)/tracediff demo $${DIR:+"$$DIR"}
 
-test: setup ## Run all tests, the fast ones first
-	$(PYTEST) $(FAST)
-	$(PYTEST) $(SLOW)
+test: fast slow ## Run all tests, the fast ones first
 
 fast: setup ## Run the fast tests alone
 	$(PYTEST) $(FAST)
