@@ -78,9 +78,9 @@ def load(data: bytes, *, max_bytes: int = MAX_BYTES) -> Trace:
     """
     if len(data) > max_bytes:
         raise CodecError(
-            f"The trace has {len(data):,} bytes, more than the {max_bytes:,} that are allowed",
+            f"the trace has {len(data):,} bytes, more than the {max_bytes:,} that are allowed",
             slug="trace-too-large",
-            hint="Raise the limit if you trust where the trace comes from",
+            hint="raise the limit if you trust where the trace comes from",
         )
     body = _body(bytes(data))
     try:
@@ -98,9 +98,9 @@ def _body(data: bytes) -> bytes:
     schema = data[len(MAGIC)]
     if schema > SCHEMA:
         raise CodecError(
-            f"The trace has schema {schema}; this tracediff reads up to {SCHEMA}",
+            f"the trace has schema {schema}; this tracediff reads up to {SCHEMA}",
             slug="schema-newer",
-            hint="Upgrade tracediff here to at least the version that recorded the trace",
+            hint="upgrade tracediff here to at least the version that recorded the trace",
         )
     body = data[_HEADER:]
     if schema != SCHEMA or xxh3_64_digest(body) != data[len(MAGIC) + 1 : _HEADER]:

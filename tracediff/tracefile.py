@@ -86,9 +86,9 @@ def loads(text: str) -> Trace:
         raise unreadable("it does not begin like one")
     if doc["tracediff"] > SCHEMA:
         raise CodecError(
-            f"The trace file has schema {doc['tracediff']}; this tracediff reads up to {SCHEMA}",
+            f"the trace file has schema {doc['tracediff']}; this tracediff reads up to {SCHEMA}",
             slug="schema-newer",
-            hint="Upgrade tracediff here to at least the version that wrote the file",
+            hint="upgrade tracediff here to at least the version that wrote the file",
         )
     try:
         return read_trace(doc, _steps(doc.get("steps")), _FORM)

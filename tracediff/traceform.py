@@ -36,9 +36,9 @@ _MAX_CHAIN: Final = 20
 def unreadable(what: str, slug: str = "trace-unreadable") -> CodecError:
     """The error for something that is not a trace."""
     return CodecError(
-        f"This is not a trace: {what}",
+        f"this is not a trace: {what}",
         slug=slug,
-        hint="It was damaged or changed after it was written; pull the trace again",
+        hint="it was damaged or changed after it was written; pull the trace again",
     )
 
 

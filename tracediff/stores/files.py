@@ -163,7 +163,7 @@ def sync_directory(path: Path) -> None:
 
 def _bad_key(key: str) -> StoreError:
     return StoreError(
-        f"A directory of files cannot keep a blob under the key {key[:100]!r}",
+        f"a directory of files cannot keep a blob under the key {key[:100]!r}",
         slug="blob-key-invalid",
-        hint="Another blob stands where it needs a directory, or blobs lie below it.",
+        hint="another blob stands where it needs a directory, or blobs lie below it",
     )

@@ -18,8 +18,8 @@ def check_key(key: str) -> None:
         raise StoreError(
             f"{key[:100]!r} cannot be the key of a blob",
             slug="blob-key-invalid",
-            hint="Keys are path segments joined by slashes, none of them empty, '.' or '..', at "
-            f"most {LONGEST_PART} bytes each and {LONGEST} together.",
+            hint="keys are path segments joined by slashes, none of them empty, '.' or '..', at "
+            f"most {LONGEST_PART} bytes each and {LONGEST} together",
         )
 
 

@@ -61,9 +61,9 @@ class LocalStore:
     ) -> None:
         if durability not in DURABILITIES:
             raise StoreError(
-                f"There is no durability {durability!r}",
+                f"there is no durability {durability!r}",
                 slug="store-option-invalid",
-                hint=f"Use one of {', '.join(DURABILITIES)}.",
+                hint=f"use one of {', '.join(DURABILITIES)}",
             )
         self.directory = directory.absolute()  # the job may change its working directory
         self.url = str(directory)
@@ -209,7 +209,7 @@ class LocalStore:
             if self._full:
                 self._reopen()
             if self._full:
-                raise full(f"Cannot write to {self.url}: the disk is full")
+                raise full(f"cannot write to {self.url}: the disk is full")
             return self._ask(change)
 
     def _usable(self) -> SqliteIndex:
@@ -338,7 +338,7 @@ def _prepare(directory: Path) -> bool:
                 raise StoreError(
                     f"{directory} holds other files and no traces",
                     slug="store-foreign",
-                    hint="Name a directory of its own for the store.",
+                    hint="name a directory of its own for the store",
                 )
         else:
             make_directories(directory)

@@ -39,9 +39,9 @@ def pack(trace: Trace, generation: int = 0) -> Packed:
     row = checked(digests.row(trace))
     if generation > MAX_GENERATION:  # only a segment that somebody made up says so
         raise StoreError(
-            f"Trace {trace.id} cannot be kept: its id was deleted for good",
+            f"trace {trace.id} cannot be kept: its id was deleted for good",
             slug="row-invalid",
-            hint="Record it again, under an id of its own.",
+            hint="record it again, under an id of its own",
         )
     raw = codec.dump(trace)
     frame = trace_frame(row.id, dump_row(row), raw, generation=generation)

@@ -71,9 +71,9 @@ def check_limit(limit: int) -> None:
     """Raise StoreError ``query-invalid`` unless at least one row is asked for."""
     if limit < 1:
         raise StoreError(
-            f"A search cannot return {limit} rows",
+            f"a search cannot return {limit} rows",
             slug="query-invalid",
-            hint="Ask for a limit of 1 or more.",
+            hint="ask for a limit of 1 or more",
         )
 
 
@@ -125,9 +125,9 @@ def read_cursor(query: Query) -> tuple[int, str] | None:
 
 def _bad_cursor(why: str) -> StoreError:
     return StoreError(
-        f"The cursor cannot be used: {why}",
+        f"the cursor cannot be used: {why}",
         slug="cursor-invalid",
-        hint="Repeat the search without a cursor, or with the same filters as before.",
+        hint="repeat the search without a cursor, or with the same filters as before",
     )
 
 

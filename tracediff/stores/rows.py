@@ -155,7 +155,7 @@ def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
 
 def _invalid(trace_id: str, why: str) -> StoreError:
     return StoreError(
-        f"The row of trace {trace_id[:60]!r} cannot be kept: {why}",
+        f"the row of trace {trace_id[:60]!r} cannot be kept: {why}",
         slug="row-invalid",
-        hint="Traces that tracediff records are fine; correct the id, state or start of this one.",
+        hint="traces that tracediff records are fine; correct the id, state or start of this one",
     )

@@ -225,9 +225,9 @@ def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
     """
     if frame.raw_length > max_bytes:
         raise StoreError(
-            f"Trace {frame.id} would take {frame.raw_length:,} bytes, more than {max_bytes:,}",
+            f"trace {frame.id} would take {frame.raw_length:,} bytes, more than {max_bytes:,}",
             slug="trace-too-large",
-            hint="Record less of it, or raise the limit if you trust where it comes from.",
+            hint="record less of it, or raise the limit if you trust where it comes from",
         )
     out = bytearray()
     try:

@@ -20,9 +20,9 @@ def save_source(blobs: Blobs, blob: str, data: bytes) -> None:
     key = _key(blob)
     if _blob_id(blob, data) != blob:
         raise StoreError(
-            f"The source file given as {blob} has another git blob id",
+            f"the source file given as {blob} has another git blob id",
             slug="source-invalid",
-            hint="Pass the file's bytes as they are, with no line ends changed.",
+            hint="pass the file's bytes as they are, with no line ends changed",
         )
     if _get(blobs, key) != data:
         blobs.put(key, data)
@@ -37,9 +37,9 @@ def load_source(blobs: Blobs, blob: str) -> bytes | None:
     data = _get(blobs, _key(blob))
     if data is not None and _blob_id(blob, data) != blob:
         raise StoreError(
-            f"The stored source file {blob} is hurt: its bytes have another git blob id",
+            f"the stored source file {blob} is hurt: its bytes have another git blob id",
             slug="source-hurt",
-            hint="Delete it from the store's sources directory; it is saved again when it runs.",
+            hint="delete it from the store's sources directory; it is saved again when it runs",
         )
     return data
 
@@ -70,7 +70,7 @@ def _key(blob: str) -> str:
         raise StoreError(
             f"{blob[:80]!r} is not a git blob id",
             slug="source-invalid",
-            hint="A git blob id is 40 (or 64) hexadecimal digits in lower case.",
+            hint="a git blob id is 40 (or 64) hexadecimal digits in lower case",
         )
     return f"sources/{blob[:2]}/{blob[2:]}"
 

@@ -248,9 +248,9 @@ class SqliteIndex:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         if found is None or found[0] != SCHEMA:
             raise StoreError(
-                f"The index {self.path.name} has another schema than this tracediff's",
+                f"the index {self.path.name} has another schema than this tracediff's",
                 slug="index-hurt",
-                hint="It is rebuilt from the segments when the store can be written.",
+                hint="it is rebuilt from the segments when the store can be written",
             )
 
     @contextlib.contextmanager

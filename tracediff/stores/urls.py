@@ -38,9 +38,9 @@ def open_store(url: str, *, root: Path | None = None, durability: str = "process
     """
     if not url.strip():
         raise StoreError(
-            "An empty text names no store",
+            "an empty text names no store",
             slug="store-unknown",
-            hint="Name a directory, or a URL such as memory:.",
+            hint="name a directory, or a URL such as memory:",
         )
     found = _SCHEME.match(url)
     scheme = found.group(1).lower() if found else ""
@@ -77,7 +77,7 @@ def _path(url: str) -> str:
         raise StoreError(
             f"{url[:200]!r} names no directory on this machine",
             slug="store-unknown",
-            hint="Write file:///absolute/path, with %3F for ? and %23 for #, or the path alone.",
+            hint="write file:///absolute/path, with %3F for ? and %23 for #, or the path alone",
         )
     return unquote(parts.path)
 
@@ -93,9 +93,9 @@ def _load(entry: EntryPoint, scheme: str) -> Callable[[str, Path | None], Store]
         driver: Callable[[str, Path | None], Store] = entry.load()
     except Exception as error:  # importing a package may raise anything
         raise StoreError(
-            f"The driver of {scheme}: stores cannot be loaded: {type(error).__name__}: {error}",
+            f"the driver of {scheme}: stores cannot be loaded: {type(error).__name__}: {error}",
             slug="store-driver",
-            hint=f"Install again the package that brings {entry.value}, with what it needs.",
+            hint=f"install again the package that brings {entry.value}, with what it needs",
         ) from error
     return driver
 
@@ -107,7 +107,7 @@ def _third_party(scheme: str, url: str, root: Path | None) -> Store:
         if entry.name == scheme:
             return _load(entry, scheme)(url, root)
     raise StoreError(
-        f"No driver knows stores of the kind {scheme}:",
+        f"no driver knows stores of the kind {scheme}:",
         slug="store-unknown",
-        hint="Use a directory or memory:, or install the package that brings this kind.",
+        hint="use a directory or memory:, or install the package that brings this kind",
     )

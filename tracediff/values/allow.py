@@ -77,7 +77,7 @@ class Allow:
             raise ReplayError(
                 f"{ref} is recorded as a class, and is none",
                 slug="class-missing",
-                hint="It was renamed or replaced since the trace was recorded",
+                hint="it was renamed or replaced since the trace was recorded",
             )
         return found
 
@@ -90,9 +90,9 @@ def _matches(module: str, pattern: str) -> bool:
 
 def _not_allowed(ref: str) -> ReplayError:
     return ReplayError(
-        f"The trace needs {ref}, which may not be rebuilt",
+        f"the trace needs {ref}, which may not be rebuilt",
         slug="class-not-allowed",
-        hint="Add its module to `jobs` or `replay_allow` in [tool.tracediff] if you trust it",
+        hint="add its module to `jobs` or `replay_allow` in [tool.tracediff] if you trust it",
     )
 
 
@@ -104,10 +104,10 @@ def _import(module: str, ref: str) -> Any:
         return importlib.import_module(module)
     except Exception as error:
         raise ReplayError(
-            f"The trace needs {ref}, and importing {module} failed: "
+            f"the trace needs {ref}, and importing {module} failed: "
             f"{type(error).__name__}: {error}",
             slug="class-missing",
-            hint="Set `pythonpath` in [tool.tracediff] so that the module can be found",
+            hint="set `pythonpath` in [tool.tracediff] so that the module can be found",
         ) from error
 
 
@@ -118,9 +118,9 @@ def _attribute(found: Any, part: str, ref: str) -> Any:
         inner = space[part]
     except KeyError:
         raise ReplayError(
-            f"The trace needs {ref}, which is not there",
+            f"the trace needs {ref}, which is not there",
             slug="class-missing",
-            hint="It was renamed or removed since the trace was recorded",
+            hint="it was renamed or removed since the trace was recorded",
         ) from None
     if type(inner) in {staticmethod, classmethod}:
         return inner.__func__

@@ -21,9 +21,9 @@ _EXACT = Context(traps=[InvalidOperation])
 def unreadable(what: str) -> CodecError:
     """The error for a value that is not one."""
     return CodecError(
-        f"This is not a recorded value: {what}",
+        f"this is not a recorded value: {what}",
         slug="value-unreadable",
-        hint="The trace was damaged or changed after it was written; pull it again from its store",
+        hint="the trace was damaged or changed after it was written; pull it again from its store",
     )
 
 

@@ -115,17 +115,17 @@ class _Live:
             decoder = registry.decoder(ref)
         if decoder is None:
             raise ReplayError(
-                f"The trace needs {ref}, for which nothing is registered",
+                f"the trace needs {ref}, for which nothing is registered",
                 slug="class-missing",
-                hint="Call tracediff.register for it where its module is imported",
+                hint="call tracediff.register for it where its module is imported",
             )
         try:
             return decoder(base)
         except Exception as error:
             raise ReplayError(
-                f"What is registered to rebuild {ref} failed: {type(error).__name__}: {error}",
+                f"what is registered to rebuild {ref} failed: {type(error).__name__}: {error}",
                 slug="class-changed",
-                hint="Its decoder must accept what its encoder returned when this was recorded",
+                hint="its decoder must accept what its encoder returned when this was recorded",
             ) from error
 
 
@@ -177,9 +177,9 @@ def _path(data: bytes) -> Any:
     found = LEAF_READERS[tags.PATH](data)
     if isinstance(found, nodes.Record):
         raise ReplayError(
-            f"A recorded {found.type} cannot exist on this system",
+            f"a recorded {found.type} cannot exist on this system",
             slug="class-missing",
-            hint="Replay the trace on the system it was recorded on",
+            hint="replay the trace on the system it was recorded on",
         )
     return found
 
@@ -200,9 +200,9 @@ def _library(parts: list[Any]) -> Any:
         return decoder(parts[1])
     except ImportError as error:
         raise ReplayError(
-            f"The trace holds a value of {key.partition(':')[0]}, which cannot be imported",
+            f"the trace holds a value of {key.partition(':')[0]}, which cannot be imported",
             slug="class-missing",
-            hint="Install that library where you replay",
+            hint="install that library where you replay",
         ) from error
     except Exception as error:
         raise unreadable(f"a value of {key} ({type(error).__name__})") from error
@@ -215,9 +215,9 @@ def _strict(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
         found = build(parts)
         if type(found) in _STAND_INS:
             raise CodecError(
-                "A recorded set or dict holds members that are equal, or that cannot be hashed",
+                "a recorded set or dict holds members that are equal, or that cannot be hashed",
                 slug="value-unreadable",
-                hint="Its members' class compares differently than when the trace was recorded",
+                hint="its members' class compares differently than when the trace was recorded",
             )
         return found
 

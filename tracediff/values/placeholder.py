@@ -65,9 +65,9 @@ def reported(report: Report) -> Iterator[None]:
 
 def _used(placeholder: Placeholder, how: str) -> BaseException:
     error = ReplayError(
-        f"The replay used {_describe(node_of(placeholder))}, which has no exact recording: {how}",
+        f"the replay used {_describe(node_of(placeholder))}, which has no exact recording: {how}",
         slug="placeholder-used",
-        hint="Register an encoder for its type, or wrap the call that uses it in @td.input",
+        hint="register an encoder for its type, or wrap the call that uses it in @td.input",
     )
     return _reports[-1](node_of(placeholder), error) if _reports else error
 

@@ -17,9 +17,9 @@ from tracediff.values.refs import mro, namespace
 def changed(cls: type, why: str) -> ReplayError:
     """The error for a recorded object whose class is another one now."""
     return ReplayError(
-        f"A recorded {cls.__module__}.{cls.__qualname__} does not fit the class as it is: {why}",
+        f"a recorded {cls.__module__}.{cls.__qualname__} does not fit the class as it is: {why}",
         slug="class-changed",
-        hint="Record the trace again, or register a decoder that knows both forms",
+        hint="record the trace again, or register a decoder that knows both forms",
     )
 
 
