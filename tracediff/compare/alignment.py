@@ -68,6 +68,8 @@ class _Aligner:
             self._renamed,
             self._same_name_elsewhere,
         ):
+            if len(self.taken) in (len(self.old.steps), len(self.new.steps)):
+                break  # nothing is left over on one side
             find()
             self._drain()
         self._places()

@@ -48,6 +48,7 @@ class Comparing:
         self.old, self.new = tree_of(old), tree_of(new)
         self.found = align(self.old, self.new)
         self.taken = set(self.found.partner.values())
+        self.flagged = self.found.moved | self.found.renamed | self.found.reordered
         self.labels = Labels(old, new)
         self.steps = StepDiff(old, new, rules)
         self.drift = 0
@@ -93,6 +94,8 @@ class Comparing:
                 host = self._host(i, j)
                 if one is not None and host is not None:
                     touched.add(host)
+            elif self.old.digests[i] == self.new.digests[j] and i not in self.flagged:
+                continue
             else:
                 one = self._both(i, j, touched)
                 # A block's names outlive it: whatever its result, it hides nothing inside.
@@ -130,9 +133,7 @@ class Comparing:
         )
 
     def _both(self, i: int, j: int, touched: set[int]) -> Divergence | None:
-        flags = list(self._flags(i))
-        if not flags and self.old.digests[i] == self.new.digests[j]:
-            return None
+        flags = list(self._flags(i)) if i in self.flagged else []
         old, new = self.old.steps[i], self.new.steps[j]
         path = self.old.path(i)
         if self.rules.any and self.rules.at(path).ignore:

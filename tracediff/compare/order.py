@@ -29,7 +29,7 @@ def _below(pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, i
     i, j = pair
     left = old.children[i] if i is not None else ()
     right = new.children[j] if j is not None else ()
-    gone = [a for a in left if a not in found.partner]
+    gone = [] if len(back) == len(old.steps) else [a for a in left if a not in found.partner]
     if not gone:
         return [(back.get(b), b) for b in right]
     place = {a: at for at, a in enumerate(left)}
