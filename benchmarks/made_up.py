@@ -1,13 +1,14 @@
 """Data to measure with, made up with fixed seeds: the calculation of one product's price.
 
-As in a real calculation, the same product and tariff are handed from step to step, and each step
-adds numbers of its own.
+As in a real calculation, the same product goes into every step, and each step takes the quote that
+the step before it gave.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -90,22 +91,22 @@ def price_trace(seed: int, *, changed: int = 0, removed: bool = False) -> Trace:
     """
     dice = random.Random(seed)
     about = product(dice)
-    steps = [_step(-1, "job", "price", {"product": about, "store_id": 9}, money(dice), 1)]
+    given = quote(dice, 0)
+    steps = [_step(-1, "job", "price", {"product": about, "quote": given}, money(dice), dice)]
     odd = {1 + at * (STEPS - 1) // changed for at in range(changed)} if changed else set()
     for index in range(1, STEPS):
         section = (index - 1) // SECTIONS
-        heads = index == 1 + section * SECTIONS
-        parent = 0 if heads else 1 + section * SECTIONS
-        given = quote(dice, index)
+        head = 1 + section * SECTIONS
+        name = NAMES[section] if index == head else f"{NAMES[section]}: part {index - head}"
         result = quote(dice, index)
-        if index in odd:
-            result["amount"] += Decimal("0.05")
-        name = NAMES[section] if heads else f"{NAMES[section]}: part {index - parent}"
-        steps.append(_step(parent, "step", name, _arguments(about, given), result, index))
+        shown = {**result, "amount": result["amount"] + 1} if index in odd else result
+        args = {"product": about, "quote": given, "store_id": 9}
+        steps.append(_step(0 if index == head else head, "step", name, args, shown, dice))
+        given = result
     if removed:
         del steps[SECTIONS]  # the last step of the first section, so nothing points at it
-        steps = [_shifted(step) for step in steps]
-        steps.append(_step(0, "step", "Surcharge", {"line": 99}, money(dice), 99))
+        steps = [replace(step, parent=step.parent - (step.parent > SECTIONS)) for step in steps]
+        steps.append(_step(0, "step", "Surcharge", {"line": 99}, money(dice), dice))
     return Trace(
         id=f"made-up-{seed}", key="commodity/calculate/one", job="pricing.job:calculate",
         steps=tuple(steps), started_at=int(STARTED.timestamp()) * 10**9, duration=5_000_000,
@@ -113,30 +114,20 @@ def price_trace(seed: int, *, changed: int = 0, removed: bool = False) -> Trace:
     )  # fmt: skip
 
 
-def _arguments(about: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    return {"product": about, "quote": given, "store_id": 9}
-
-
 def _step(
-    parent: int, kind: Any, name: str, args: dict[str, Any], result: object, index: int
+    parent: int, kind: Any, name: str, args: dict[str, Any], result: object, dice: random.Random
 ) -> Step:
+    line = dice.randrange(10, 50)
     return Step(
         parent=parent,
         kind=kind,
         name=name,
         args=Value(values.encode(args)),
         result=Value(values.encode(result)),
-        start=index * 100_000,
-        duration=90_000 + index * 37 % 1000,
-        source=Source(f"pricing/part{index % 9}.py", 10 + index, f"pricing.part{index % 9}:f"),
+        start=dice.randrange(5_000_000),
+        duration=dice.randrange(1_000, 200_000),
+        source=Source(f"pricing/part{line % 9}.py", line, f"pricing.part{line % 9}:step{line}"),
     )
-
-
-def _shifted(step: Step) -> Step:
-    """The step after one before it is gone: its parent may have another index."""
-    from dataclasses import replace
-
-    return replace(step, parent=step.parent - (step.parent > SECTIONS))
 
 
 def siblings(count: int, seed: int) -> Trace:
@@ -148,7 +139,7 @@ def siblings(count: int, seed: int) -> Trace:
 
 def _siblings(count: int, seed: int) -> Iterator[Step]:
     dice = random.Random(seed)
-    yield _step(-1, "job", "many", {"lines": count}, money(dice), 1)
+    yield _step(-1, "job", "many", {"lines": count}, money(dice), dice)
     for index in range(count):
         given = {"line": index, "amount": money(dice, 10**6)}
-        yield _step(0, "step", "Line", given, {"amount": money(dice, 10**6)}, index)
+        yield _step(0, "step", "Line", given, {"amount": money(dice, 10**6)}, dice)
