@@ -217,7 +217,7 @@ class LocalStore:
         if self._pid != os.getpid():
             self._after_fork()
         if self._closed:
-            raise closed(f"Cannot use {self.url}")
+            raise closed(f"cannot use {self.url}")
         index = self.index
         if not self.read_only and index.replaced:
             with self._lock:
