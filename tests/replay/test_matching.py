@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tracediff import values
+from tracediff.model import Value
 
 RATES = """
 table = {}
@@ -346,3 +349,26 @@ def inner(country):
     assert shop.result(new) == [19]
     assert new.depth == depth
     assert (new.replay.moved, new.replay.misses) == ((), ())
+
+
+def test_a_recorded_result_that_cannot_be_read_stops_the_replay_and_is_named(shop):
+    shop.jobs("""
+        @td.input("Rate")
+        def rate(country):
+            return 19
+
+        @td.job("shop/rates")
+        def job(country):
+            try:
+                return rate(country)
+            except Exception:
+                return 0
+        """)
+    [trace] = shop.record('job("de")')
+    hurt = replace(trace.steps[1], result=Value(b"\xc1"))
+    other = replace(trace.steps[0], args=Value(values.encode({"country": "fr"})))
+    for job in (trace.steps[0], other):
+        new = shop.replay(replace(trace, steps=(job, hurt)), on_miss="nearest")
+        assert new.state == "error"
+        assert "cannot be rebuilt" in new.steps[0].error.message
+        assert new.replay.misses[-1].name == "Rate"

@@ -108,6 +108,7 @@ def test_what_the_job_prints_is_kept_apart_and_bounded(shop, trace):
     shown = shop.cli("replay", trace.id, "--format", "json")
     assert shown.stdout.lstrip().startswith("{")
     assert "to stderr" in shown.stderr
+    assert "raw" in shown.stderr
 
 
 def test_binary_output_and_closed_streams_do_no_harm(shop, trace):

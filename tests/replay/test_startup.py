@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import locale
+import os
+import random
+import socket
 import sys
+
+from tracediff import runtime
+from tracediff.replay import replay_here
 
 HEAVY = (
     "asyncio", "click", "dateutil", "deepdiff", "email", "importlib.metadata", "numpy", "pandas",
@@ -53,21 +60,26 @@ def test_a_job_may_import_what_the_replay_does_without(shop):
 
 
 def test_a_replay_in_this_process_leaves_it_as_it_was(shop, monkeypatch):
-    from tracediff import runtime
-    from tracediff.replay import replay_here
+    shop.jobs("""
+        import locale, os, random
 
-    shop.write(
-        "shop/jobs.py", "import tracediff as td\n@td.job('shop/here')\ndef job(): return 1\n"
-    )
-    [trace] = shop.record("job()")
+        @td.job("shop/here")
+        def job():
+            return [locale.setlocale(locale.LC_ALL), os.environ["TZ"], random.random()]
+        """)
+    [trace] = shop.record('locale.setlocale(locale.LC_ALL, "C.UTF-8"); job()', TZ="Asia/Kolkata")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = dict(sys.modules)
+    before = (locale.setlocale(locale.LC_ALL), os.environ.get("TZ"), random.getstate())
+    loaded = set(sys.modules)
     try:
         new = replay_here(trace, shop.project().config)
     finally:
-        for name in sys.modules.keys() - before.keys():
+        for name in sys.modules.keys() - loaded:
             if name.partition(".")[0] == "shop":
                 del sys.modules[name]
-    assert shop.result(new) == 1
+    assert shop.result(new)[:2] == ["C.UTF-8", "Asia/Kolkata"]
+    assert (locale.setlocale(locale.LC_ALL), os.environ.get("TZ"), random.getstate()) == before
     assert runtime.guard is None
     assert "pytest" in sys.modules
+    with socket.create_server(("127.0.0.1", 0)):
+        pass  # the guard is gone

@@ -55,10 +55,10 @@ def command(
         progress("replaying")
         recorded = project.resolve(ref)
         done = project.replay(recorded, on_miss=on_miss, sets=sets, pins=pins)
-    sys.stderr.write(done.stderr)
+    sys.stderr.write(done.stdout + done.stderr)  # what the job said; stdout is for the result
     info, look = done.trace.replay, options.look()
     if form == "json":
-        options.emit(tracefile.dumps(done.trace), output)
+        options.emit(tracefile.dumps(done.trace), output, "json")
     else:
         lines = [*trace_lines(done.trace, look), span()]
         if info is not None:

@@ -23,18 +23,44 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
     """
     time_machine = _time_machine()
     surroundings = trace.environment
-    with _timezone(surroundings.timezone), decimal.localcontext() as context:
+    with (
+        _timezone(surroundings.timezone),
+        _locale(surroundings.locale),
+        _seeded(surroundings.seed),
+        decimal.localcontext() as context,
+    ):
         context.prec = surroundings.decimal_prec
         context.rounding = surroundings.decimal_rounding
-        with contextlib.suppress(locale.Error):  # a locale this machine lacks
-            locale.setlocale(locale.LC_ALL, surroundings.locale)
-        random.seed(surroundings.seed)
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            numpy_random.seed(surroundings.seed)
         # A number, since a datetime would set its own time zone.
         with time_machine.travel(trace.started_at / 1e9, tick=True):
             yield
+
+
+@contextlib.contextmanager
+def _locale(name: str) -> Iterator[None]:
+    before = locale.setlocale(locale.LC_ALL)
+    with contextlib.suppress(locale.Error):  # a locale this machine lacks
+        locale.setlocale(locale.LC_ALL, name)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    numpy_random = sys.modules.get("numpy.random")
+    before = random.getstate()
+    numpy_before = numpy_random.get_state() if numpy_random is not None else None
+    random.seed(seed)
+    if numpy_random is not None:
+        numpy_random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        if numpy_random is not None:
+            numpy_random.set_state(numpy_before)
 
 
 def _time_machine() -> ModuleType:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tracediff import values
-from tracediff.errors import ReplayError
+from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
 from tracediff.replay.errors import rebuild
 from tracediff.replay.unkept import holds
@@ -48,7 +48,7 @@ class RecordedServer:
         self._on_miss = on_miss
         self._answers = Answers(trace, what_ifs)
         self.steps = self._answers.steps
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a miss may end in the nearest recording's answer
         self._waiting: dict[tuple[str, str, bytes], deque[int]] = {}
         self._paths: dict[int, tuple[str, ...]] = {}
         for index, step in enumerate(trace.steps):
@@ -163,7 +163,7 @@ class RecordedServer:
             return Served(data=values.encode(None))
         try:
             return Served(result=values.live(step.result, self._allow), data=step.result.data)
-        except ReplayError as error:
+        except (CodecError, ReplayError) as error:
             message = f"the recorded result of {call.name!r} cannot be rebuilt: {error.message}"
             with self._lock:
                 self._misses.append(
@@ -205,11 +205,7 @@ class RecordedServer:
         if how == "stub":
             return Served(data=values.encode(None))
         if how == "nearest":
-            step = self._trace.steps[nearest[0]]
-            if step.error is not None:
-                return Served(error=rebuild(step.error, self._allow))
-            data = step.result.data if step.result is not None else values.encode(None)
-            return Served(result=values.live(data, self._allow), data=data)
+            return self._answer(nearest[0], call)
         raise ReplayAbort(
             f"the input {call.name!r} was called with arguments that were not recorded",
             slug="input-not-recorded",
