@@ -157,13 +157,16 @@ def test_task_groups_nest_right_also_when_one_task_fails(recording, args):
         await inner(x)
         raise ValueError
 
+    async def spread() -> None:
+        async with asyncio.TaskGroup() as group:
+            for x in range(3):
+                group.create_task(fetch(x))
+            group.create_task(failing(7))
+            group.create_task(forever(8))
+
     async def main() -> None:
         with pytest.raises(ExceptionGroup):
-            async with asyncio.TaskGroup() as group:
-                for x in range(3):
-                    group.create_task(fetch(x))
-                group.create_task(failing(7))
-                group.create_task(forever(8))
+            await spread()
 
     @td.step("forever")
     async def forever(x: Any) -> None:

@@ -25,6 +25,9 @@ def plain(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int = 4, **more: int
 bare: Any = inspect.unwrap(plain)
 
 
+bare: Any = inspect.unwrap(plain)
+
+
 class Shop:
     rate = Decimal("0.2")
 

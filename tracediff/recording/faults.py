@@ -15,7 +15,7 @@ from tracediff.model import ErrorInfo, Value
 
 MAX_CHAIN = 16
 MAX_TEXT = 4_000
-MAX_SCRUBBED = 1 << 20
+MAX_SCRUBBED = 1 << 16
 
 
 def describe(
@@ -123,6 +123,6 @@ def _state(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:
     """Bytes scrubbed as the text they may hold, as the output of a command that failed."""
-    if type(value) is not bytes or len(value) > MAX_SCRUBBED:
+    if type(value) is not bytes:
         return value
     return scrub(value.decode("latin-1")).encode("latin-1", "replace")

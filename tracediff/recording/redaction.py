@@ -57,11 +57,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUOTED = r"""(?: "(?:[^"\\\n]|\\.){0,2000}" | '(?:[^'\\\n]|\\.){0,2000}' )"""
 _NAMED = re.compile(
     rf"""(?ix) (?P<name> (?: passw(?:or)?d | pwd | passphrase | passcode | secret | token
-        | authorization | (?<![a-z]) auth | credential | cookie | jwt | cvv | cvc
+        | authorization | (?<![a-z]) auth (?![a-z]) | credential | cookie | jwt | cvv | cvc
         | (?: api | access | private | signing | encryption | session ) [_-]? key
         | session [_-]? id | card [_-]? number )
         [\w-]{{0,20}} \\?["']? \s{{0,3}} (?: [:=] | => ) \s{{0,3}} )
-        (?P<value> b? {_QUOTED} | \\["'] [^"'\\\n]{{0,2000}} \\["']
+        (?! \[redacted\] ) (?P<value> b? {_QUOTED} | \\["'] [^"'\\\n]{{0,2000}} \\["']
         | (?: (?: bearer | basic | digest | token ) \s{{1,3}} )? [^\s,;&"')}}\]]{{1,2000}} )"""
 )
 _HEADER = re.compile(
@@ -73,6 +73,12 @@ _OPTION = re.compile(
     (?: password | passwd | passphrase | secret | token | api-?key | access-?key ) \s{1,3} )
     (?! - ) [^\s"']{1,2000} """
 )
+HINTS = (
+    "pass", "pwd", "secret", "token", "auth", "credential", "cookie", "jwt", "cvv", "cvc", "key",
+    "session", "card", "bearer", "basic", "eyj", "akia", "asia",
+)  # fmt: skip
+"""Lower-case pieces, one of which stands in every text that the patterns here match."""
+
 _SHAPES = (
     re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}[A-Za-z0-9._~+/=-]{8,4000}"),
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{4,4000}\.[A-Za-z0-9_-]{0,4000}"),
@@ -80,6 +86,7 @@ _SHAPES = (
     re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}-----END [A-Z ]{0,40}-----"),
 )
 _URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
+_ERROR_BYTES = re.compile(rb"[a-z]:[\w.<>]*(?:Error|Exception)")
 _URL_BYTES = re.compile(rb"://[^/@\s]{1,400}@")
 
 
@@ -175,7 +182,13 @@ class Redactor:
         """The text with everything taken out that looks like a secret; in linear time."""
         for secret in self.environment():
             text = text.replace(secret, REDACTED)
-        text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
+        if "://" in text:
+            text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
+        if self._texts or _hinted(text):
+            text = self._scrub_shapes(text)
+        return text
+
+    def _scrub_shapes(self, text: str) -> str:
         text = _HEADER.sub(rf"\g<name>\g<cookie>{REDACTED}", text)
         text = _NAMED.sub(rf"\g<name>{REDACTED}", text)
         text = _OPTION.sub(rf"\g<name>{REDACTED}", text)
@@ -205,6 +218,15 @@ class Redactor:
             seal=self.seal,
         )
 
+    def _in_bytes(self, error: BaseException) -> bool:
+        """Whether an exception holds bytes with a secret, as the output of a command."""
+        try:
+            held = [*error.args, *vars(error).values()]
+            texts = [one.decode("latin-1") for one in held if type(one) is bytes]
+            return any(self.scrub(text) != text for text in texts)
+        except Exception:  # foreign code
+            return True
+
     def environment(self) -> tuple[str, ...]:
         """The secrets of this process's environment, longest first."""
         if len(os.environ) != self._variables:
@@ -228,8 +250,8 @@ class Redactor:
     ) -> Callable[[Any], bytes]:
         """What turns a value into canonical bytes, its secrets sealed.
 
-        Values are kept exactly, the texts in them too: only one with a URL's credentials or with a
-        secret of the environment in it is scrubbed after all.
+        Values are kept exactly, the texts in them too: only those with a URL's credentials, a
+        secret of the environment or an exception in them are scrubbed after all.
 
         Args:
             warn: Called when something of a value could not be kept.
@@ -244,16 +266,31 @@ class Redactor:
 
         def encode(value: Any) -> bytes:
             data = exactly(value)
-            if b"://" not in data and not known:
+            if not known and b"://" not in data and b"Error" not in data and b"Exc" not in data:
                 return data
-            if _URL_BYTES.search(data) is None and not any(secret in data for secret in known):
+            if not isinstance(value, BaseException) and not _suspicious(data, known):
                 return data
             data = scrubbed(value)
-            if any(secret in data for secret in known):  # in bytes, or in the keys of a dict
+            in_bytes = isinstance(value, BaseException) and self._in_bytes(value)
+            if in_bytes or any(secret in data for secret in known):  # or in the keys of a dict
                 return values.seal(data, self)
             return data
 
         return encode
+
+
+def _suspicious(data: bytes, known: Iterable[bytes]) -> bool:
+    return (
+        any(secret in data for secret in known)
+        or _URL_BYTES.search(data) is not None
+        or _ERROR_BYTES.search(data) is not None
+    )
+
+
+def _hinted(text: str) -> bool:
+    """Whether a text holds a word that all texts with a secret hold: much faster than to look."""
+    lowered = text.lower()
+    return any(hint in lowered for hint in HINTS)
 
 
 PathRule = Callable[[tuple[str | int, ...]], bool]

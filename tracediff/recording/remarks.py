@@ -72,7 +72,7 @@ def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str
 def _text(given: object) -> str:
     try:
         return str.__str__(str(given))
-    except Exception as error:  # the job must not fail because of its recording
+    except (Exception, SystemExit) as error:  # the job must not fail because of its recording
         return f"<{type(given).__name__}, whose text raised {type(error).__name__}>"
 
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("tracediff")
 MAX_META = 160
 MAX_TAG = 200
+MAX_CONTEXT = 1_000
+MAX_TEXT = 16_000
+"""Characters of a text that are looked at for secrets, where fewer are kept."""
 
 
 class Recorder:
@@ -113,10 +116,11 @@ class Run:
         job, buffer, meta = self.job, self.buffer, None
         try:
             if job.meta is not None:
-                meta = buffer.scrub(str(job.meta(*self.args, **self.kwargs)))[:MAX_META]
+                said = str(job.meta(*self.args, **self.kwargs))
+                meta = buffer.scrub(said[:MAX_TEXT])[:MAX_META]
             if job.context is not None:
                 add_context(buffer, job.context(*self.args, **self.kwargs))
-        except Exception as error:  # the job must not fail because of its recording
+        except (Exception, SystemExit) as error:  # no fault of the job's
             buffer.warn(f"meta or context of {job.key!r} raised {brief(error)}")
         return meta
 
@@ -221,7 +225,7 @@ def add_context(buffer: Buffer, fields: Mapping[str, Any]) -> None:
         if buffer.redactor.secret(name):
             buffer.warn(f"context field {name!r} was left out: its name says that it is secret")
         elif type(value) is str:
-            buffer.context[name] = buffer.scrub(value)
+            buffer.context[name] = buffer.scrub(value[:MAX_TEXT])[:MAX_CONTEXT]
         elif type(value) in (int, float, bool):
             buffer.context[name] = value
         else:

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -34,12 +35,17 @@ LINGER = 0.02
 """Seconds the thread waits for more before it writes."""
 
 BATCH = 256
+YIELD = 0.005
 MIN_PAUSE = 0.1
 MAX_PAUSE = 30.0
 """Seconds between two attempts to write to a store that refuses."""
 
 EXIT_DEADLINE = 10.0
 CLOSE_DEADLINE = 1.0
+FORK_DEADLINE = 5.0
+TRACE_SLUGS = frozenset({"trace-too-large", "row-invalid"})
+"""What a store says of one trace, where it would take others."""
+
 RETRIES = 2
 """Attempts after which a flush without a deadline, or the end of the process, gives up."""
 
@@ -92,6 +98,7 @@ class Writer:
         self.failed = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._using = threading.RLock()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._progress = threading.Condition()
@@ -212,6 +219,8 @@ class Writer:
                 self._build(self._queue.popleft())
             if self._ready and not self._save(list(self._ready)[:BATCH]):
                 return False
+            if self._queue:
+                time.sleep(YIELD)  # other processes may want the same store
         return True
 
     def _build(self, finished: Finished) -> None:
@@ -229,28 +238,40 @@ class Writer:
     def _save(self, batch: list[tuple[Trace, int]]) -> bool:
         """Save the first of what is ready; False when the store refused."""
         traces = [trace for trace, _ in batch]
-        if self._store is None:
-            try:
-                self._store = self._open_store()
-            except Exception as error:
-                return self._refused(error)
-        try:
-            self._store.save(traces)
-        except Exception as error:
-            if isinstance(error, StoreError | OSError) and not _of_one_trace(error):
-                return self._refused(error)
-            if len(batch) > 1:  # one of them cannot be written; the others can
-                return all(self._save([one]) for one in batch)
-            log.exception("tracediff could not write a trace of %s", traces[0].key)
-            self._ready.popleft()
-            self._lose(error, batch[0][1])
+        error, at_fault = self._write(traces)
+        if error is None:
+            self._problem = None
+            for _ in batch:
+                self._ready.popleft()
+            self._acknowledge(traces)
+            self._advance(len(batch), sum(size for _, size in batch))
             return True
-        self._problem = None
-        for _ in batch:
-            self._ready.popleft()
-        self._tell(self._store, traces)
-        self._advance(len(batch), sum(size for _, size in batch))
+        if not at_fault:
+            return self._refused(error)
+        if len(batch) > 1:  # one of them cannot be written; the others can
+            return all(self._save([one]) for one in batch)
+        log.error("tracediff could not write a trace of %s", traces[0].key, exc_info=error)
+        self._ready.popleft()
+        self._lose(error, batch[0][1])
         return True
+
+    def _write(self, traces: list[Trace]) -> tuple[Exception | None, bool]:
+        """What went wrong, if anything did, and whether that was for what one of the traces is."""
+        with self._using:
+            try:
+                store = self._store = self._store or self._open_store()
+            except Exception as error:
+                return error, False
+            try:
+                store.save(traces)
+            except Exception as error:
+                refused = isinstance(error, StoreError | OSError)
+                return error, not refused or getattr(error, "slug", "") in TRACE_SLUGS
+            try:
+                self._after(store, traces)
+            except Exception:
+                log.exception("tracediff could not keep the sources of traces")
+            return None, False
 
     def _refused(self, error: Exception) -> bool:
         hint = error.hint if isinstance(error, StoreError) else None
@@ -263,11 +284,7 @@ class Writer:
             self._progress.notify_all()
         return False
 
-    def _tell(self, store: Store, traces: list[Trace]) -> None:
-        try:
-            self._after(store, traces)
-        except Exception:
-            log.exception("tracediff could not keep the sources of traces")
+    def _acknowledge(self, traces: list[Trace]) -> None:
         if self._on_ack is None:
             return
         for trace in traces:
@@ -277,12 +294,28 @@ class Writer:
                 log.exception("tracediff: on_ack failed for %s", trace.id)
 
     def _close_store(self) -> None:
-        store, self._store = self._store, None
-        try:
-            if store is not None:
-                store.close()
-        except Exception:
-            log.exception("tracediff could not close the store")
+        with self._using:
+            store, self._store = self._store, None
+            try:
+                if store is not None:
+                    store.close()
+            except Exception:
+                log.exception("tracediff could not close the store")
+
+    def before_fork(self) -> bool:
+        """Let go of the store, and hold it off until ``after_fork``; False: it could not be had.
+
+        A child would inherit the locks and files of a store in use: SQLite's are of the process,
+        and one that another thread holds at this moment is never released in the child.
+        """
+        held = self._using.acquire(timeout=FORK_DEADLINE)
+        if held:
+            self._close_store()
+        return held
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self._using.release()
 
     def _advance(self, count: int, size: int) -> None:
         with self._progress:
@@ -294,23 +327,32 @@ class Writer:
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
-def _of_one_trace(error: Exception) -> bool:
-    """Whether the store would take other traces."""
-    return isinstance(error, StoreError) and error.slug in _TRACE_SLUGS
-
-
-_TRACE_SLUGS = frozenset({"trace-too-large", "row-invalid"})
+_held: list[Writer] = []
 _inherited: list[Store] = []
 _registered: set[int] = set()
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    _held.extend([writer for writer in list(_writers) if writer.before_fork()])
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().after_fork()
+
+
+def _after_fork_in_child() -> None:
     """What a child inherits is its parent's to write."""
+    _held.clear()
     for writer in list(_writers):
         writer.reset()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)
 
 
 def _say(problem: str) -> None:
