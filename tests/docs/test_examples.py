@@ -3,8 +3,8 @@
 A comment ``<!-- directory: NAME -->`` says where the blocks after it run, ``slow`` behind the name
 that they take their time; one directory is one test. ``python`` and ``toml`` blocks begin with a
 comment that names the file they are, ``console`` blocks hold commands after ``$`` and what they
-print. ``sh`` blocks set up a checkout and are only looked at. ``DOCS_UPDATE=1`` writes what the
-commands print into the pages instead of comparing it.
+print. ``sh`` blocks set up a checkout and are only looked at. With ``DOCS_UPDATE=1`` what a command
+prints is written into its page where it is not what the page shows.
 """
 
 from __future__ import annotations
@@ -148,9 +148,11 @@ class Shell:
             printed = self.bash(command.line, self.cwd).replace(
                 str(self.directory), f"{HOME}/{self.name}"
             )
+            shown = command.shown.splitlines()
             if normal(printed) != normal(command.shown):
                 self.wrong.append(difference(command, printed))
-            lines += [f"$ {command.line}", *map(_indented, printed.rstrip().splitlines())]
+                shown = [*map(_indented, printed.rstrip().splitlines())]
+            lines += [f"$ {command.line}", *shown]
         self.printed[block.number] = "".join(f"{line.rstrip()}\n" for line in lines)
 
     def bash(self, line: str, cwd: Path) -> str:
