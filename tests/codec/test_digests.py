@@ -185,3 +185,43 @@ def test_a_row_says_what_the_trace_says() -> None:
     assert found.outcome == outcome_digest(trace)
     assert found.path_signature == path_signature(trace)
     assert found.expires_at == 5 + 3 * 86_400 * 10**9
+
+
+def test_no_two_lists_of_fields_run_into_each_other() -> None:
+    digests = {
+        step_digest(step(0, "ab", args=value("c"))),
+        step_digest(step(0, "a", args=value("bc"))),
+        step_digest(step(0, "a", key=value("bc"))),
+        step_digest(step(0, "a", result=value("bc"))),
+        step_digest(step(0, "a", error=ErrorInfo(type="b", message="c"))),
+        step_digest(step(0, "a", error=ErrorInfo(type="", message="bc"))),
+    }
+    assert len(digests) == 6
+
+
+def test_a_name_may_be_any_text() -> None:
+    names = ["", "\ud800", "\udfff", "é", "e\u0301", "\x00"]
+    assert len({step_digest(step(0, name)) for name in names}) == len(names)
+
+
+def test_concurrent_families_are_told_apart_from_their_interleaving() -> None:
+    """Two tasks whose parts swapped are no longer the same tasks."""
+    first = below(["a", "b"])
+    swapped = list(first.steps)
+    swapped[2], swapped[4] = replace(swapped[4], parent=1), replace(swapped[2], parent=3)
+    other = replace(first, steps=tuple(swapped))
+    assert tree_digest(below(["b", "a"])) == tree_digest(first) != tree_digest(other)
+    assert outcome_digest(other) == outcome_digest(first)
+
+
+def test_a_trace_without_steps_has_digests() -> None:
+    empty = replace(TRACE, steps=())
+    assert len({outcome_digest(empty), tree_digest(empty)}) == 2
+    assert subtree_digests(empty) == ()
+
+
+def test_digests_stay_what_stored_rows_hold() -> None:
+    """An index keeps them, so another release must come to the same ones."""
+    assert outcome_digest(TRACE).hex() == "bebf6c717d21e0cdfd8f348acbe215d9"
+    assert path_signature(TRACE).hex() == "ced82e37cad0437b89d85861fabd2a29"
+    assert tree_digest(TRACE).hex() == "93481c21b79ab030bbe1438f75f9a36e"

@@ -125,6 +125,21 @@ def test_renamed_and_reordered(trace: Make, node: Make, letters: Make) -> None:
     assert edits(old, new) == [("renamed", "x", "y", "reordered")]
 
 
+def test_equal_steps_renamed_under_two_parents_stay_where_they_are(trace: Make, node: Make) -> None:
+    old, new = (
+        trace(*(node(p, node(name, args={"a": 1}, result="r"), args={"p": p}) for p in "pq"))
+        for name in ("VAT", "Value added tax")
+    )
+    assert edits(old, new) == [("renamed", "VAT", "Value added tax")] * 2
+
+
+def test_equal_steps_move_together(trace: Make, node: Make, letters: Make) -> None:
+    x = node("x", args={"a": 1}, result="r")
+    old = trace(node("p", x, x, *letters("ab")), node("q", *letters("cd")))
+    new = trace(node("p", *letters("ab")), node("q", *letters("cd"), x, x))
+    assert edits(old, new) == [("moved", "x", "x")] * 2
+
+
 def test_steps_that_say_nothing_are_not_taken_for_renamed(trace: Make, node: Make) -> None:
     assert edits(trace(node("a", result=None)), trace(node("b", result=None)))[0][0] != "moved"
     found = edits(trace(node("p", node("x")), node("q")), trace(node("p"), node("q", node("y"))))

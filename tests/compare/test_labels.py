@@ -159,6 +159,15 @@ def test_drift_that_a_tolerance_accepts_still_carries(trace: Make, node: Make) -
     assert labels(found) == {"outer": "unproven"}
 
 
+def test_arguments_that_drifted_are_not_the_same(trace: Make, node: Make) -> None:
+    old, new = (
+        trace(node("f", args={"x": x}, result=r, source=A), **code)
+        for code, x, r in ((OLD, 1.0, 1), (NEW, 1.1, 2))
+    )
+    rules = [Tolerance(path="f/args", abs=1)]
+    assert labels(compare(old, new, tolerances=rules)) == {"f": "unproven"}
+
+
 def test_a_block_sees_the_names_around_it(trace: Make, node: Make) -> None:
     def job(code: Any, rate: int, block: int, x: int = 1) -> Any:
         return trace(

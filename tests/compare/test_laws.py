@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracediff.compare import compare
+from tracediff.compare.trees import cut
 from tracediff.digests import outcome_digest, tree_digest
 from tracediff.model import Comparison, Divergence, Step, Trace, Value
 from tracediff.values import encode
@@ -288,6 +289,16 @@ def test_equal_digests_are_no_divergence_and_others_are_one(old: Trace, new: Tra
     loose = {step.concurrent for step in (*old.steps, *new.steps)}
     if not same and loose == {False}:
         assert found.divergences != ()
+
+
+@given(traces())
+def test_a_cut_keeps_the_outcome_and_what_it_keeps(one: Trace) -> None:
+    shorter, kept = cut(one, "inputs")
+    assert outcome_digest(shorter) == outcome_digest(one)
+    assert [one.steps[i].name for i in kept] == [step.name for step in shorter.steps]
+    assert all(step.kind in ("job", "input", "output") for step in shorter.steps)
+    found = compare(one, replace(shorter, id="shorter"))
+    assert (found.divergences, found.different) == ((), False)
 
 
 @given(traces(concurrent=False), traces(concurrent=False))

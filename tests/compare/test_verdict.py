@@ -218,6 +218,17 @@ def test_a_cosmetic_difference_is_first_only_alone(trace: Make, node: Make) -> N
     assert first_name(compare(job("a", 1), job("a", 2), tolerances=close)) == "late"
 
 
+def test_a_note_that_came_is_first_only_alone(trace: Make, node: Make) -> None:
+    def job(name: str, *notes: str) -> Any:
+        return trace(
+            *(node(note, kind="note") for note in notes), node(name, args={"x": 1}, result=1)
+        )
+
+    assert first_name(compare(job("a"), job("a", "new line"))) == "new line"
+    assert first_name(compare(job("a"), job("b", "new line"))) == "b"
+    assert first_name(compare(job("a", "gone"), job("b"))) == "b"
+
+
 def test_more_differences_than_are_listed_are_remarked(trace: Make, node: Make) -> None:
     old, new = (trace(node("f", args={}, result=[i + add for i in range(2_000)]))
                 for add in (0, 10_000))  # fmt: skip

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracediff.compare.raw import opened
+from tracediff.compare.shared import opened_both
 from tracediff.compare.walker import MAX_CHANGES, value_changes
 from tracediff.model import MISSING, FieldChange, Value
 from tracediff.values import Opaque, encode, inert
@@ -285,6 +287,36 @@ def test_lists_that_share_their_ends_are_opened_right(
     ) == len(old) - len(new)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([{"row": "x" * 90}] * 1000, [{"row": "x" * 90}] * 1600),
+        ([{"row": "x" * 90}] * 1600, [{"row": "x" * 90}] * 1000),
+        ([f"row {at:99}" for at in range(999)], [f"row {at:99}" for at in range(999) if at != 4]),
+        ([f"row {at:99}" for at in range(1000)], [f"row {at:99}" for at in range(-400, 1000)]),
+        ([f"row {at:99}" for at in range(600)] + [97] * 600,
+         [f"row {at:99}" for at in range(600)] + [0] * 600 + ["a" * 600]),
+        ([f"row {at:99}" for at in range(600)] + ["a" * 600, *range(90)],
+         [f"row {at:99}" for at in range(600)] + [97] * 600),
+    ],
+)  # fmt: skip
+def test_long_lists_are_opened_to_what_they_are(old: list[Any], new: list[Any]) -> None:
+    left, right = opened_both(encode(old), encode(new))
+    assert left == opened(encode(old))
+    assert right == opened(encode(new))
+
+
+def test_equal_ends_of_long_lists_are_the_same_objects() -> None:
+    rows = [{"row": f"{at:90}"} for at in range(2_000)]
+    left, right = opened_both(encode(rows), encode([*rows[:900], 1, *rows[901:]]))
+    assert right[900] == 1
+    same = [a is b for a, b in zip(left, right, strict=True)]
+    assert all(same[:700])
+    assert all(same[-900:])
+    left, right = opened_both(encode(rows[:1] * 1_000), encode(rows[:1] * 1_600))
+    assert right[0] is left[0]
+
+
 def test_what_differs_without_end_is_cut() -> None:
     found = changes(list(range(5_000)), [str(at) for at in range(5_000)])
     assert len(found) == MAX_CHANGES
@@ -333,6 +365,7 @@ def test_the_delta_of_instants_knows_the_clock_went_back() -> None:
         (Decimal("1E+999999999999"), Decimal(1)),
         (Decimal("1E+999999999999"), 1),
         (Decimal("1E+999999999999"), 1.5),
+        (Decimal("1E+20000"), Decimal("1E-20000")),
         ("1", "2"),
         (datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
     ],

@@ -72,13 +72,17 @@ def cut(trace: Trace, depth: Depth) -> tuple[Trace, dict[int, int]]:
     nearest: dict[int, int] = {-1: -1}
     kept: dict[int, int] = {}
     steps: list[Step] = []
+    loose: set[int] = set()  # dropped steps whose order a scheduler decided, with all they hold
     for index, step in enumerate(trace.steps):
         parent = nearest[step.parent]
+        concurrent = step.concurrent or step.parent in loose
         if index == 0 or step.kind in _AT_INPUTS:
             nearest[index] = kept[index] = len(steps)
-            steps.append(replace(step, parent=parent))
+            steps.append(replace(step, parent=parent, concurrent=concurrent))
         else:
             nearest[index] = parent
+            if concurrent:
+                loose.add(index)
     return replace(trace, steps=tuple(steps), depth=depth), kept
 
 
