@@ -205,3 +205,14 @@ def test_a_replay_writes_nothing_into_the_project_or_its_store(shop, trace):
     shop.replay(trace)
     assert sorted(path for path in shop.directory.rglob("*") if path.is_file()) == before
     assert shop.recorded() == []
+
+
+def test_a_job_that_closes_every_file_gets_no_answer_into_its_own(shop, trace):
+    does(
+        shop,
+        "os.closerange(3, 100)",
+        "mine = [os.open('mine', os.O_RDWR | os.O_CREAT) for _ in range(50)]",
+        "return 'done'",
+    )
+    assert "own files" in refused(shop, trace, "replay-died")
+    assert (shop.directory / "mine").read_bytes() == b""

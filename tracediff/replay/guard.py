@@ -40,11 +40,13 @@ class Guard:
 
     def close(self) -> tuple[str, ...]:
         """What was refused, to forked children too; each once, in order, bounded."""
-        with contextlib.suppress(BlockingIOError):
-            for line in os.read(self._from_children, 1 << 16).decode().splitlines():
+        with contextlib.suppress(OSError):  # there is nothing to read, or the job closed the pipe
+            said = os.read(self._from_children, 1 << 16)
+            for line in said.decode("utf-8", "replace").splitlines():
                 self._note(line)
-        os.close(self._from_children)
-        os.close(self._to_parent)
+        for end in (self._from_children, self._to_parent):
+            with contextlib.suppress(OSError):
+                os.close(end)
         return tuple(self._refused)
 
     def _note(self, what: str) -> None:

@@ -21,7 +21,7 @@ from tracediff.replay.whatif import WhatIf
 
 def main(reply: int) -> None:
     """Answer one request."""
-    own = os.getpid()
+    own, place = os.getpid(), os.fstat(reply)
     root, on_miss, what_ifs, data = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -37,6 +37,8 @@ def main(reply: int) -> None:
         answer = ["error", [error.message, error.slug, error.hint]]
     if os.getpid() != own:  # a child that the job forked and that ran to the job's end
         os._exit(0)
+    if not os.path.samestat(os.fstat(reply), place):
+        sys.exit("the job closed the replay's own files and opened others in their place")
     with os.fdopen(reply, "wb") as stream:
         stream.write(ormsgpack.packb(answer))
     sys.stdout.flush()
