@@ -6,6 +6,7 @@ should be is a CodecError that says where. How a value and raw bytes are written
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from tracediff.errors import CodecError
@@ -48,6 +49,23 @@ def _write_any(value: Any, form: Form) -> Any:
 
 def _read_any(value: Any, form: Form) -> Any:
     return inert(form.read_value(value))
+
+
+def _write_scalar(value: Any, form: Form) -> Any:
+    if type(value) is str:
+        return form.write_text(value)
+    if type(value) is float and not math.isfinite(value):
+        return {"$float": repr(value)}  # JSON has no such number
+    return value
+
+
+def _read_scalar(value: Any, form: Form) -> Any:
+    if type(value) is dict and list(value) == ["$float"]:
+        return _ENDLESS[value["$float"]]
+    return value if type(value) in (int, float, bool) else form.read_text(value)
+
+
+_ENDLESS: Final = {name: float(name) for name in ("inf", "-inf", "nan")}
 
 
 def _write_error(error: ErrorInfo, form: Form) -> Any:
@@ -248,7 +266,7 @@ _HEAD: Final = {
     "duration": _INT,
     "tags": many(_STR),
     "meta": _STR,
-    "context": table(scalar(str, int, float, bool)),
+    "context": table(Kind(_write_scalar, _read_scalar)),
     "code": _CODE,
     "environment": _ENVIRONMENT,
     "artifacts": many(_ARTIFACT),
