@@ -116,7 +116,7 @@ class RecordedServer:
                         name=step.name,
                         args=step.args,
                         path=names(self._trace.steps, index)[:-1],
-                        hint=f"{error.message}. {error.hint}",
+                        hint=f"no exact recording of {_type(node)}: {error.hint}",
                     )
                 )
         return ReplayAbort(error.message, slug=error.slug, hint=error.hint)
@@ -228,6 +228,10 @@ class RecordedServer:
         return sorted(
             same, key=lambda index: len(value_changes(self._trace.steps[index].args, asked))
         )[:NEAREST]
+
+
+def _type(node: object) -> str:
+    return str(getattr(node, "type", "it")).removeprefix("builtins:").replace(":", ".")
 
 
 _IMPORTING = "call it in the job, not while its module is imported"
