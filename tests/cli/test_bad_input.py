@@ -252,9 +252,10 @@ def test_credentials_are_masked_everywhere(project):
     for command, done in zip(commands, project.batch(*commands), strict=True):
         assert done.out + done.err, command
         assert "hunter" not in done.out + done.err, (command, done)
-    done = project.run("ls", "--store", url)
-    assert done.code == 2
-    assert "hunter" not in done.err
+    for args in (["ls", "--store", url], ["show", url], ["ls", "--since", url], [url]):
+        text, machine = project.batch(args, (*args, "--format", "json"))
+        assert (text.code, machine.code) == (2, 2)
+        assert "hunter" not in text.err + machine.err, text
     assert "***@host" in project.run("config").out
 
 

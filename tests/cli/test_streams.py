@@ -222,9 +222,9 @@ def test_a_terminal_sees_what_goes_on_after_a_second_and_the_cursor_comes_back(
 
 
 def test_what_is_done_in_time_shows_no_progress_and_waits_for_none(project):
-    """With a delay of ten minutes: the command neither shows anything nor waits for it."""
+    """With a delay of a minute: the command neither shows anything nor waits for it."""
     master, slave = pty.openpty()
-    patient = "import tracediff.cli as c, tracediff.cli.progress as p; p.DELAY = 600; c.main()"
+    patient = "import tracediff.cli as c, tracediff.cli.progress as p; p.DELAY = 60; c.main()"
     with subprocess.Popen(
         [project.command()[0], "-c", patient, "show", "@last"], cwd=project.directory,
         env=project.environment(TERM="xterm"), stdin=subprocess.DEVNULL,
