@@ -296,6 +296,8 @@ def test_lists_that_share_their_ends_are_opened_right(
         ([f"row {at:99}" for at in range(1000)], [f"row {at:99}" for at in range(-400, 1000)]),
         ([f"row {at:99}" for at in range(600)] + [97] * 600,
          [f"row {at:99}" for at in range(600)] + [0] * 600 + ["a" * 600]),
+        ([f"row {at:99}" for at in range(600)] + [97] * 3000,
+         [f"row {at:99}" for at in range(600)] + ["a" * 3000]),
         ([f"row {at:99}" for at in range(600)] + ["a" * 600, *range(90)],
          [f"row {at:99}" for at in range(600)] + [97] * 600),
     ],
