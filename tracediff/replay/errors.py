@@ -59,8 +59,6 @@ def _made(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
             native.__init__(error, *args)  # type: ignore[misc]  # its own class's, on purpose
         except TypeError:
             BaseException.__init__(error, *args)
-        if not isinstance(error, OSError):  # which takes its file's name out of them
-            error.args = args
         return error
     return Exception(*args)
 
