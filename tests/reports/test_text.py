@@ -139,3 +139,14 @@ def test_changed_code_is_shown_with_the_step_that_shows_it(
     assert block[4].split()[1:3] == ["at", "Duty"]
     assert block[4].split()[-1] == "origin"
     assert "changed code" not in paint(comparison_lines(comparison("same"), look()), look())
+
+
+def test_a_step_that_changed_its_arguments_says_so(
+    recorded: Trace, look: Callable[..., Look]
+) -> None:
+    steps = list(recorded.steps)
+    steps[9] = replace(steps[9], mutated=("net",))
+    trace, drawn = replace(recorded, steps=tuple(steps)), look()
+    assert "changed net" in paint(trace_lines(trace, drawn), drawn)
+    assert "changed its own arguments: net" in paint(step_lines(trace, 9, drawn), drawn)
+    assert "changed net" not in paint(trace_lines(recorded, drawn), drawn)

@@ -54,6 +54,8 @@ def _line(index: int, step: Step, indent: int, width: int, look: Look) -> Text:
     mark = _MARKS.get(step.kind, "")
     glyph, style = _STATES[step.state]
     flag = "" if step.state == "success" else f" {glyph}"
+    if step.mutated:
+        flag += f" changed {', '.join(map(clean, step.mutated))}"
     arguments = excerpt.arguments(step.args, 60)
     shown = f" ({arguments})" if arguments else ""
     line = span(number, "  " * indent, mark, (clean(step.name), ""), (shown, DIM), (flag, style))
@@ -71,6 +73,8 @@ def step_lines(trace: Trace, index: int, look: Look) -> Iterator[Text]:
     if source is not None:
         yield span((f"   {clean(source.file)}:{source.line}  {clean(source.unit)}", DIM))
     yield span(f"   {step.kind}, {step.state}, took {wording.lasted(step.duration)}")
+    if step.mutated:
+        yield span(("   changed its own arguments: ", WARN), ", ".join(map(clean, step.mutated)))
     for title, value in (("arguments", step.args), ("key", step.key), ("result", step.result)):
         if value is not None:
             yield span()
