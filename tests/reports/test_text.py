@@ -150,3 +150,22 @@ def test_a_step_that_changed_its_arguments_says_so(
     assert "changed net" in paint(trace_lines(trace, drawn), drawn)
     assert "changed its own arguments: net" in paint(step_lines(trace, 9, drawn), drawn)
     assert "changed net" not in paint(trace_lines(recorded, drawn), drawn)
+
+
+def test_rows_in_another_order_are_told_in_one_line(
+    builders: dict[str, Callable[..., Any]], look: Callable[..., Look]
+) -> None:
+    rows = [{"sku": f"A{at}", "net": at, "tax": at * 2} for at in range(12)]
+    step, price = builders["step"], builders["price"]
+    old = builders["trace"]((*price("0.025"), step(0, "Rows", rows)))
+    new = builders["replayed"](
+        (*price("0.025"), step(0, "Rows", [*rows[6:], {**rows[0], "net": 9}, *rows[1:6]]))
+    )
+    drawn = look()
+    lines = paint(comparison_lines(compare(old, new), drawn), drawn).splitlines()
+    block = [line for line in lines if line.startswith("│ result")]
+    at = lines.index(block[0])
+    assert [line.strip("│ ") for line in lines[at : at + 2]] == [
+        "result  [0].net: 0 → 9",
+        "in another order",
+    ]

@@ -9,6 +9,7 @@ from rich.text import Text
 from tracediff.model import Comparison, Divergence, FieldChange, Source, Step
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
+from tracediff.reports.deep import deep_lines
 from tracediff.reports.paths import names
 from tracediff.reports.text.canvas import (
     BOLD,
@@ -142,14 +143,27 @@ def _outcomes(
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("ends in", old, new, width, heads)
     elif changes:
-        yield from _changes("result", changes, width, heads)
+        told = _in_few_lines(before, after, changes)
+        for at, line in enumerate(told):
+            yield span((f"{'' if at else 'result':<8}", DIM), excerpt.cut(line, width - 8))
+        if not told:
+            yield from _changes("result", changes, width, heads)
     elif "result" in divergence.aspects:
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("result", old, new, width, heads)
-    elif told := excerpt.outcome(after, width - 10):
-        yield span(("result  ", DIM), (f"{told}", ""), ("  unchanged", DIM))
+    elif unchanged := excerpt.outcome(after, width - 10):
+        yield span(("result  ", DIM), (f"{unchanged}", ""), ("  unchanged", DIM))
     if "state" in divergence.aspects and "error" not in divergence.aspects:
         yield from _sides("state", before.state, after.state, width, heads)
+
+
+def _in_few_lines(before: Step, after: Step, changes: tuple[FieldChange, ...]) -> list[str]:
+    """What many changes come to, such as rows in another order; none where that is no shorter."""
+    if len(changes) <= _FIELDS_SHOWN or before.result is None or after.result is None:
+        return []
+    values = excerpt.seen(before.result), excerpt.seen(after.result)
+    lines = deep_lines(*values, len(changes), changes)
+    return lines if len(lines) <= _FIELDS_SHOWN else []
 
 
 def _changes(
