@@ -143,10 +143,10 @@ def _outcomes(
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("ends in", old, new, width, heads)
     elif changes:
-        told = _in_few_lines(before, after, changes)
-        for at, line in enumerate(told):
+        few = _in_few_lines(before, after, changes)
+        for at, line in enumerate(few):
             yield span((f"{'' if at else 'result':<8}", DIM), excerpt.cut(line, width - 8))
-        if not told:
+        if not few:
             yield from _changes("result", changes, width, heads)
     elif "result" in divergence.aspects:
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
