@@ -205,39 +205,6 @@ def test_a_process_pool_inside_a_job_runs_what_was_propagated(program):
     assert sorted(trace.key for trace in program.traces()) == ["item"] * 4 + ["job"]
 
 
-def test_threads_that_record_while_others_fork_never_deadlock(program):
-    program.write("""
-        import os, threading
-
-        @td.job("job")
-        def job(x): return x
-
-        stop = threading.Event()
-        def busy():
-            while not stop.is_set():
-                job("thread")
-                stop.wait(0.001)
-        threads = [threading.Thread(target=busy) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        ended = []
-        for _ in range(20):
-            child = os.fork()
-            if not child:
-                job("child")
-                os._exit(0 if td.flush(60) else 7)
-            ended.append(os.waitpid(child, 0)[1])
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert ended == [0] * 20, ended
-    """)
-    program.run()
-    store = open_store(str(program.directory / ".tracediff"))
-    assert store.check() == []
-    store.close()
-
-
 # -- stores that cannot be written
 
 
