@@ -47,6 +47,7 @@ def test_every_public_name_has_a_docstring(name):
 
 def test_nothing_else_is_public_but_modules():
     others = {name for name in vars(tracediff) if not name.startswith("_")} - set(NAMES)
+    others -= {"TYPE_CHECKING"}  # type checkers know it by this name alone
     assert all(inspect.ismodule(getattr(tracediff, name)) for name in others)
 
 
@@ -156,3 +157,18 @@ def test_messages_and_hints_begin_in_lower_case_and_end_without_a_full_stop():
         if re.match(r"[A-Z][a-z]*\b", text) or text.endswith(".")
     }
     assert wrong == set()
+
+
+def test_names_are_loaded_on_first_use_and_stay():
+    code = (
+        "import sys, tracediff\n"
+        "assert 'tracediff.recording' not in sys.modules\n"
+        "assert set(tracediff.__all__) <= set(dir(tracediff))\n"
+        "assert tracediff.step is vars(tracediff)['step']\n"
+        "from tracediff import *\n"
+        "assert job is tracediff.job\n"
+        "try: tracediff.nothing\n"
+        "except AttributeError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "module 'tracediff' has no attribute 'nothing'\n", done.stderr
