@@ -169,7 +169,7 @@ class Run:
         if buffer.ignored or recorder.pid != os.getpid():
             return
         size = buffer.bytes + SPAN_BYTES * len(buffer.spans)
-        self.args, self.kwargs = (), {}
+        self.args, self.kwargs, buffer.known = (), {}, {}
         if not recorder.config.strict:
             recorder.writer.submit(Finished(self.trace, size))
             return

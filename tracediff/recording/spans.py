@@ -21,6 +21,7 @@ from tracediff import values
 from tracediff.model import Depth, ErrorInfo, Kind, Source
 from tracediff.recording.faults import brief, describe, raised_at
 from tracediff.recording.redaction import Redactor
+from tracediff.recording.snapshots import CONTAINERS, Snapshot, is_unchanged, snapshot
 from tracediff.runtime import Server, current
 
 FIXED = values.SCALARS - {str, bytes}
@@ -33,6 +34,10 @@ LONG = 1024
 
 MUTATION_LIMIT = 16 * 1024
 """Arguments larger than this, encoded, are not encoded again after the step to see a change."""
+
+
+MAX_KNOWN = 256
+"""Values of a trace that are remembered, so that none is encoded twice while it is unchanged."""
 
 
 class Unset:
@@ -161,8 +166,9 @@ class Buffer:
     """One trace while it is recorded."""
 
     __slots__ = (
-        "artifacts", "bytes", "context", "depth", "encode", "ignored", "last_fault", "redactor",
-        "rooted", "running", "scrub", "server", "shallow", "spans", "state", "tags", "warnings",
+        "artifacts", "bytes", "context", "depth", "encode", "ignored", "known", "last_fault",
+        "redactor", "rooted", "running", "scrub", "server", "shallow", "spans", "state", "tags",
+        "warnings",
     )  # fmt: skip
 
     def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
@@ -178,6 +184,7 @@ class Buffer:
         self.shallow = depth == "inputs"
         self.server = server
         self.bytes = 0
+        self.known: dict[int, tuple[Any, Snapshot, Packed]] = {}
         self.ignored = False
         self.state: str | None = None
         self.tags: list[str] = []
@@ -187,7 +194,11 @@ class Buffer:
         self.last_fault: tuple[tuple[Any, ...], Any, ErrorInfo] | None = None
 
     def capture(self, value: Any) -> Any:
-        """The value itself when nothing can change it, else its canonical bytes."""
+        """The value itself when nothing can change it, else its canonical bytes.
+
+        A dict, list or tuple that the trace has seen and that is unchanged is not encoded again:
+        what one step gives is mostly what others take.
+        """
         kind = type(value)
         if kind in FIXED:
             return value
@@ -195,9 +206,27 @@ class Buffer:
             if len(value) > LONG:
                 self.bytes += len(value)
             return value
-        data = self.encode(value)
+        before: Snapshot | None = None
+        if kind in CONTAINERS:
+            known = self.known.get(id(value))
+            if known is not None and known[0] is value and is_unchanged(known[1]):
+                self.bytes += len(known[2])
+                return known[2]
+            before = snapshot(value)  # first, so that no later change looks like this state
+        data = Packed(self.encode(value))
         self.bytes += len(data)
-        return Packed(data)
+        if before is not None and len(data) <= MUTATION_LIMIT:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.clear()
+            self.known[id(value)] = (value, before, data)
+        return data
+
+    def is_unchanged(self, value: Any, before: Packed) -> bool:
+        """Whether an argument is still what was captured; when in doubt it is encoded again."""
+        known = self.known.get(id(value))
+        if known is not None and known[2] is before and is_unchanged(known[1]):
+            return True
+        return bool(self.encode(value) == before)
 
     def capture_below(self, name: str, value: Any) -> Any:
         """As ``capture``, for an argument, where paths that begin with its name may be secret."""
@@ -338,14 +367,16 @@ def open_span(
                 buffer.capture_below(mark.place(at), value) for at, value in enumerate(captured)
             ]
         else:
-            captured = [buffer.capture(value) for value in captured]
-        packed = True
+            captured = [
+                value if type(value) in FIXED else buffer.capture(value) for value in captured
+            ]
+        packed = Packed in map(type, captured)
     if named:
         if buffer.rooted:
             named = {name: buffer.capture_below(name, value) for name, value in named.items()}
         else:
             named = {name: buffer.capture(value) for name, value in named.items()}
-        packed = True
+        packed = packed or Packed in map(type, named.values())
     span = Span(mark, buffer, parent, captured, named)
     span.packed = packed
     if mark.key is not None:
@@ -392,17 +423,24 @@ def mutations(span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> N
     if type(mark) is not Mark:
         return
     drop = mark.drop
-    changed: list[str] = []
-    for at, before in enumerate(span.args):
-        if type(before) is Packed and len(before) <= MUTATION_LIMIT:
-            encode = buffer.encoder(mark.place(at)) if buffer.rooted else buffer.encode
-            if encode(args[at + drop]) != before:
-                changed.append(mark.place(at))
+    again = [
+        (mark.place(at), args[at + drop], before)
+        for at, before in enumerate(span.args)
+        if type(before) is Packed
+    ]
     for name, before in (span.kwargs or {}).items():
-        if type(before) is Packed and len(before) <= MUTATION_LIMIT:
-            encode = buffer.encoder(name) if buffer.rooted else buffer.encode
-            if encode(kwargs[name] if name in kwargs else mark.defaults[name]) != before:
-                changed.append(name)
+        if type(before) is Packed:
+            again.append((name, kwargs[name] if name in kwargs else mark.defaults[name], before))
+    changed: list[str] = []
+    for name, value, before in again:
+        if len(before) > MUTATION_LIMIT:
+            continue
+        if buffer.rooted:
+            same = buffer.encoder(name)(value) == before
+        else:
+            same = buffer.is_unchanged(value, before)
+        if not same:
+            changed.append(name)
     if changed:
         span.mutated = tuple(dict.fromkeys(changed))
 
