@@ -9,6 +9,8 @@ goes wrong here, ``tracediff.values.careful`` starts over and finds out what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from ormsgpack import Ext, Fragment, packb, unpackb
@@ -16,7 +18,7 @@ from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
 from tracediff.values.careful import encode_carefully
-from tracediff.values.leaves import FLAT, LEAVES, NATIVE
+from tracediff.values.leaves import DATETIME, FLAT, LEAVES, NATIVE, datetime_bytes
 from tracediff.values.redaction import Redaction, sealed, secret_names
 from tracediff.values.shapes import SHAPES, plan
 
@@ -24,6 +26,7 @@ OPTIONS: Final = tags.OPTIONS
 _SCALAR: Final = FLAT - {type}
 _STR: Final = frozenset({str})
 _ASKED: Final = frozenset({list, dict, bytearray, memoryview, Ext, Fragment})
+_DECIMAL: Final = tags.DECIMAL
 _RECORD: Final = tags.RECORD
 _TUPLE: Final = tags.TUPLE
 _RECORD_HEAD: Final = b"\x93"
@@ -31,11 +34,14 @@ _MAX_DEPTH: Final = 40
 _MAX_ITEMS: Final = 2_000_000
 _MIN_HIGH: Final = 2 * tags.MAX_HEIGHT
 _LONG_MAP: Final = frozenset({0xDE, 0xDF})
+_CONTAINERS: Final = bytes((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
+"""The bytes that begin an array or a map, and what others may begin with too."""
 _MAX_FLAT: Final = 20_000
 _MAX_BYTES: Final = 1 << 28
 _is_flat = FLAT.issuperset
 _is_str = _STR.issuperset
 _is_plain = _ASKED.isdisjoint
+_is_container = frozenset({dict, list}).issuperset
 
 
 class _GiveUpError(Exception):
@@ -70,6 +76,8 @@ def encode(
             return packb(obj, _leaf, OPTIONS)
         encoder = _Encoder(redaction)
         try:
+            if (cls is dict or cls is list) and encoder.is_clean(obj):
+                return packb(obj, encoder.default, OPTIONS)
             return encoder.pack(obj)
         except Exception:
             if encoder.interrupt is not None:
@@ -83,7 +91,7 @@ def _is_flat_dict(obj: Any, redaction: Redaction | None) -> bool:
     return (
         _is_str(map(type, obj))
         and _is_flat(map(type, obj.values()))
-        and (redaction is None or obj.keys() <= redaction.safe)
+        and (redaction is None or redaction.safe.issuperset(obj))
     )
 
 
@@ -112,6 +120,8 @@ def nestable(data: bytes) -> bytes:
     """A value on top may be a dict of any height; inside another it may not."""
     if data[0] & 0xF0 != 0x80 and data[0] not in _LONG_MAP:
         return data
+    if len(data) - len(data.translate(None, _CONTAINERS)) < tags.MAX_HEIGHT:
+        return data  # too few bytes that could begin a container
     level: list[Any] = [unpackb(bytes(data), ext_hook=_nothing)]  # it refuses a subclass of bytes
     for _ in range(tags.MAX_HEIGHT - 1):
         level = [
@@ -151,6 +161,35 @@ class _Encoder:
 
     def pack(self, obj: Any) -> bytes:
         return packb(self.plain(obj), self.default, OPTIONS)
+
+    def is_clean(self, obj: Any) -> bool:
+        """Whether ormsgpack gets all of these dicts and lists right, and no key is a secret.
+
+        Most values are like that; one walk that copies nothing finds it out, level by level.
+        """
+        safe = self.redaction.safe if self.redaction is not None else None
+        left, level = self.left, [obj]
+        for _ in range(_MAX_DEPTH):
+            below: list[Any] = []
+            for one in level:
+                members = one
+                if type(one) is dict:
+                    members = one.values()
+                    if not _is_str(map(type, one)) or not (safe is None or safe.issuperset(one)):
+                        return False
+                left -= len(one) + 1
+                if left < 0 or len(one) > _MAX_FLAT:
+                    return False
+                if not _is_plain(map(type, members)):
+                    asked = [item for item in members if type(item) in _ASKED]
+                    if not _is_container(map(type, asked)):
+                        return False
+                    below += asked
+            if not below:
+                self.left = left
+                return True
+            level = below
+        return False
 
     def plain(self, obj: Any) -> Any:
         """The same value with nothing in it that ormsgpack would get wrong."""
@@ -246,12 +285,16 @@ class _Encoder:
         """Called by ormsgpack for whatever is not native; it would hide what is raised here."""
         try:
             cls = type(obj)
+            if cls is Decimal:  # the most common, and asked for one by one
+                return Ext(_DECIMAL, str(obj).encode())
             leaf = LEAVES.get(cls)
             if leaf is not None:
                 return leaf(obj)
             if cls is tuple and _is_flat(map(type, obj)):
                 self.left -= len(obj)
                 return Ext(_TUPLE, packb([*obj], _leaf, OPTIONS))
+            if cls is datetime and obj.tzinfo is UTC:
+                return Ext(tags.AWARE_DATETIME, _UTC_HEAD + datetime_bytes(obj) + _UTC_TAIL)
             return self._extension(obj, cls)
         except Exception:
             raise
@@ -286,3 +329,8 @@ class _Encoder:
             packed = [packb(plain(item), default, OPTIONS) for item in parts]
         packed.sort()
         return tags.array_header(len(packed)) + b"".join(packed)
+
+
+# What stands around the wall-clock part of a datetime in UTC, the most common of zones.
+_UTC_HEAD: Final = tags.array_header(2) + b"\xc4" + bytes((DATETIME.size,))
+_UTC_TAIL: Final = encode(UTC)
