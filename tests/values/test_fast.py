@@ -19,7 +19,7 @@ NOON = datetime(2024, 3, 1, 12, 0, 0, 5)
 def nested(height):
     value = 1
     for level in range(height):
-        value = [value] if level % 2 else {"a": value}
+        value = {"a": value} if level % 2 else [value]
     return value
 
 
