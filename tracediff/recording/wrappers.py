@@ -17,6 +17,7 @@ from tracediff.model import Kind
 from tracediff.recording.generators import wrap_async_generator, wrap_generator
 from tracediff.recording.serving import answer
 from tracediff.recording.spans import (
+    FIXED,
     UNSET,
     Line,
     Mark,
@@ -80,16 +81,23 @@ def instrument(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
 def wrap_step(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
     """A step: recomputed in replay."""
     get, set_, reset = current.get, current.set, current.reset
+    bare = mark.key is None and not mark.special
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         parent = get()
-        if parent is None or parent.buffer.shallow:
+        if parent is None:
             return function(*args, **kwargs)
-        span = open_span(mark, parent.buffer, parent, args, kwargs)
+        buffer = parent.buffer
+        if buffer.shallow:
+            return function(*args, **kwargs)
+        if bare and not args and not kwargs:
+            span = Span(mark, buffer, parent, (), kwargs)
+        else:
+            span = open_span(mark, buffer, parent, args, kwargs)
         token = set_(span)
         try:
-            if span.buffer.server is not None:
+            if buffer.server is not None:
                 served = answer(span)
                 if not served.live:
                     span.end = perf_counter_ns()
@@ -98,14 +106,14 @@ def wrap_step(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
             result = function(*args, **kwargs)
         except BaseException as error:
             span.end = perf_counter_ns()
-            span.error = span.buffer.fault(error, parent)
+            span.error = buffer.fault(error, parent)
             raise
         finally:
             reset(token)
         span.end = perf_counter_ns()
         if span.packed:
             mutations(span, args, kwargs)
-        span.result = span.buffer.capture(result)
+        span.result = result if type(result) in FIXED else buffer.capture(result)
         return result
 
     return wrapper
