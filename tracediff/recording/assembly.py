@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from tracediff import values
-from tracediff.model import Artifact, State, Step, Value
-from tracediff.recording.spans import UNSET, Buffer, Mark, Packed, Span
+from tracediff.model import Artifact, Source, State, Step, Value
+from tracediff.recording.spans import UNSET, Buffer, Line, Mark, Packed, Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""
@@ -27,21 +27,32 @@ def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
     parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
     loose = concurrent(spans, parents)
     begun = spans[0].start
+    sources: dict[Mark | Line, Source] = {}
     return tuple(
-        _step(span, parents[at], begun, at in loose, root) for at, span in enumerate(spans)
+        _step(span, parents[at], begun, at in loose, _source(span.mark, root, sources))
+        for at, span in enumerate(spans)
     )
 
 
-def _step(span: Span, parent: int, begun: int, loose: bool, root: str) -> Step:
+def _source(mark: Mark | Line, root: str, known: dict[Mark | Line, Source]) -> Source:
+    """Where a step is written, its file named from the project; found once for each function."""
+    source = known.get(mark)
+    if source is None:
+        source = mark.source if isinstance(mark, Mark) else mark.source()
+        source = known[mark] = replace(source, file=source.file.removeprefix(root))
+    return source
+
+
+def _step(span: Span, parent: int, begun: int, loose: bool, source: Source) -> Step:
     mark, buffer = span.mark, span.buffer
     if isinstance(mark, Mark):
         args: Value | None = Value(values.encode_map(arguments(span, mark)))
-        source, head = mark.source, False
+        head = False
         if mark.unknown:
             names = ", ".join(mark.unknown)
             buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
     else:
-        args, source, head = None, mark.source(), mark.head
+        args, head = None, mark.head
     return Step(
         parent=parent,
         kind=mark.kind,
@@ -53,7 +64,7 @@ def _step(span: Span, parent: int, begun: int, loose: bool, root: str) -> Step:
         error=span.error,
         start=max(0, span.start - begun),
         duration=max(0, span.end - span.start),
-        source=replace(source, file=source.file.removeprefix(root)),
+        source=source,
         mutated=span.mutated,
         head=head,
         open=not span.end,
@@ -82,8 +93,14 @@ def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
     Secret ones are sealed here at the latest: nothing has left the process before.
     """
     buffer = span.buffer
-    found: dict[str, Any] = {}
     positional = span.args or ()
+    plain = not span.kwargs and not mark.special
+    if plain and len(positional) == len(mark.order) == len(mark.names):
+        return [
+            (name, _sealed(name, value, buffer))
+            for name, value in zip(mark.order, positional, strict=True)
+        ]
+    found: dict[str, Any] = {}
     for name, value in zip(mark.names, positional, strict=False):
         found[name] = value
     if mark.rest is not None:

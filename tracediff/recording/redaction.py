@@ -263,8 +263,13 @@ class Redactor:
         rules = self if plain else self.rules(scrub_values=texts, under=under)
         exactly = partial(values.encode, redaction=rules, warn=warn)
         scrubbed = partial(values.encode, redaction=self.rules(under=under), warn=warn)
+        special = self.types or self.scrub_values or self.path_rule is not None
+        quick = values.NUMBERS if plain and not special and not known else frozenset()
+        number = values.encode_number
 
         def encode(value: Any) -> bytes:
+            if type(value) in quick:
+                return number(value)
             data = exactly(value)
             if not known and b"://" not in data and b"Error" not in data and b"Exc" not in data:
                 return data

@@ -5,7 +5,7 @@ without importing anything, ``live`` rebuilds the very objects of allowed classe
 """
 
 from tracediff.values.allow import Allow
-from tracediff.values.encode import digest, encode, encode_map
+from tracediff.values.encode import NUMBERS, digest, encode, encode_map, encode_number
 from tracediff.values.identity import aliases, identity
 from tracediff.values.inert import inert
 from tracediff.values.joining import encode_list, encode_tuple, seal
@@ -31,6 +31,7 @@ from tracediff.values.tagged import from_json, json_safe, to_json
 from tracediff.values.text import text
 
 __all__ = [
+    "NUMBERS",
     "SCALARS",
     "Allow",
     "Deep",
@@ -49,6 +50,7 @@ __all__ = [
     "encode",
     "encode_list",
     "encode_map",
+    "encode_number",
     "encode_tuple",
     "from_json",
     "identity",
