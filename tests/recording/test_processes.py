@@ -161,6 +161,51 @@ def test_a_forked_child_writes_its_own_traces_and_none_of_its_parent(program):
     assert [step.name for step in forking.steps] == ["forking", "parent"]
 
 
+@pytest.mark.slow
+def test_threads_that_record_while_others_fork_never_deadlock(program):
+    """The first forks meet threads that import what the recorder needs; later ones its writer."""
+    program.write("""
+        import os, signal, threading, time
+
+        @td.job("job")
+        def job(x): return x
+
+        def busy():
+            while not stop.is_set():
+                job("thread")
+                stop.wait(0.001)
+
+        stop = threading.Event()
+        threads = [threading.Thread(target=busy) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        ended = []
+        for _ in range(4):
+            child = os.fork()
+            if not child:
+                job("child")
+                os._exit(0 if td.flush(60) else 7)
+            deadline = time.monotonic() + 90
+            while True:
+                pid, status = os.waitpid(child, os.WNOHANG)
+                if pid:
+                    break
+                if time.monotonic() > deadline:
+                    os.kill(child, signal.SIGKILL)
+                time.sleep(0.005)
+            ended.append(status)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert ended == [0] * 4, ended
+    """)
+    for _ in range(15):
+        program.run()
+    store = open_store(str(program.directory / ".tracediff"))
+    assert store.check() == []
+    store.close()
+
+
 @pytest.mark.parametrize("how", ["spawn", "fork", "forkserver"])
 def test_processes_of_multiprocessing_save_their_traces(program, how: str):
     program.write(f"""

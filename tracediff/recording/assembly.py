@@ -96,10 +96,10 @@ def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
     positional = span.args or ()
     plain = not span.kwargs and not mark.special
     if plain and len(positional) == len(mark.order) == len(mark.names):
-        return [
-            (name, _sealed(name, value, buffer))
-            for name, value in zip(mark.order, positional, strict=True)
-        ]
+        encode, seal, safe = buffer.encode, buffer.seal, buffer.redactor.safe
+        packed = [bytes(one) if type(one) is Packed else encode(one) for one in positional]
+        pairs = zip(mark.order, packed, strict=True)
+        return [(name, data if name in safe else seal(name, data)) for name, data in pairs]
     found: dict[str, Any] = {}
     for name, value in zip(mark.names, positional, strict=False):
         found[name] = value

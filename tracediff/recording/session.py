@@ -29,7 +29,7 @@ from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.redaction import Redactor, redaction_key
 from tracediff.recording.spans import Buffer, called, mutations, open_span
-from tracediff.recording.writer import SPAN_BYTES, Finished, Writer
+from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished, Writer
 from tracediff.runtime import Server, current
 from tracediff.stores.base import Store
 
@@ -240,6 +240,14 @@ class _Process:
         self.ready = False
         self.lock = threading.RLock()
         self.looking = False
+        self.replaying: Recorder | None = None
+
+    def for_replays(self, config: Config) -> Recorder:
+        """One recorder for all replays of a process, so that git is asked once."""
+        known = self.replaying
+        if known is None or known.config != config or known.pid != os.getpid():
+            known = self.replaying = Recorder(config)
+        return known
 
     def find(self) -> Recorder | None:
         with self.lock:
@@ -258,8 +266,26 @@ class _Process:
 _process = _Process()
 
 
+_held: list[Any] = []
+
+
+def _before_fork() -> None:
+    """Wait until no thread reads the settings: a module it is importing would stay locked for ever.
+
+    The interpreter frees its own locks in a child, but not those of single modules.
+    """
+    if _process.lock.acquire(timeout=FORK_DEADLINE):
+        _held.append(_process.lock)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
+
+
 def _after_fork() -> None:
     """A child is no part of its parent's traces: what it records are traces of its own."""
+    _held.clear()
     _process.lock = threading.RLock()  # the inherited one may be held by a thread that is gone
     _process.looking = False
     span = current.get()
@@ -267,7 +293,9 @@ def _after_fork() -> None:
         current.set(None)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
+)
 
 
 def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
@@ -355,7 +383,7 @@ def run(
         started_at: The recorded start, in nanoseconds since the epoch.
         seed: The recorded seed.
     """
-    recorder = Recorder(config)
+    recorder = _process.for_replays(config)
     receiver = (job.factory(),) if job.method and job.factory is not None else ()
     replayed = Run(
         recorder,

@@ -225,7 +225,9 @@ class Writer:
 
     def _build(self, finished: Finished) -> None:
         try:
-            self._ready.append((finished.build(), finished.size))
+            with self._using:  # a fork waits: a module that is being imported would stay locked
+                trace = finished.build()
+            self._ready.append((trace, finished.size))
         except Exception as error:
             log.exception("tracediff could not assemble a trace")
             self._lose(error, finished.size)
