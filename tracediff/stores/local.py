@@ -254,10 +254,11 @@ class LocalStore:
 
     def _reopen(self) -> None:
         self._give_up_segment()  # so that its frames can be indexed like everybody else's
-        self._old.append(self.index)  # another thread may be reading from it
+        index = self.index
+        self.read_only, self.index = self._open()  # where that fails, the one before stays
+        self._old.append(index)  # another thread may be reading from it
         while len(self._old) > _OLD:
             self._old.pop(0).close()
-        self.read_only, self.index = self._open()
 
     def _after_fork(self) -> None:
         """A child never touches its parent's segment, lock or connection."""
