@@ -51,7 +51,6 @@ CREATE TABLE segments (name TEXT PRIMARY KEY, indexed INTEGER NOT NULL) WITHOUT 
 """
 _INT64 = 1 << 63
 
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A row to insert and the generation of its frame."""
@@ -334,9 +333,11 @@ def make_file(path: Path) -> None:
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the directory while its index is made or set aside: one process at a time."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _errors("lock the store"):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _errors("lock the store"):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -346,7 +347,7 @@ def set_aside(path: Path) -> None:
     """Rename an index that is hurt, its log first, so that nobody opens one without the other."""
     for suffix in ("-wal", "-shm", ""):
         hurt = path.with_name(path.name + suffix)
-        with contextlib.suppress(FileNotFoundError):
+        with _errors("set the hurt index aside"), contextlib.suppress(FileNotFoundError):
             os.replace(hurt, path.with_name(f"{hurt.name}.hurt"))
 
 
