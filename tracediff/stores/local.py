@@ -202,12 +202,12 @@ class LocalStore:
         return ask(self._mend(index))
 
     def _write(self, change: Callable[[SqliteIndex], T]) -> T:
-        if self.read_only:
-            raise read_only(self.url)
         self._usable()
         with self._lock:
-            if self._full:
+            if self._full or (self.read_only and os.access(self.directory, os.W_OK)):
                 self._reopen()
+            if self.read_only:
+                raise read_only(self.url)
             if self._full:
                 raise full(f"cannot write to {self.url}: the disk is full")
             return self._ask(change)
