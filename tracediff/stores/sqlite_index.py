@@ -12,6 +12,7 @@ All of it can be rebuilt from the segments, which is why ``synchronous`` may be 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import heapq
 import itertools
@@ -50,6 +51,9 @@ CREATE TABLE tombstones (id TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHO
 CREATE TABLE segments (name TEXT PRIMARY KEY, indexed INTEGER NOT NULL) WITHOUT ROWID;
 """
 _INT64 = 1 << 63
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+"""What file systems without hard links say of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -362,12 +366,23 @@ def _make_file(path: Path) -> None:
             db.execute("INSERT INTO meta VALUES ('schema', ?)", (SCHEMA,))
         finally:
             db.close()
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+        _give_name(temporary, path)
     finally:
         for name in (temporary.name, f"{temporary.name}-wal", f"{temporary.name}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path.with_name(name))
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Never in the place of another's; where there are no links, the lock alone sees to that."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.rename(temporary, path)
 
 
 def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
