@@ -8,6 +8,7 @@ gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
 from ormsgpack import Ext, packb, unpackb
@@ -15,6 +16,7 @@ from ormsgpack import Ext, packb, unpackb
 from tracediff import values
 from tracediff.model import MISSING
 from tracediff.values import tags
+from tracediff.values.inert import InertBuilders
 
 Form = Literal["map", "seq", "set", "record"]
 
@@ -48,7 +50,13 @@ def token(raw: Any) -> bytes:
 
 def thing(raw: Any) -> Any:
     """The inert object of a raw value."""
-    return raw if raw is MISSING or type(raw) in _PLAIN else values.inert(token(raw))
+    if raw is MISSING or type(raw) in _PLAIN:
+        return raw
+    read = InertBuilders.leaves.get(raw[0]) if type(raw) is tuple else None
+    if read is not None:
+        with suppress(Exception):  # the whole decoder says what is wrong with it
+            return read(raw[1])
+    return values.inert(token(raw))
 
 
 def same_leaf(old: Any, new: Any) -> bool:
