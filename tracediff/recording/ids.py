@@ -14,6 +14,10 @@ _RANDOM_BITS = 55
 _RANDOM = (1 << _RANDOM_BITS) - 1
 
 
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
+_SHIFTS = tuple(range(90, -1, -10))
+
+
 class _Clock:
     """The last id's number; ids of one process grow even when the clock goes back."""
 
@@ -44,8 +48,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def new_id() -> str:
     """A new id: 45 bits of milliseconds since the epoch, then 55 random bits."""
     number = _clock.next()
-    digits = [ALPHABET[(number >> shift) & 31] for shift in range(95, -1, -5)]
-    return "".join(digits)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def timestamp(trace_id: str) -> int:
