@@ -120,7 +120,7 @@ def _load_toml(file: Path) -> dict[str, Any]:
 
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # integers of thousands of digits too
         raise ConfigError(
             f"{file} cannot be read: {error}",
             slug="config-unreadable",
@@ -155,5 +155,8 @@ def _read_environment(
 
 def _paths(root: Path, given: tuple[str, ...] | None) -> tuple[Path, ...]:
     if given is not None:
-        return tuple((root / one).resolve() for one in given)
+        try:
+            return tuple((root / one).resolve() for one in given)
+        except (OSError, RuntimeError) as error:  # links in a circle
+            raise invalid("pythonpath", list(given), "directories", str(error)) from None
     return tuple(path for path in (root, root / "src") if path.is_dir())

@@ -12,6 +12,11 @@ from tracediff.config.settings import JobRule, StoreSettings, mask
 from tracediff.errors import ConfigError
 from tracediff.model import DEPTHS, Tolerance
 
+_SHOWN = 200
+_LARGEST = (1 << 63) - 1
+_ENORMOUS = re.compile(r"[eE][+-]?[0_]*[1-9][\d_]{3}|.{400}", re.DOTALL)
+"""A number whose fraction takes long to work out, or for ever."""
+
 
 def checked(key: str, value: Any, where: str) -> Any:
     """The value of a setting as the Config holds it.
@@ -27,9 +32,9 @@ def checked(key: str, value: Any, where: str) -> Any:
 
 def unknown(key: str, known: list[str], where: str) -> ConfigError:
     """The error for a setting that there is none of; it names a near one."""
-    near = get_close_matches(key, known, 1)
+    near = get_close_matches(key[:_SHOWN], known, 1)
     return ConfigError(
-        f"unknown setting {key!r} in {where}",
+        f"unknown setting {key[:_SHOWN]!r} in {where}",
         slug="config-unknown-key",
         hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}",
     )
@@ -38,20 +43,33 @@ def unknown(key: str, known: list[str], where: str) -> ConfigError:
 def invalid(key: str, value: Any, wanted: str, where: str) -> ConfigError:
     """The error for a setting that cannot have this value."""
     return ConfigError(
-        f"{where}: {key} must be {wanted}, not {mask(repr(value))}",
+        f"{where}: {key} must be {wanted}, not {_shown(value)}",
         slug="config-invalid",
         hint="see docs/configuration.md for every setting and its form",
     )
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = mask(repr(value))
+    except (ValueError, RecursionError):  # Python writes no integer of thousands of digits
+        return "a value too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _is_text(value: Any) -> bool:
+    """No file, module or pattern has a NUL in it, and what is asked for one raises."""
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
 def _text(key: str, value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
+    if not _is_text(value):
         raise invalid(key, value, "a text", where)
-    return value
+    return str(value)
 
 
 def _texts(key: str, value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list) or not all(map(_is_text, value)):
         raise invalid(key, value, "a list of texts", where)
     return tuple(value)
 
@@ -82,7 +100,7 @@ def _number(low: float, high: float) -> Callable[[str, Any, str], Any]:
 
 
 def _whole(key: str, value: Any, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
         raise invalid(key, value, "a whole number", where)
     return value
 
@@ -90,7 +108,7 @@ def _whole(key: str, value: Any, where: str) -> int:
 def _quantum(key: str, value: Any, where: str) -> str:
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     try:
-        if isinstance(text, str) and Fraction(text) > 0:
+        if isinstance(text, str) and not _ENORMOUS.search(text) and Fraction(text) > 0:
             return text
     except (ValueError, ZeroDivisionError, OverflowError):
         pass
