@@ -36,6 +36,7 @@ class Call:
 class Served:
     """The recorded answer to a call: a fresh ``result`` and its canonical ``data``, or ``error``.
 
+    A generator has both when it raised: ``result`` lists what it had yielded by then.
     ``live`` means that the real function must be called after all.
     """
 

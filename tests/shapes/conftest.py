@@ -27,7 +27,7 @@ from tracediff.model import Query, Trace
 ROOT = Path(__file__).parents[2]
 SETTINGS = '[tool.tracediff]\njobs = ["shop.*"]\n'
 
-RATES = '''
+RATES = """
 import tracediff as td
 
 RATE = 20
@@ -41,7 +41,7 @@ def tax(net):
 @td.input("Net")
 def net(n):
     return n * 10
-'''
+"""
 """What every shape uses: an input that a replay serves, a step whose constant is changed."""
 
 HEAD = "import tracediff as td\nfrom shop.rates import net, tax\n\n"
@@ -75,9 +75,7 @@ class Project:
         other.change(name, "RATE = 20", "RATE = 21")
         return other
 
-    def run(
-        self, *args: str, status: int = 0, **more: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, status: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
         """Run Python in the project to its end."""
         done = subprocess.run(
             [sys.executable, *args],
@@ -133,7 +131,8 @@ class Shapes:
         trace = self.trace(key)
         found = compare(trace, self.other.replay(trace))
         assert found.different
-        assert found.first is not None and found.first.old is not None
+        assert found.first is not None
+        assert found.first.old is not None
         assert found.first.aspects == ("result",)
         return path(trace, found.first.old)
 
@@ -164,7 +163,9 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def new_project(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+def new_project(
+    surroundings: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Project]:
     """A function that makes a project with the rates and nothing else."""
 
     def make() -> Project:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracediff import values
 from tracediff.model import Artifact, Source, State, Step, Value
-from tracediff.recording.spans import UNSET, Buffer, Line, Mark, Packed, Span
+from tracediff.recording.spans import UNSET, Buffer, Items, Line, Mark, Packed, Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""
@@ -18,18 +18,31 @@ MAX_NAME = 4_000
 def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
     """The buffer's spans as steps, parents before children, in the order they opened.
 
+    They are shown as they were when the job ended: what a thread or an event loop did afterwards
+    depends on when somebody looks.
+
     Args:
         buffer: What the job wrote.
         root: The project's directory with a separator at its end; files below are named from it.
     """
-    spans = [span for span in list(buffer.spans) if hasattr(span, "start")]  # a thread may go on
+    root_end = buffer.spans[0].end
+    spans = [  # a thread may go on
+        span for span in list(buffer.spans) if getattr(span, "start", root_end + 1) <= root_end
+    ]
     index = {id(span): at for at, span in enumerate(spans)}
     parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
     loose = concurrent(spans, parents)
     begun = spans[0].start
     sources: dict[Mark | Line, Source] = {}
     return tuple(
-        _step(span, parents[at], begun, at in loose, _source(span.mark, root, sources))
+        _step(
+            span,
+            parents[at],
+            begun,
+            at in loose,
+            _source(span.mark, root, sources),
+            is_open=not 0 < span.end <= root_end,
+        )
         for at, span in enumerate(spans)
     )
 
@@ -43,7 +56,9 @@ def _source(mark: Mark | Line, root: str, known: dict[Mark | Line, Source]) -> S
     return source
 
 
-def _step(span: Span, parent: int, begun: int, loose: bool, source: Source) -> Step:
+def _step(
+    span: Span, parent: int, begun: int, loose: bool, source: Source, *, is_open: bool
+) -> Step:
     mark, buffer = span.mark, span.buffer
     if isinstance(mark, Mark):
         args: Value | None = Value(values.encode_map(arguments(span, mark)))
@@ -57,34 +72,40 @@ def _step(span: Span, parent: int, begun: int, loose: bool, source: Source) -> S
         parent=parent,
         kind=mark.kind,
         name=mark.name if type(mark) is Mark else buffer.scrub(mark.name)[:MAX_NAME],
-        state=state_of(span),
+        state="running" if is_open else state_of(span),
         args=args,
         key=_value(span.key, buffer),
-        result=_value(span.result, buffer),
-        error=span.error,
+        result=_so_far(span) if is_open else _value(span.result, buffer),
+        error=None if is_open else span.error,
         start=max(0, span.start - begun),
-        duration=max(0, span.end - span.start),
+        duration=0 if is_open else max(0, span.end - span.start),
         source=source,
         mutated=span.mutated,
         head=head,
-        open=not span.end,
+        open=is_open,
         concurrent=loose,
     )
 
 
 def state_of(span: Span) -> State:
-    """A span's state: an error wins, then what the job said, else success."""
+    """The state of a span that ended: an error wins, then what the job said, else success."""
     if span.error is not None:
         return "error"
-    if not span.end:
-        return "running"
     return span.state or "success"  # type: ignore[return-value]  # set by warn and fail only
 
 
 def _value(captured: Any, buffer: Buffer) -> Value | None:
     if captured is UNSET:
         return None
-    return Value(bytes(captured) if type(captured) is Packed else buffer.encode(captured))
+    if type(captured) is Items:
+        items = [_packed(item, buffer) for item in list(captured)]
+        return Value(buffer.join(items) if captured.data is None else captured.data)
+    return Value(_packed(captured, buffer))
+
+
+def _so_far(span: Span) -> Value | None:
+    """Of a generator that did not end, what it had yielded: a replay hands it out again."""
+    return _value(span.result, span.buffer) if type(span.result) is Items else None
 
 
 def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
@@ -148,12 +169,14 @@ def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:
 def _overlapping(spans: Sequence[Span], group: Iterable[int]) -> set[int]:
     found: set[int] = set()
     latest, holder = 0, -1
-    for at in sorted((at for at in group if spans[at].end), key=lambda at: spans[at].start):
+    root_end = spans[0].end
+    for at in sorted(group, key=lambda at: spans[at].start):
         span = spans[at]
         if span.start < latest and span.lane != spans[holder].lane:
             found.update((at, holder))
-        if span.end > latest:
-            latest, holder = span.end, at
+        end = min(span.end or root_end, root_end)  # one that is open lasts as long as the job
+        if end > latest:
+            latest, holder = end, at
     return found
 
 
@@ -161,7 +184,7 @@ def _elsewhere(spans: Sequence[Span], parent: Span, group: Sequence[int]) -> set
     home = _thread(parent.lane)
     found = {at for at in group if _thread(spans[at].lane) != home}
     tasks = {at: spans[at].lane for at in group if type(spans[at].lane) is tuple}
-    if len(set(tasks.values())) > 1:
+    if len({id(task) for _, task in tasks.values()}) > 1:
         found.update(at for at, lane in tasks.items() if lane != parent.lane)
     return found
 

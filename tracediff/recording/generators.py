@@ -6,6 +6,7 @@ yielded is its result, since that is what a replay has to hand out again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Generator
 from time import perf_counter_ns
@@ -13,8 +14,8 @@ from typing import Any
 
 from tracediff import runtime
 from tracediff.recording.serving import answer
-from tracediff.recording.spans import Mark, Packed, Span, leave, open_span
-from tracediff.runtime import current
+from tracediff.recording.spans import Items, Mark, Span, leave, open_span
+from tracediff.runtime import Served, current
 
 
 def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Callable[..., Any]:
@@ -29,7 +30,7 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
         if span.buffer.server is not None:
             recorded = _recorded(span, parent)
             if recorded is not None:
-                yield from recorded
+                yield from _again(span, parent, recorded)
                 return None
         return (yield from drive(span, parent, function(*args, **kwargs)))
 
@@ -38,7 +39,7 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
 
 def drive(span: Span, parent: Span | None, inner: Any) -> Generator[Any, Any, Any]:
     """Run a generator with its span current between the yields only."""
-    items: list[Any] = []
+    span.result = items = Items()
     inside = span
     resume: Callable[[], Any] = inner.__next__
     try:
@@ -64,7 +65,7 @@ def drive(span: Span, parent: Span | None, inner: Any) -> Generator[Any, Any, An
         span.error = span.buffer.fault(error, parent)
         raise
     finally:
-        _finish(span, items)
+        span.end = perf_counter_ns()
 
 
 def _thrown(inner: Any, error: BaseException) -> Any:
@@ -94,7 +95,7 @@ def turns_of(
         span = open_span(mark, parent.buffer, parent, args, kwargs)
         recorded = None if span.buffer.server is None else _recorded(span, parent)
         if recorded is not None:
-            return Turns(_items(recorded))
+            return Turns(_items(_again(span, parent, recorded)))
         return Turns(function(*args, **kwargs), span, parent)
 
     return begin
@@ -139,7 +140,7 @@ class Turns:
         done: Called when it has ended.
     """
 
-    __slots__ = ("done", "inner", "inside", "items", "parent", "span")
+    __slots__ = ("done", "inner", "inside", "parent", "span")
 
     def __init__(
         self,
@@ -153,7 +154,8 @@ class Turns:
         self.parent = parent
         self.done = done
         self.inside = span
-        self.items: list[Any] = []
+        if span is not None:
+            span.result = Items()
 
     async def resume(self, turn: Any, *, last: bool = False) -> Any:
         """Await the generator's next item, or its end."""
@@ -172,20 +174,21 @@ class Turns:
             self.inside = current.get() or span
             leave(token)
         if not last:
-            self.items.append(span.buffer.capture(item))
+            span.result.append(span.buffer.capture(item))
         return item
 
     def finish(self) -> None:
         """Close the span."""
         if self.span is not None:
-            _finish(self.span, self.items)
+            self.span.end = perf_counter_ns()
         if self.done is not None:
             self.done()
 
 
-async def _items(recorded: list[Any]) -> AsyncIterator[Any]:
-    for item in recorded:
-        yield item
+async def _items(recorded: Generator[Any, Any, Any]) -> AsyncIterator[Any]:
+    with contextlib.closing(recorded):
+        for item in recorded:
+            yield item
 
 
 def _parent(mark: Mark, served: bool) -> Span | None:
@@ -197,23 +200,28 @@ def _parent(mark: Mark, served: bool) -> Span | None:
     return parent
 
 
-def _recorded(span: Span, parent: Span) -> list[Any] | None:
+def _recorded(span: Span, parent: Span) -> Served | None:
     """The recorded items, None when the real generator must run."""
     try:
-        served = answer(span)
+        served = answer(span, items=True)
     except BaseException as error:
         span.error = span.buffer.fault(error, parent)
         span.end = perf_counter_ns()
         raise
-    if served.live:
-        return None
-    span.result = Packed(served.data or b"")
-    span.end = perf_counter_ns()
-    return list(served.result or ())
+    return None if served.live else served
 
 
-def _finish(span: Span, items: list[Any]) -> None:
-    span.end = perf_counter_ns()
-    encode = span.buffer.encode
-    encoded = [item if type(item) is Packed else Packed(encode(item)) for item in items]
-    span.result = Packed(span.buffer.join(encoded))
+def _again(span: Span, parent: Span, served: Served) -> Generator[Any, Any, Any]:
+    """Yield what was yielded, then raise what was raised."""
+    span.result = Items(served.data)
+    try:
+        yield from served.result or ()
+        if served.error is not None:
+            raise served.error
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        span.error = span.buffer.fault(error, parent)
+        raise
+    finally:
+        span.end = perf_counter_ns()

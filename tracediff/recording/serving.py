@@ -10,8 +10,13 @@ from tracediff.runtime import Call, Served
 _LIVE = Served(live=True)
 
 
-def answer(span: Span) -> Served:
-    """Ask the active server for the recorded answer; raises the recorded error if it is one."""
+def answer(span: Span, *, items: bool = False) -> Served:
+    """Ask the active server for the recorded answer; raises the recorded error if it is one.
+
+    Args:
+        span: The call.
+        items: It is a generator's: an error comes after what was yielded, and is not raised here.
+    """
     server = span.buffer.server
     mark = span.mark
     if server is None or not isinstance(mark, Mark):
@@ -25,7 +30,7 @@ def answer(span: Span) -> Served:
     else:
         identity = bytes(key) if type(key) is Packed else span.buffer.encode(key)
     served = server.serve(Call(mark.kind, mark.name, identity, args, path(span), position(span)))
-    if served.error is not None:
+    if served.error is not None and not items:
         raise served.error
     return served
 

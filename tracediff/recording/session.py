@@ -13,7 +13,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.redaction import Redactor, redaction_key
-from tracediff.recording.spans import Buffer, called, mutations, open_span
+from tracediff.recording.spans import Buffer, Span, called, lane, mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished, Writer
 from tracediff.runtime import Server, current
 from tracediff.stores.base import Store
@@ -397,8 +397,8 @@ def run(
     )
     root = replayed.root
     try:
-        result = _settled(job.function(*receiver, *args, **kwargs), job)
-        root.end = perf_counter_ns()
+        result = _settled(job.function(*receiver, *args, **kwargs), job, root)
+        root.end = root.end or perf_counter_ns()
         root.result = replayed.buffer.capture(result)
         if root.packed:
             mutations(root, receiver + args, kwargs)
@@ -410,7 +410,7 @@ def run(
     return replayed
 
 
-def _settled(result: Any, job: Job) -> Any:
+def _settled(result: Any, job: Job, root: Span) -> Any:
     """What a call gave in the end: a coroutine's result, or the list of what a generator yields."""
     running = called(job.function)
     if inspect.isgeneratorfunction(running):
@@ -421,7 +421,18 @@ def _settled(result: Any, job: Job) -> Any:
         return result
     import asyncio  # slow to import, and only coroutines need it
 
-    return asyncio.run(result)
+    return asyncio.run(_within(result, root))
+
+
+async def _within(job: Coroutine[Any, Any, Any], root: Span) -> Any:
+    """Await a job whose span, as when it was recorded, is its task's and ends before the loop."""
+    buffer = root.buffer
+    buffer.watch_tasks()
+    root.lane = lane(buffer.running and buffer.running())
+    try:
+        return await job
+    finally:
+        root.end = perf_counter_ns()
 
 
 async def _collected(items: Any) -> list[Any]:

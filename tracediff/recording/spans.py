@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import weakref
 from _thread import get_ident
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
@@ -53,6 +54,19 @@ class Packed(bytes):
     """A captured value that is encoded already."""
 
     __slots__ = ()
+
+
+class Items(list[Any]):
+    """What a generator has yielded so far, each item captured.
+
+    Args:
+        data: The canonical list of all that it yields, where a recording says so.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | None = None) -> None:
+        self.data = data
 
 
 class Mark:
@@ -315,13 +329,18 @@ class Span:
         self.start = perf_counter_ns()
 
 
-def lane(loop: Any) -> int | tuple[int, int]:
-    """The thread that runs, with its asyncio task when it has one."""
+def lane(loop: Any) -> int | tuple[int, Any]:
+    """The thread that runs, with its asyncio task when it has one.
+
+    The task is referred to weakly: it does not live longer for it, and while the reference is kept
+    no later task is taken for it, as its address alone may be.
+    """
     if loop is None:
         return get_ident()
     import asyncio  # there is a loop, so it is loaded
 
-    return get_ident(), id(asyncio.current_task(loop))
+    task = asyncio.current_task(loop)
+    return get_ident(), None if task is None else weakref.ref(task)
 
 
 class Line:

@@ -157,12 +157,12 @@ class RecordedServer:
 
     def _answer(self, index: int, call: Call) -> Served:
         step = self._trace.steps[index]
-        if step.error is not None:
-            return Served(error=rebuild(step.error, self._allow))
+        error = None if step.error is None else rebuild(step.error, self._allow)
         if step.result is None:
-            return Served(data=values.encode(None))
+            return Served(data=values.encode(None), error=error)
         try:
-            return Served(result=values.live(step.result, self._allow), data=step.result.data)
+            result = values.live(step.result, self._allow)
+            return Served(result=result, data=step.result.data, error=error)
         except (CodecError, ReplayError) as error:
             message = f"the recorded result of {call.name!r} cannot be rebuilt: {error.message}"
             with self._lock:
