@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from tracediff import values
@@ -134,7 +135,8 @@ def _change(change: FieldChange) -> dict[str, Any]:
     if change.new is not MISSING:
         found["new"] = values.json_safe(change.new)
     if change.delta is not None:
-        found["delta"] = str(change.delta)
+        with contextlib.suppress(ValueError):  # thousands of digits, which Python does not write
+            found["delta"] = str(change.delta)
     if change.within:
         found["within"] = True
     return found

@@ -90,6 +90,8 @@ def signed(delta: Any) -> str:
     if isinstance(delta, float):
         return f"{delta:+.6g}"
     if isinstance(delta, Fraction):
+        if max(abs(delta.numerator), delta.denominator) >= 10**_LONG_NUMBER:
+            return f"≈{Decimal(delta.numerator) / delta.denominator:+.6g}"
         return (
             f"{delta.numerator:+d}/{delta.denominator}"
             if delta.denominator != 1
