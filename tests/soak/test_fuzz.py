@@ -242,3 +242,32 @@ def test_a_trace_file_that_is_whole_is_taken(place, path):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_trace_file_and_refused(place, data):
     assert not try_file(place, data, FILES[0])
+
+
+HUGE = [{"$decimal": "1E+999999999"}, {"$decimal": "-1E-999999999"}, {"$decimal": "sNaN"},
+        {"$decimal": "9" * 30}, {"$int": "9" * 4_000}, {"$range": [0, 10**18, 1]}, 1e308, 5e-324,
+        {"$float": "nan"}, 3, 0.5, {"$timedelta": [999_999_999, 0, 0]}]  # fmt: skip
+
+
+def numbered(result: Any) -> bytes:
+    """A trace file whose job has this result."""
+    doc = json.loads((RELEASED / "price.trace.json").read_bytes())
+    doc["steps"][0] |= {"state": "success", "result": result}
+    del doc["steps"][0]["error"], doc["state"]
+    return json.dumps(doc).encode()
+
+
+@pytest.mark.parametrize("after", HUGE, ids=lambda one: json.dumps(one)[:30])
+def test_numbers_of_any_size_are_shown_and_compared_at_once(place, after):
+    (place / "after.trace.json").write_bytes(numbered({"net": after, "rows": [after, 1]}))
+    taken = command("show", "after.trace.json", "-o", place / "shown")[0] == 0
+    for before in HUGE:
+        (place / "before.trace.json").write_bytes(numbered({"net": before, "rows": [1, before]}))
+        for form in ("text", "json"):
+            code, said = command("compare", "before.trace.json", "after.trace.json",
+                                 "--format", form, "-o", place / "compared")  # fmt: skip
+            known = code in (exits.SAME, exits.DIFFERENT)
+            assert known == (taken and command("show", "before.trace.json",
+                                               "-o", place / "s")[0] == 0), said  # fmt: skip
+            if known:
+                assert (place / "compared").stat().st_size < 100_000
