@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pytest
+
+from tracediff.recording.spans import lane
 
 SHAPES = {
     "gathered": """
@@ -233,7 +237,21 @@ def test_a_changed_constant_shows_at_the_step_that_uses_it(shapes, shape: str):
     assert shapes.first(f"shop/{shape}") == FIRST[shape]
 
 
-def test_tasks_that_follow_one_another_are_told_apart_though_addresses_are_used_again(shapes):
+def test_tasks_that_follow_one_another_are_told_apart_though_addresses_are_used_again():
+    lanes = []
+
+    async def note() -> None:
+        lanes.append(lane(asyncio.get_running_loop()))
+
+    async def main() -> None:
+        for _ in range(50):
+            await asyncio.wait_for(note(), 60)
+
+    asyncio.run(main())
+    assert not any(one == other for one, other in combinations(lanes, 2))
+
+
+def test_tasks_one_after_another_are_concurrent_and_the_job_s_own_steps_are_not(shapes):
     steps = shapes.trace("shop/one_by_one").steps
     leaves = [step for step in steps if step.name == "Leaf"]
     assert [step.concurrent for step in leaves] == [True] * 40 + [False, True]
