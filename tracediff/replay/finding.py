@@ -26,11 +26,11 @@ def find_job(trace: Trace, allow: values.Allow) -> Job:
     problem: ReplayError | None = None
     if allowed:
         problem = _load(trace.job.partition(":")[0])
+        if problem is not None and not isinstance(problem, _AbsentError):
+            raise problem  # though the job may be defined: no caller would get at it
         for job in jobs.get(trace.key, ()):
             if job.unit == trace.job:
                 return job
-        if problem is not None and not isinstance(problem, _AbsentError):
-            raise problem
     problems = _load_all(allow)
     found = [job for job in jobs.get(trace.key, ()) if allow.permits(job.unit)]
     if found:
@@ -63,19 +63,24 @@ class _AbsentError(ReplayError):
     """The very module is not there: its jobs may have moved."""
 
 
+_OWN_CALL = 'guard the script\'s own call with `if __name__ == "__main__":`'
+
+
 def _load(module: str) -> ReplayError | None:
     """Import a module and return what hinders it."""
-    kind, hint = ReplayError, "set pythonpath in [tool.tracediff], or install what it needs"
+    kind, hint = ReplayError, f"`import {module}` has to work by itself: mend what it raises"
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
         problem: BaseException = error
+        hint = "set pythonpath in [tool.tracediff], or install what it needs"
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             kind = _AbsentError
     except SystemExit as error:
-        problem, hint = error, 'guard the script\'s own call with `if __name__ == "__main__":`'
+        problem, hint = error, _OWN_CALL
     except ReplayAbort as error:
-        problem, hint = error, error.hint or hint
+        problem = error
+        hint = _OWN_CALL if error.slug == "outside-replay" else error.hint or hint
     except Exception as error:  # noqa: BLE001 - a module runs any code
         problem = error
     else:
