@@ -102,6 +102,19 @@ def test_a_module_that_cannot_be_imported_says_why(shop, priced, text, said):
     assert not (shop.directory / "saved").exists()
 
 
+@pytest.mark.parametrize(
+    ("last", "said", "hint"),
+    [
+        ("raise RuntimeError('no settings')", "no settings", "`import shop.jobs` has to work"),
+        ("import sys; sys.exit(price(3))", "SystemExit: 6", "__main__"),
+        ("@td.input('Load')\ndef load(): return 1\nload()", "the input 'Load'", "__main__"),
+    ],
+)
+def test_a_module_that_fails_below_its_job_is_not_replayed(shop, priced, last, said, hint):
+    shop.write("shop/jobs.py", f"import tracediff as td\n{JOB}\n{last}\n")
+    assert hint in refused(shop, priced, "job-not-importable", "shop.jobs", said).hint
+
+
 def test_a_missing_package_says_that_it_is_missing(shop, priced):
     (shop.directory / "shop").rename(shop.directory / "elsewhere")
     assert "pythonpath" in refused(shop, priced, "job-not-importable", "'shop'").hint
@@ -238,6 +251,13 @@ def test_a_job_in_a_script_is_found_in_its_file(shop):
     assert new.steps[0].result == trace.steps[0].result
     shop.change("* 2", "* 3", "run.py")
     assert shop.cli("compare", trace.id).returncode == 1
+
+
+def test_what_a_module_calls_while_it_is_imported_is_not_recorded_by_a_replay(shop):
+    shop.jobs(JOB + "price(3)\nassert td.flush(20)\n")
+    [trace] = shop.record("")
+    assert shop.result(shop.replay(trace)) == 6
+    assert shop.recorded() == []
 
 
 def test_a_package_run_as_a_program_is_found(shop):

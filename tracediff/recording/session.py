@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from tracediff import values
+from tracediff import runtime, values
 from tracediff.config import Config, load_config, override
 from tracediff.errors import RecordingError
 from tracediff.model import Depth, Environment, Trace, Value
@@ -300,6 +300,8 @@ os.register_at_fork(
 
 def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
     """Start recording a call of a job; None when it is not recorded. Never raises."""
+    if runtime.guard is not None:
+        return None  # a replay saves nothing, and its guard would stop what the recorder starts
     recorder = _process.recorder if _process.ready else _process.find()
     if recorder is None:
         return None
