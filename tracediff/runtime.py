@@ -6,6 +6,7 @@ outputs from a recording. The module is tiny because every instrumented call tou
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -83,5 +84,28 @@ class ReplayAbort(BaseException):
         self.hint = hint
 
 
-guard: Server | None = None
+REPLAYING = "TRACEDIFF_REPLAYING"
+"""The environment variable by which processes that a replay starts know that they belong to it."""
+
+
+class _Child:
+    """In a process that a replayed job started: nothing is served there, and nothing runs."""
+
+    steps: frozenset[str] = frozenset()
+
+    def serve(self, call: Call) -> Served:
+        raise self._aborted(call.kind, call.name)
+
+    def refuse(self, kind: str, name: str) -> None:
+        raise self._aborted(kind, name)
+
+    def _aborted(self, kind: str, name: str) -> ReplayAbort:
+        return ReplayAbort(
+            f"the {kind} {name!r} was reached in another process than the replay's",
+            slug="outside-replay",
+            hint="a trace does not reach into other processes: reach it in the job's own",
+        )
+
+
+guard: Server | None = _Child() if os.environ.get(REPLAYING) else None
 """Set for the whole process while it replays: no input or output may run for real."""

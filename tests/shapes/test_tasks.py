@@ -192,6 +192,41 @@ SHAPES = {
         """,
 }
 
+OTHER_PROCESSES = """
+    import multiprocessing
+    import pathlib
+    from concurrent.futures import ProcessPoolExecutor
+
+    @td.output("Save")
+    def save(n):
+        with pathlib.Path("saved").open("a") as stream:
+            stream.write(str(n))
+        return n
+
+    @td.job("shop/elsewhere")
+    def elsewhere(n):
+        return n
+
+    def outcome(call, n):
+        try:
+            return call(n).result()
+        except BaseException as error:
+            return f"{type(error).__name__}: {error}"
+
+    @td.job("shop/other_processes")
+    def job(n):
+        found = []
+        for how in ("fork", "spawn"):
+            with ProcessPoolExecutor(1, multiprocessing.get_context(how)) as pool:
+                calls = [lambda n, one=one: pool.submit(td.propagate(one), n)
+                         for one in (save, net, elsewhere)]
+                found.append([outcome(call, n) for call in calls])
+        return found
+
+    def main():
+        job(1)
+    """
+
 COUNTED = {
     "gathered": {"Branch": 4, "Branch / Leaf": 12, "Leaf": 4, "Tax": 16, "Fetch": 16},
     "one_by_one": {"Only tasks": 1, "Only tasks / Leaf": 20, "Leaf": 22, "Tax": 42,
@@ -214,7 +249,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def shapes(recorded: Callable[..., Any]) -> Any:
-    return recorded(SHAPES)
+    return recorded({**SHAPES, "other_processes": OTHER_PROCESSES})
 
 
 def counted(trace: Any) -> dict[str, int]:
@@ -261,3 +296,20 @@ def test_what_runs_on_after_the_job_is_open(shapes):
     steps = shapes.trace("shop/one_by_one").steps
     assert [step.name for step in steps if step.open] == ["Left running", "Inside"]
     assert all(step.error is None for step in steps if step.open)
+
+
+def test_no_process_that_a_replay_starts_reads_writes_or_records(shapes, result):
+    """The job hands ``save``, ``net`` and another job to a process, and says what came of them."""
+    project, trace = shapes.project, shapes.trace("shop/other_processes")
+    assert result(trace) == [[1, 10, 1]] * 2
+    assert len(shapes.recorded["shop/elsewhere"]) == 2
+    saved = project.directory / "saved"
+    assert saved.read_text() == "11"
+    [forked, spawned] = result(project.replay(trace))
+    refused = "ReplayAbort: the {} was reached in another process than the replay's"
+    assert spawned == [refused.format("output 'Save'"), refused.format("input 'Net'"), 1]
+    assert forked == [
+        None, "ReplayAbort: the input 'Net' was called with arguments that were not recorded", 1,
+    ]  # fmt: skip
+    assert saved.read_text() == "11"
+    assert len(project.traces()) == sum(map(len, shapes.recorded.values()))

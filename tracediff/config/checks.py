@@ -239,5 +239,10 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "strict": _as_bool,
 }
 OTHER_VARIABLES = frozenset(
-    {"TRACEDIFF_CODE_VERSION", "TRACEDIFF_DEBUG", "TRACEDIFF_REDACTION_KEY"}
+    {
+        "TRACEDIFF_CODE_VERSION",
+        "TRACEDIFF_DEBUG",
+        "TRACEDIFF_REDACTION_KEY",
+        "TRACEDIFF_REPLAYING",
+    }
 )

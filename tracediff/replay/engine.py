@@ -172,6 +172,7 @@ def replay_here(
     server = RecordedServer(trace, allow, on_miss, what_ifs)
     with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused:
         runtime.guard = server  # importing the job reaches nothing either
+        os.environ[runtime.REPLAYING] = trace.id
         try:
             job = find_job(trace, allow)
             args, kwargs = bind(job, trace, allow)
@@ -189,6 +190,7 @@ def replay_here(
                 )
         finally:
             runtime.guard = None
+            os.environ.pop(runtime.REPLAYING, None)
     new = done.trace()
     said = [f"the replay was refused {what}" for what in refused]
     return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))
