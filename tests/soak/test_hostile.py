@@ -34,7 +34,7 @@ GOOD = [make_trace(f"good{n}", result="x" * n, started_at=n) for n in range(4)]
 @pytest.fixture
 def project(tmp_path) -> Path:
     """A project whose store holds GOOD."""
-    (tmp_path / "pyproject.toml").write_text("[tool.tracediff]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.tracediff]\njobs = ['jobs']\n")
     store = LocalStore(tmp_path / ".tracediff")
     store.save(GOOD)
     store.close()
