@@ -137,6 +137,22 @@ def test_a_redacted_value_refuses_to_be_used_in_a_replay() -> None:
     assert encode(found) == encode({"secret": MARK}, redaction=Rules())
 
 
+@pytest.mark.parametrize(
+    ("value", "rules"),
+    [
+        ({"a": {"secret": MARK}, "b": 1}, Rules()),
+        ({"secret": object()}, Rules()),
+        (Account(MARK, 1), Rules(path_rule=lambda path: path == ("name",))),
+        ({"a": [MARK]}, Rules(path_rule=lambda path: path == ("a", 0))),
+    ],
+)
+def test_a_secret_that_a_replay_hands_on_stays_the_one_that_was_recorded(
+    value: object, rules: Rules
+) -> None:
+    recorded = encode(value, redaction=rules)
+    assert encode(live(recorded, Allow(["*"])), redaction=rules) == recorded
+
+
 def test_identity_counts_opaque_values_by_type() -> None:
     class Session:
         def __init__(self, number: int) -> None:

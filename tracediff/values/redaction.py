@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from ormsgpack import Ext, packb
 
 from tracediff.values import tags
+from tracediff.values.nodes import Redacted
+from tracediff.values.placeholder import Placeholder, node_of
 from tracediff.values.refs import type_ref
 
 
@@ -41,8 +43,15 @@ class Redaction(Protocol):
 
 def sealed(obj: Any, data: bytes, redaction: Redaction) -> Ext:
     """What is written in place of a secret whose canonical bytes are ``data``."""
+    name = type_ref(type(obj))
+    if type(obj) is Placeholder:
+        node = node_of(obj)
+        if isinstance(node, Redacted):  # sealed when it was recorded; a replay hands it on
+            parts = [node.type.encode(), node.key_id.encode(), node.digest]
+            return Ext(tags.REDACTED, packb(parts, None, tags.OPTIONS))
+        name = node.type
     key_id, digest = redaction.seal(data)
-    parts = [type_ref(type(obj)).encode(), key_id.encode(), digest]
+    parts = [name.encode(), key_id.encode(), digest]
     return Ext(tags.REDACTED, packb(parts, None, tags.OPTIONS))
 
 
