@@ -13,8 +13,8 @@ from tracediff.values import nodes
 class Placeholder:
     """Stands for an opaque or redacted value in a replay.
 
-    It may be passed around, compared by ``is``, and printed. Anything else raises ReplayError
-    ``placeholder-used``, which names the value.
+    It may be passed around, compared by ``is``, and asked for its ``repr``. Anything else raises
+    ReplayError ``placeholder-used``, which names the value.
     """
 
     __slots__ = ("_node",)
@@ -64,12 +64,16 @@ def reported(report: Report) -> Iterator[None]:
 
 
 def _used(placeholder: Placeholder, how: str) -> BaseException:
+    node = node_of(placeholder)
+    wrap = "wrap the call that uses it in @td.input or @td.output"
     error = ReplayError(
-        f"the replay used {_describe(node_of(placeholder))}, which has no exact recording: {how}",
+        f"the replay used {_describe(node)}, which has no exact recording: {how}",
         slug="placeholder-used",
-        hint="register an encoder for its type, or wrap the call that uses it in @td.input",
+        hint=wrap
+        if isinstance(node, nodes.Redacted)
+        else f"register an encoder for its type, or {wrap}",
     )
-    return _reports[-1](node_of(placeholder), error) if _reports else error
+    return _reports[-1](node, error) if _reports else error
 
 
 def _refusal(name: str) -> Any:
