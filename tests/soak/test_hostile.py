@@ -35,6 +35,7 @@ GOOD = [make_trace(f"good{n}", result="x" * n, started_at=n) for n in range(4)]
 def project(tmp_path) -> Path:
     """A project whose store holds GOOD."""
     (tmp_path / "pyproject.toml").write_text("[tool.tracediff]\njobs = ['jobs']\n")
+    (tmp_path / "jobs.py").write_text("import tracediff as td\n@td.job('a')\ndef a(): pass\n")
     store = LocalStore(tmp_path / ".tracediff")
     store.save(GOOD)
     store.close()
@@ -232,4 +233,5 @@ def test_a_thousand_levels_are_shown_compared_pulled_and_read_back(project, smal
     assert tracefile.loads((project / "deep.trace.json").read_text()) == deep_trace("deep1", 1)
     done = small(project, "compare", "deep.trace.json", "deep1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert small(project, "doctor").returncode == 0
+    done = small(project, "doctor")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
