@@ -32,6 +32,7 @@ def machine() -> dict[str, str]:
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": f"{os.cpu_count()} cores, {_processor()}, {platform.system()}",
+        "load": f"{os.getloadavg()[0]:.1f}",
         "libraries": ", ".join(versions),
     }
 
@@ -64,7 +65,8 @@ def as_markdown(figures: Sequence[Figure], about: dict[str, str]) -> str:
     """One table; each row names the command that prints it."""
     lines = [
         f"Measured on {about['date']} with {about['python']} on {about['machine']};",
-        f"{about['libraries']}.",
+        f"{about['libraries']}. The load was {about['load']} at the end, of which the benchmarks",
+        "themselves are 1: what is above that is other programs, and makes microseconds longer.",
         "",
         f"| {' | '.join((*HEAD, 'printed by'))} |",
         f"|{'---|' * (len(HEAD) + 1)}",

@@ -140,3 +140,10 @@ def test_a_page_without_markers_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="no markers"):
         report.write_page("new", page)
     assert page.read_text(encoding="utf-8") == "nothing to see\n"
+
+
+def test_the_page_has_figures_of_every_benchmark():
+    page = report.PAGE.read_text(encoding="utf-8")
+    table = page.partition(report.BEGIN)[2].partition(report.END)[0]
+    for name in CASES:
+        assert f"`python -m benchmarks {name}`" in table
