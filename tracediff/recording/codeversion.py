@@ -1,8 +1,9 @@
 """Which code a trace ran: git blob ids of the project's loaded files, commit, distributions.
 
-Blob ids are computed without git, since production images have none. A file is read again only
-when its modification time or size has changed, and the list of loaded files only when modules were
-imported since; so a job pays for neither.
+Blob ids are computed without git, since production images have none. What is loaded counts, not
+what is on disk: a file is read when a job is defined whose module imported it, else when the first
+job ends after its import, and again only when its module was imported anew. The list of loaded
+files is made again only when modules were imported since; so a job pays for neither.
 """
 
 from __future__ import annotations
@@ -24,10 +25,29 @@ from tracediff.values import main_file
 GIT_TIMEOUT = 5.0
 """Seconds git may take, once a process."""
 
+_blobs: dict[tuple[str, str], tuple[object, str | None]] = {}
+"""The spec and the blob id of each module that was read, by its name and file; for the process."""
+
+_noted: set[str] = set()
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+
 
 def blob_id(data: bytes) -> str:
     """The id git gives to a file of these bytes."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def note_loaded(module: str) -> None:
+    """Read the files of a module and of all that are loaded, before somebody edits them.
+
+    Those of the standard library and of installed distributions are left out. Never raises.
+    """
+    for name in {module, *(set(sys.modules) - _noted)}:
+        _noted.add(name)
+        found = sys.modules.get(name)
+        path = _path(_attribute(found, "__file__"))
+        if path is not None and not path.startswith(_STANDARD) and not _foreign(path):
+            _blob(name, found, path)
 
 
 class CodeVersion:
@@ -41,15 +61,14 @@ class CodeVersion:
         self.root = root
         self._lock = threading.Lock()
         self._modules = -1
-        self._files: dict[str, str] = {}
-        self._known: dict[str, tuple[int, int, str]] = {}
+        self._loaded: list[tuple[str, object, object]] = []
         self._code: Code | None = None
         self._commit: tuple[str | None, bool | None] | None = None
 
     def current(self) -> Code:
         """The code as it is loaded now. Never raises."""
         with self._lock:
-            if self._code is None or len(sys.modules) != self._modules:
+            if self._code is None or len(sys.modules) != self._modules or self._is_stale():
                 self._modules = len(sys.modules)
                 self._code = self._read()
             return self._code
@@ -64,10 +83,19 @@ class CodeVersion:
             if blob_id(data) == blob:
                 yield blob, data
 
+    def _is_stale(self) -> bool:
+        """Whether one of the project's modules was loaded again."""
+        return any(
+            sys.modules.get(name) is not module or _attribute(module, "__spec__") is not spec
+            for name, module, spec in self._loaded
+        )
+
     def _read(self) -> Code:
         files = {}
-        for path in _loaded_files(self.root):
-            blob = self._blob(path)
+        self._loaded = []
+        for name, module, path in _loaded_files(self.root):
+            self._loaded.append((name, module, _attribute(module, "__spec__")))
+            blob = _blob(name, module, path)
             if blob is not None:
                 files[os.path.relpath(path, self.root).replace(os.sep, "/")] = blob
         if self._commit is None:
@@ -82,38 +110,41 @@ class CodeVersion:
             platform=f"{sys.platform}-{platform.machine()}",
         )
 
-    def _blob(self, path: str) -> str | None:
-        try:
-            status = os.stat(path)
-            known = self._known.get(path)
-            if known is not None and known[:2] == (status.st_mtime_ns, status.st_size):
-                return known[2]
-            with open(path, "rb") as stream:
-                blob = blob_id(stream.read())
-        except OSError:
-            return None
-        self._known[path] = (status.st_mtime_ns, status.st_size, blob)
-        return blob
+
+def _blob(name: str, module: object, path: str) -> str | None:
+    """The blob id of a module's file as it was when the module was first seen; None: unreadable."""
+    spec = _attribute(module, "__spec__")
+    known = _blobs.get((name, path))
+    if known is not None and known[0] is spec:
+        return known[1]
+    try:
+        with open(path, "rb") as stream:
+            blob: str | None = blob_id(stream.read())
+    except OSError:  # inside an archive, or gone
+        blob = None
+    _blobs[name, path] = (spec, blob)
+    return blob
 
 
-def _loaded_files(root: Path) -> list[str]:
-    """The source files of the modules that were imported from below ``root``."""
+def _loaded_files(root: Path) -> Iterator[tuple[str, object, str]]:
+    """Name, module and source file of what was imported from below ``root``."""
     prefix = str(root) + os.sep
-    found = set()
-    files = [_file_of(module) for module in list(sys.modules.values())]
-    for file in (*files, main_file()):
-        if isinstance(file, str) and file.endswith(".py"):
-            path = os.path.abspath(file)
-            if path.startswith(prefix) and not _foreign(path[len(prefix) :]):
-                found.add(path)
-    return sorted(found)
+    for name, module in list(sys.modules.items()):
+        file = main_file() if name == "__main__" else _attribute(module, "__file__")
+        path = _path(file)
+        if path is not None and path.startswith(prefix) and not _foreign(path[len(prefix) :]):
+            yield name, module, path
 
 
-def _file_of(module: object) -> object:
-    """The file of a module; what stands in for one, to load it later, must not be asked."""
+def _path(file: object) -> str | None:
+    return os.path.abspath(file) if isinstance(file, str) and file.endswith(".py") else None
+
+
+def _attribute(module: object, name: str) -> object:
+    """An attribute of a module; what stands in for one, to load it later, must not be asked."""
     try:
         found: dict[str, object] = object.__getattribute__(module, "__dict__")
-        return found.get("__file__")
+        return found.get(name)
     except Exception:
         return None
 

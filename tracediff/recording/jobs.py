@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from tracediff.model import Depth
 from tracediff.recording import session
+from tracediff.recording.codeversion import note_loaded
 from tracediff.recording.generators import Turns, delegating, drive, turns_of
 from tracediff.recording.spans import Mark, called, unit_of
 from tracediff.recording.wrappers import Descriptor, instrument, within
@@ -131,6 +132,7 @@ def _wrapper(made: Job, nested: Mark) -> Callable[..., Any]:
 
 def register(made: Job) -> None:
     """Enter a job in the registry; a reload replaces what it defined before."""
+    note_loaded(made.unit.partition(":")[0])
     known = jobs.setdefault(made.key, [])
     known[:] = [one for one in known if one.unit != made.unit]
     known.append(made)
