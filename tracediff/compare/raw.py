@@ -97,7 +97,9 @@ def shape(raw: Any) -> Shape | None:
         return Shape("seq", "list", raw)
     if cls is tuple:
         read = _SHAPES.get(raw[0])
-        return read(raw[0], unpack(raw[1])) if read is not None else None
+        # What no tracediff wrote has no shape: a leaf, of which the decoder says what is wrong.
+        with suppress(LookupError, TypeError, ValueError):
+            return read(raw[0], unpack(raw[1])) if read is not None else None
     return None
 
 
