@@ -57,6 +57,23 @@ SHAPES = {
         def main():
             job(3)
         """,
+    "class_job": """
+        class Outer:
+            class Work:
+                by = 2
+
+                @classmethod
+                @td.job("shop/class_job")
+                def job(cls, n):
+                    return cls.taxed(n) * cls.by
+
+                @staticmethod
+                def taxed(n):
+                    return tax(net(n))
+
+        def main():
+            Outer.Work.job(2)
+        """,
     "inheritance": """
         class Base:
             @td.step("Price")
@@ -287,6 +304,7 @@ DRAWN = {
         "Make", "Net price", "  Net", "Split", "Rate", "  Tax", "Once", "  Tax",
         "Line total", "  Net", "  Tax", "Line total", "  Net", "  Tax",
     ],
+    "class_job": ["Net", "Tax"],
     "inheritance": [
         "Price", "  Net", "Taxed price", "  Price", "    Net", "  Tax", "Price", "  Net", "Label",
         "Rule", "  Tax", "Rule 0", "Rule 1", "Patched", "  Tax", "Label",
@@ -316,6 +334,7 @@ DRAWN = {
 
 FIRST = {
     "methods": ("Rate", "Tax"),
+    "class_job": ("Tax",),
     "inheritance": ("Taxed price", "Tax"),
     "recursion": ("Even",) + ("Odd", "Even") * 3 + ("Odd", "Tax"),
     "callables": ("Called", "Tax"),

@@ -20,7 +20,7 @@ from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, run
 from tracediff.replay.clock import recorded_surroundings
-from tracediff.replay.finding import bind, find_job
+from tracediff.replay.finding import bind, find_job, on_its_class
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
@@ -174,7 +174,7 @@ def replay_here(
         runtime.guard = server  # importing the job reaches nothing either
         os.environ[runtime.REPLAYING] = trace.id
         try:
-            job = find_job(trace, allow)
+            job = on_its_class(find_job(trace, allow))
             args, kwargs = bind(job, trace, allow)
             server.begin()
             with recorded_surroundings(trace), values.reported(server.used):

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -35,6 +36,8 @@ def find_job(trace: Trace, allow: values.Allow) -> Job:
     found = [job for job in jobs.get(trace.key, ()) if allow.permits(job.unit)]
     if found:
         return found[-1]
+    if trace.job.startswith("__main__:"):
+        raise _nowhere(trace)
     if not allowed:
         raise _not_allowed(trace)
     same_place = [job for known in jobs.values() for job in known if job.unit == trace.job]
@@ -56,6 +59,14 @@ def _not_allowed(trace: Trace) -> ReplayError:
         f"the trace names the job {trace.job}, which is not among the modules that may be replayed",
         slug="job-not-allowed",
         hint=f'if it is yours, add it: jobs = ["{module}"] in [tool.tracediff]',
+    )
+
+
+def _nowhere(trace: Trace) -> ReplayError:
+    return ReplayError(
+        f"the job {trace.key!r} was defined in a notebook or at a prompt: no module holds it",
+        slug="job-not-importable",
+        hint="move it into a module that `jobs` in [tool.tracediff] names; the key may stay",
     )
 
 
@@ -114,6 +125,20 @@ def _load_below(name: str, allow: values.Allow, problems: list[ReplayError], dee
     for found in pkgutil.iter_modules(getattr(package, "__path__", ()), f"{name}."):
         if not found.name.rpartition(".")[2].startswith("__"):
             _load_below(found.name, allow, problems, deep)
+
+
+def on_its_class(job: Job) -> Job:
+    """The job with the class that a class method is called on, unless its factory says which."""
+    if not job.method or job.factory is not None:
+        return job
+    module, _, qualname = job.unit.partition(":")
+    *owners, name = qualname.split(".")
+    found: Any = sys.modules.get(module)
+    for owner in owners:
+        found = getattr(found, owner, None)
+    if isinstance(found, type) and isinstance(found.__dict__.get(name), classmethod):
+        return replace(job, factory=lambda: found)
+    return job
 
 
 def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], dict[str, Any]]:
