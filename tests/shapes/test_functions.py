@@ -297,6 +297,46 @@ SHAPES = {
         def main():
             job(2)
         """,
+    "left_open": """
+        @td.job("shop/left_open")
+        def job(n):
+            td.step("Left open").__enter__()
+            return tax(n)
+
+        @td.job("shop/afterwards")
+        def afterwards(n):
+            return tax(n)
+
+        def main():
+            job(2)
+            afterwards(3)
+        """,
+    "extremes": """
+        import sys
+
+        @td.step("Many", key=lambda *args, **named: len(args))
+        def many(*args, **named):
+            return sum(args) + sum(named.values())
+
+        @td.step("Only", ignore=["c"])
+        def only(a, /, b=(), *, c=None, d: "int" = 4):
+            b = [*b, tax(a)]
+            return locals()
+
+        names = ", ".join(f"p{at}={at}" for at in range(300))
+        wide = td.step("Wide")(eval(f"lambda {names}: p299"))
+
+        @td.job("shop/extremes")
+        def job(n, *, deep):
+            found = [many(*range(300)), many(**{f"k{at}": at for at in range(300)}), many()]
+            return found + [only(1), only(n, [2], c=object(), d=5), wide(*range(7))]
+
+        def main():
+            value = []
+            for _ in range(100):
+                value = [value]
+            job(3, deep=value)
+        """,
 }
 
 DRAWN = {
@@ -326,6 +366,8 @@ DRAWN = {
         "Outside", "  Tax", "Inside", "  Tax", "Tried", "Tried", "Tried", "Cached", "Cached",
         "Twice marked", "  Once marked",
     ],
+    "left_open": ["Left open", "  Tax"],
+    "extremes": ["Many", "Many", "Many", "Only", "  Tax", "Only", "  Tax", "Wide"],
     "blocks": [
         "Opened", "  Net", "Open too", "Enter", "  Net", "Section", "  Tax", "Exit", "  Tax",
         "Left by the stack", "  Tax", "  Tax", "Fails",
@@ -340,6 +382,8 @@ FIRST = {
     "callables": ("Called", "Tax"),
     "nested": ("Both", "shop/unrelated", "shop/inner", "Tax"),
     "stacked": ("Outside", "Tax"),
+    "left_open": ("Left open", "Tax"),
+    "extremes": ("Only", "Tax"),
     "blocks": ("Section", "Tax"),
 }
 
@@ -357,3 +401,9 @@ def test_a_replay_of_unchanged_code_is_its_recording(shapes, tree, shape: str):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_changed_constant_shows_at_the_step_that_uses_it(shapes, shape: str):
     assert shapes.first(f"shop/{shape}") == FIRST[shape]
+
+
+def test_a_step_left_open_ends_with_its_job(shapes, tree):
+    left = shapes.trace("shop/left_open")
+    assert [step.open for step in left.steps] == [False, True, False]
+    assert tree(shapes.unchanged("shop/afterwards")) == ["Tax"]
