@@ -107,7 +107,7 @@ def test_a_notebook_s_jobs_are_recorded_and_those_of_modules_are_replayed(
         assert "notebook" in shown.stdout
     with pytest.raises(ReplayError) as refused:
         project.replay(cell)
-    assert refused.value.slug == "job-not-importable"
+    assert refused.value.slug == "job-not-allowed"
     assert "notebook" in refused.value.message
     assert "module" in (refused.value.hint or "")
     assert tree_digest(project.replay(priced)) == tree_digest(priced)

@@ -65,7 +65,7 @@ def _not_allowed(trace: Trace) -> ReplayError:
 def _nowhere(trace: Trace) -> ReplayError:
     return ReplayError(
         f"the job {trace.key!r} was defined in a notebook or at a prompt: no module holds it",
-        slug="job-not-importable",
+        slug="job-not-allowed",
         hint="move it into a module that `jobs` in [tool.tracediff] names; the key may stay",
     )
 
