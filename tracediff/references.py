@@ -19,6 +19,7 @@ from tracediff.config import mask
 from tracediff.errors import CodecError, TraceReferenceError
 from tracediff.model import Query, Row, Trace
 from tracediff.stores.base import Store
+from tracediff.traceform import unreadable
 
 _PLACE = re.compile(r"(?P<key>.*)@(?:last|\{(?P<nth>\d{1,6})\})")
 _NAME = re.compile(r"[\w.-]+")
@@ -39,8 +40,17 @@ def read_reference(
     Raises:
         TraceReferenceError: ``trace-unknown``, ``trace-ambiguous`` or ``reference-invalid``.
         StoreError: The store cannot be read, or the trace is hurt.
-        CodecError: The trace file is not one.
+        CodecError: The trace file is not one, or there is not even a job in the trace.
     """
+    trace = _read(reference, stores, open_named)
+    if not trace.steps:  # stores and files keep such a trace; nothing can be said of it
+        raise unreadable(f"{reference} has no steps")
+    return trace
+
+
+def _read(
+    reference: str, stores: Iterable[str], open_named: Callable[[str | None], Store]
+) -> Trace:
     named = set(stores)
     name = store_name(reference, named)
     if name is not None:
