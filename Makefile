@@ -52,8 +52,8 @@ bench: setup ## Measure; each figure in docs/performance.md names its benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # What is timed runs first, and alone.
-soak: setup ## Search for rare failures, for many minutes; writes docs/soak.md; KILLS=300 kills fewer
-	$(if $(KILLS),KILLS=$(KILLS)) $(PYTEST) --timeout=0 -m soak
+soak: setup ## Search for rare failures, for many minutes; writes docs/soak.md; KILLS=… FUZZ=… for fewer
+	$(if $(KILLS),KILLS=$(KILLS)) $(if $(FUZZ),FUZZ=$(FUZZ)) $(PYTEST) --timeout=0 -m soak
 	HYPOTHESIS_PROFILE=soak $(PYTEST) -n auto --timeout=0 -m "hypothesis and not soak"
 
 clean: ## Remove what was built or cached, and .venv

@@ -2,17 +2,20 @@
 
 Whatever the bytes are, reading settings gives a Config or a ConfigError, and a trace file that is
 given to a command is shown, compared or refused: no other exception, and no hang, which the suite's
-own time limit would end. ``make soak`` tries 20,000 of each where a test run tries some dozens.
+own time limit would end. ``make soak`` tries 20,000 of each where a test run tries some hundreds.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
+import os
 import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from tracediff.config import Config, load_config
 from tracediff.config.checks import _CHECKS, _RULE, _TOLERANCE
 from tracediff.errors import ConfigError
 
+LONG = int(os.environ.get("FUZZ") or 20_000)
 RELEASED = Path(__file__).parents[2] / "fixtures" / "traces" / "v1"
 KEPT = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
@@ -208,6 +212,9 @@ def try_file(directory: Path, data: bytes, before: Path) -> bool:
         return False
     assert (code, said) == (0, "")
     code, said = command("compare", before, path, "-o", directory / "compared")
+    if code == exits.ERROR:  # a value in it cannot be read, which is shown in its place
+        assert "docs/errors.md#value-unreadable" in said
+        return True
     assert (code in (exits.SAME, exits.DIFFERENT), said) == (True, "")
     json_code, said = command("show", path, "--format", "json", "-o", directory / "again.json")
     assert (json_code, said) == (0, "")
@@ -229,8 +236,7 @@ def place(tmp_path, monkeypatch):
 @KEPT
 @given(st.integers(0, 2**40))
 def test_a_mutated_trace_file_is_shown_and_compared_or_refused(place, seed):
-    rng = random.Random(seed)
-    try_file(place, mutated(rng), rng.choice(FILES))
+    one_file(place, random.Random(seed))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -242,6 +248,54 @@ def test_a_trace_file_that_is_whole_is_taken(place, path):
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_trace_file_and_refused(place, data):
     assert not try_file(place, data, FILES[0])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_tens_of_thousands_of_files_and_settings_raise_nothing(place, write_figures):
+    begun = time.monotonic()
+    seeds = [random.getrandbits(40) for _ in range(LONG)]
+    files = sum(numbered_by(seed, one_file, place) for seed in seeds)
+    (place / "settings").mkdir()
+    tables = sum(numbered_by(seed, one_table, place / "settings") for seed in seeds)
+    assert 0 < files < LONG
+    assert 0 < tables < LONG
+    figures = {
+        "mutated trace files": f"{LONG:,}",
+        "of these shown and compared": f"{files:,}",
+        "of these refused": f"{LONG - files:,}",
+        "mutated settings": f"{LONG:,}",
+        "of these taken": f"{tables:,}",
+        "of these refused as a ConfigError": f"{LONG - tables:,}",
+        "other exceptions, hangs": "0",
+        "seed": os.environ["SEED"],
+        "duration": f"{(time.monotonic() - begun) / 60:.0f} minutes on {os.cpu_count()} cores",
+    }
+    command = "make soak" if LONG == 20_000 else f"make soak FUZZ={LONG}"
+    write_figures("fuzz", command, figures)
+
+
+def numbered_by(seed: int, act: Callable[[Path, random.Random], bool], directory: Path) -> bool:
+    """What an act on a seed says; what it raises names the seed."""
+    try:
+        return act(directory, random.Random(seed))
+    except BaseException as error:
+        error.add_note(f"seed {seed}")
+        raise
+
+
+def one_file(directory: Path, rng: random.Random) -> bool:
+    return try_file(directory, mutated(rng), rng.choice(FILES))
+
+
+def one_table(directory: Path, rng: random.Random) -> bool:
+    data = VALID
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data))
+        value = toml(rng.choice([10**400, -1, 0.5, True, [[]], {}, rng.choice(HARMFUL)]))
+        some = rng.choice([rng.randbytes(rng.randrange(4)), value.encode()])
+        data = data[:at] + some + data[at + rng.choice([0, 1, 5, 30]) :]
+    return read(directory, data)
 
 
 HUGE = [{"$decimal": "1E+999999999"}, {"$decimal": "-1E-999999999"}, {"$decimal": "sNaN"},
@@ -271,3 +325,19 @@ def test_numbers_of_any_size_are_shown_and_compared_at_once(place, after):
                                                "-o", place / "s")[0] == 0), said  # fmt: skip
             if known:
                 assert (place / "compared").stat().st_size < 100_000
+
+
+def test_a_container_with_too_few_parts_is_refused_by_its_name(place):
+    refused = 0
+    for kind in range(128):
+        packed = base64.b64encode(bytes([0xC7, 1, kind, 0x90])).decode()
+        (place / "odd.trace.json").write_bytes(numbered({"$packed": packed}))
+        code, said = command("compare", FILES[0], "odd.trace.json", "-o", place / "compared")
+        assert (code == exits.ERROR) == ("value-unreadable" in said)
+        refused += code == exits.ERROR
+    assert refused > 5
+
+
+def test_a_trace_without_even_a_job_is_refused(place):
+    doc = {**json.loads(TEXTS[0]), "steps": []}
+    assert not try_file(place, json.dumps(doc).encode(), FILES[0])
