@@ -75,6 +75,19 @@ def test_misses_and_recordings_that_nobody_asked_for_are_told(
     check("misses", paint(comparison_lines(found, drawn), drawn))
 
 
+def test_a_long_hint_is_told_in_full(
+    builders: dict[str, Callable[..., Any]], look: Callable[..., Look]
+) -> None:
+    old = builders["trace"](builders["price"]("0.025"))
+    hint = "record the trace again, or register a decoder that knows both forms; " * 3 + "the end"
+    miss = Miss(kind="input", name="Product", args=None, path=(), hint=hint)
+    info = ReplayInfo(of=old.id, misses=(miss,))
+    new = builders["replayed"](builders["price"]("0.025")[:2], replay=info)
+    drawn = look()
+    told = paint(comparison_lines(compare(old, new), drawn), drawn)
+    assert hint in " ".join(told.split())
+
+
 def test_colours_add_nothing_but_colours(
     comparison: Callable[[str], Comparison], look: Callable[..., Look]
 ) -> None:
@@ -99,7 +112,7 @@ def test_whatever_a_trace_holds_no_line_is_too_wide_or_controls_the_terminal(
     name: str, result: Any, width: int, builders: dict[str, Callable[..., Any]]
 ) -> None:
     price, step, trace = builders["price"], builders["step"], builders["trace"]
-    steps = (*price("0.025"), step(0, name, result, product=name, **{name: result}))
+    steps = (*price("0.025"), step(0, name, result, product=name, **{f"{name} of": result}))
     other = (*price("0.037"), step(0, f"{name}!", [result], product=name))
     old, new = trace(steps, meta=name, tags=(name,)), builders["replayed"](other)
     look = Look(now=0, width=width)

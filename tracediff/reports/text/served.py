@@ -9,10 +9,11 @@ from rich.text import Text
 from tracediff.model import FieldChange, Miss, ReplayInfo, Trace
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
-from tracediff.reports.text.canvas import BAD, DIM, NEW, OLD, WARN, Look, span
+from tracediff.reports.text.canvas import BAD, DIM, NEW, OLD, WARN, Look, span, wrapped
 from tracediff.reports.wording import many
 
 _MISSES_SHOWN = 5
+_HINT_LINES = 5
 _NEAREST_SHOWN = 2
 _FIELDS_SHOWN = 3
 _UNUSED_SHOWN = 5
@@ -56,8 +57,14 @@ def _miss(recorded: Trace, miss: Miss, look: Look) -> Iterator[Text]:
             yield _difference(change, look)
         if len(changes) > _FIELDS_SHOWN:
             yield span((f"             … {many(len(changes) - _FIELDS_SHOWN, 'more field')}", DIM))
-    if miss.hint:
-        yield span(("    hint     ", DIM), excerpt.cut(clean(miss.hint), look.columns - 13))
+    before = "    hint     "
+    room = max(look.columns - len(before), 1)
+    words = excerpt.cut(clean(miss.hint or ""), _HINT_LINES * room).split()
+    for part in wrapped(words, room, " "):
+        line = span((before, DIM), part)
+        line.truncate(look.columns, overflow="ellipsis")
+        yield line
+        before = " " * len(before)
 
 
 def _difference(change: FieldChange, look: Look) -> Text:
