@@ -10,6 +10,7 @@ import pytest
 
 from tracediff.compare import compare
 from tracediff.model import Code, Comparison, ErrorInfo, Source, Tolerance
+from tracediff.runtime import ReplayAbort
 
 Make = Callable[..., Any]
 OLD = {"about": {"code": Code(files={"a.py": "1", "b.py": "1"})}}
@@ -82,6 +83,13 @@ def test_an_input_with_another_answer_is_the_outside_world(trace: Make, node: Ma
         assert found == {"f": "hidden input"}
         found = labels(compare(read(OLD, 1, A, kind), read(NEW, 2, A, kind)))
         assert found == {"f": "unproven"}
+
+
+def test_an_input_that_a_replay_could_not_serve_read_nothing(trace: Make, node: Make) -> None:
+    stopped = ErrorInfo(type=f"{ReplayAbort.__module__}:{ReplayAbort.__qualname__}", message="no")
+    old = trace(node("f", kind="input", args={"x": 1}, result=1, source=B), **OLD)
+    new = trace(node("f", kind="input", args={"x": 1}, error=stopped, source=B), **OLD)
+    assert labels(compare(old, new)) == {"f": "unproven"}
 
 
 def test_other_arguments_and_the_same_result_are_absorbed(trace: Make, node: Make) -> None:

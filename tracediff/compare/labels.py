@@ -16,6 +16,7 @@ from tracediff.model import Aspect, Code, CodeChange, Label, Step, Trace
 
 _OUTSIDE = frozenset({"input", "output"})
 _OWN = "tracediff-calc"
+_REFUSED = "tracediff.runtime:ReplayAbort"
 
 
 class Labels:
@@ -53,6 +54,8 @@ class Labels:
         if old.args != new.args or carried:
             unchanged = self._same_file(old, new) if code is None else not code
             return "propagated" if unchanged else "unproven"
+        if old.kind in _OUTSIDE and new.error is not None and new.error.type == _REFUSED:
+            return "unproven"  # the replay stopped here: nothing outside was asked
         if self._same_code:
             return "hidden input"
         if old.kind in _OUTSIDE:
