@@ -80,6 +80,7 @@ assert values.inert(trace.steps[0].result) == value(sys.argv[1])
 @pytest.fixture
 def project(tmp_path) -> Path:
     (tmp_path / "pyproject.toml").write_text("[tool.tracediff]\njobs = ['jobs']\n")
+    (tmp_path / "jobs.py").write_text("import tracediff as td\n@td.job('a')\ndef a(): pass\n")
     return tmp_path
 
 
