@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 SIZE = 200_000_000
-RECORDING = 6
+RECORDING = 8
 """How many times its value a recording may take beyond the value itself."""
 
-READING = 8
+READING = 10
 """How many times the value a command may take, which reads two of them when it compares."""
 
 VALUES = """
