@@ -309,7 +309,7 @@ def test_no_process_that_a_replay_starts_reads_writes_or_records(shapes, result)
     refused = "ReplayAbort: the {} was reached in another process than the replay's"
     assert spawned == [refused.format("output 'Save'"), refused.format("input 'Net'"), 1]
     assert forked == [
-        None, "ReplayAbort: the input 'Net' was called with arguments that were not recorded", 1,
+        None, "ReplayAbort: the input 'Net' was not recorded", 1,
     ]  # fmt: skip
     assert saved.read_text() == "11"
     assert len(project.traces()) == sum(map(len, shapes.recorded.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import io
 import json
 import os
@@ -184,7 +185,7 @@ def mutated(rng: random.Random) -> bytes:
             elif change == 2 and isinstance(holder, dict):
                 holder[rng.choice(["$set", "$dict", "$record", "x", ""])] = holder.pop(key)
             else:
-                holder[key] = rng.choice(ODD)
+                holder[key] = copy.deepcopy(rng.choice(ODD))  # else one could come to hold itself
         data = json.dumps(doc).encode()
     if rng.random() < 0.3:
         at = rng.randrange(len(data))

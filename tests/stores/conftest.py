@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tracediff.testing")
-
 ROOT = Path(__file__).parents[2]
 
 PREAMBLE = """

@@ -258,7 +258,7 @@ class _Process:
                     self.recorder = Recorder(config) if config.enabled else None
                 except Exception as error:
                     hint = getattr(error, "hint", None)
-                    log.warning("tracediff records nothing: %s (%s)", brief(error), hint or "-")
+                    log.error("tracediff records nothing: %s (%s)", brief(error), hint or "-")  # noqa: TRY400 - what to do is in the hint, not in frames
                 self.looking, self.ready = False, True
         return self.recorder
 

@@ -206,8 +206,9 @@ class RecordedServer:
             return Served(data=values.encode(None))
         if how == "nearest":
             return self._answer(nearest[0], call)
+        why = "was called with arguments that were not recorded" if nearest else "was not recorded"
         raise ReplayAbort(
-            f"the input {call.name!r} was called with arguments that were not recorded",
+            f"the input {call.name!r} {why}",
             slug="input-not-recorded",
             hint=_hint(self._trace, call, nearest),
         )
