@@ -9,7 +9,8 @@ from typing import Any
 
 from tracediff import values
 from tracediff.model import Artifact, Source, State, Step, Value
-from tracediff.recording.spans import UNSET, Buffer, Items, Line, Mark, Packed, Span
+from tracediff.recording.marks import Mark
+from tracediff.recording.spans import UNSET, Buffer, Items, Line, Packed, Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""

@@ -12,7 +12,7 @@ from tracediff.model import Depth
 from tracediff.recording import session
 from tracediff.recording.codeversion import note_loaded
 from tracediff.recording.generators import Turns, delegating, drive, turns_of
-from tracediff.recording.spans import Mark, called, unit_of
+from tracediff.recording.marks import Mark, called, unit_of
 from tracediff.recording.wrappers import Descriptor, instrument, within
 from tracediff.runtime import current
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tracediff import values
 from tracediff.recording.assembly import arguments
-from tracediff.recording.spans import UNSET, Mark, Packed, Span
+from tracediff.recording.marks import Mark
+from tracediff.recording.spans import UNSET, Packed, Span
 from tracediff.runtime import Call, Served
 
 _LIVE = Served(live=True)

@@ -27,8 +27,9 @@ from tracediff.recording.codeversion import CodeVersion
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
+from tracediff.recording.marks import called
 from tracediff.recording.redaction import Redactor, redaction_key
-from tracediff.recording.spans import Buffer, Span, called, lane, mutations, open_span
+from tracediff.recording.spans import Buffer, Span, lane, mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished, Writer
 from tracediff.runtime import Server, current
 from tracediff.stores.base import Store

@@ -15,15 +15,14 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from tracediff import runtime
 from tracediff.model import Kind
 from tracediff.recording.generators import wrap_async_generator, wrap_generator
+from tracediff.recording.marks import Mark, called
 from tracediff.recording.serving import answer
 from tracediff.recording.spans import (
     FIXED,
     UNSET,
     Line,
-    Mark,
     Packed,
     Span,
-    called,
     lane,
     leave,
     mutations,
