@@ -15,6 +15,7 @@ import ormsgpack
 from tracediff import codec
 from tracediff.config import load_config
 from tracediff.errors import TracediffError
+from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.engine import replay_here
 from tracediff.replay.whatif import WhatIf
 
@@ -25,6 +26,7 @@ def main(reply: int) -> None:
     root, on_miss, what_ifs, data = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
+    drop_stale_bytecode()
     try:
         trace = replay_here(
             codec.load(data),
