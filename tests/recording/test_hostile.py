@@ -20,7 +20,7 @@ def raising(*args: Any, **kwargs: Any) -> Any:
 class Hostile:
     __slots__ = ()
     __repr__ = __str__ = __hash__ = __eq__ = __len__ = __iter__ = __bool__ = raising
-    __getattribute__ = __reduce_ex__ = __format__ = raising  # type: ignore[assignment]
+    __getattribute__ = __reduce_ex__ = __format__ = raising
 
 
 class Lying:
@@ -124,10 +124,10 @@ class Sealed(Exception):
 
 
 class Odd(Exception):
-    args = property(raising)  # type: ignore[assignment]
-    __dict__ = property(raising)  # type: ignore[assignment]
-    __cause__ = property(raising)  # type: ignore[assignment]
-    __module__ = 5  # type: ignore[assignment]
+    args = property(raising)
+    __dict__ = property(raising)
+    __cause__ = property(raising)
+    __module__ = 5
 
 
 @pytest.mark.parametrize("kind", [Unspeakable, Sealed, Odd])

@@ -66,7 +66,7 @@ def test_artifacts_are_read_at_once(recording, tmp_path):
         td.artifact("raw", bytearray(b"\x00"))
         td.artifact("missing.txt", tmp_path / "nope")
         td.artifact("folder", tmp_path)
-        td.artifact("wrong", 5)  # type: ignore[arg-type]
+        td.artifact("wrong", 5)
         file.write_bytes(b"changed")
 
     trace = recording.run(work)
