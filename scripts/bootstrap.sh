@@ -43,7 +43,7 @@ find_python() {
 
 # What this environment was made from: another answer, another installation.
 fingerprint() {
-    cat pyproject.toml constraints.txt scripts/bootstrap.sh | cksum
+    cat pyproject.toml constraints.txt servers/requirements.txt scripts/bootstrap.sh | cksum
     pwd -P
 }
 
@@ -101,6 +101,7 @@ make_environment() {
     # The build tools first, and no isolation: these too are of the versions in constraints.txt.
     pip_install hatchling editables
     pip_install --no-build-isolation --editable "$what"
+    [ "$what" = . ] || pip_install --no-deps --require-hashes -r servers/requirements.txt
 }
 
 pip_install() {
