@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from tracediff import tracefile
-from tracediff.config import Config, load_config, mask
-from tracediff.errors import StoreError, TracediffError
+from tracediff.config import Config, given_store, load_config
+from tracediff.doctor import Finding, examine
+from tracediff.errors import StoreError
 from tracediff.model import Comparison, Page, Query, Tolerance, Trace
+from tracediff.pushing import Pushed, every_row, push_rows, push_traces
 from tracediff.references import read_reference, store_name
-from tracediff.stores import open_store
-from tracediff.stores.base import Store
+from tracediff.stores.base import Preparable, Store
+from tracediff.stores.configured import local_directory, open_configured
 from tracediff.stores.files import FileBlobs
 from tracediff.stores.memory import MemoryStore
 from tracediff.stores.sources import save_source
@@ -31,15 +29,6 @@ if TYPE_CHECKING:
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing ``doctor`` looked at."""
-
-    ok: bool
-    what: str
-    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +92,12 @@ class Project:
             directory = self._directory(name)
             if directory is not None and not os.path.lexists(directory):
                 return self._not_made(name, directory)
-            self._stores[name] = open_store(self.config.store_url(name), root=self.config.root)
+            self._stores[name] = open_configured(self.config, name)
         return self._stores[name]
 
     def _directory(self, name: str | None = None) -> Path | None:
         """The directory of a local store, None for any other."""
-        url = self.config.store_url(name)
-        return None if ":" in url else self.config.root / url
+        return local_directory(self.config, name)
 
     def _not_made(self, name: str | None, directory: Path) -> Store:
         if name is None and not self.config.origins.get("store", "").startswith("option"):
@@ -262,105 +250,41 @@ class Project:
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""
-        url, directory = self.config.store_url(), self._directory()
+        directory = self._directory()
         if directory is None:
-            plan = [f"open the store {mask(url)}"]
-        elif os.path.lexists(directory):
-            plan = []
-        else:
-            plan = [f"make the directory {directory} for traces, ignored by git"]
-        if not (plan and dry_run):
-            open_store(url, root=self.config.root).close()
-        return plan
+            store = self.store
+            return store.prepare(dry_run=dry_run) if isinstance(store, Preparable) else []
+        if os.path.lexists(directory):
+            return []
+        if not dry_run:
+            open_configured(self.config).close()
+        return [f"make the directory {directory} for traces, ignored by git"]
 
     def doctor(self) -> list[Finding]:
         """Look at the settings, the store and what a replay needs."""
-        config = self.config
-        findings = [_found_settings(config), _found_jobs(config), *_found_modules(config)]
-        findings += _found_rules(config)
-        try:
-            findings += self._found_store()
-        except TracediffError as error:
-            findings.append(Finding(False, f"store: {mask(error.message)}", error.hint))
-        git = shutil.which("git")
-        findings.append(
-            Finding(git is not None, f"git: {git or 'not found'}",
-                    None if git else "without git, traces name no commit")
-        )  # fmt: skip
-        return findings
+        return examine(self.config, lambda: self.store)
 
-    def _found_store(self) -> list[Finding]:
-        store = self.store
-        where = mask(store.url)
-        directory = self._directory()
-        if directory is not None and not directory.exists():
-            return [Finding(True, f"store: {where}, nothing was recorded yet")]
-        page = store.search(Query(limit=1))
-        newest = f"newest {page.rows[0].id}" if page.rows else "empty"
-        findings = [Finding(True, f"store: {where}, {newest}")]
-        hurt = store.check()
-        findings += [Finding(False, f"store: {one}", "the others stay readable") for one in hurt]
-        if not hurt:
-            findings.append(Finding(True, "store: every trace reads back"))
-        return findings
+    def push(
+        self,
+        selected: Sequence[str] | Query,
+        to: str,
+        *,
+        progress: Callable[[Pushed], None] | None = None,
+    ) -> Pushed:
+        """Copy traces, with the sources they ran where both stores keep them, to another store.
 
+        What is there already is left as it is, so a push that was interrupted goes on where it was.
 
-def _found_settings(config: Config) -> Finding:
-    if config.file is None:
-        return Finding(
-            config.enabled,
-            f"settings: no [tool.tracediff] in a pyproject.toml from {config.root} upwards",
-            "add the table; without it nothing is recorded unless TRACEDIFF_STORE is set",
-        )
-    if not config.enabled:
-        why = config.origins["enabled"]
-        return Finding(False, f"settings: {config.file}, recording is off by {why}", "unset it")
-    return Finding(True, f"settings: {config.file}, recording is on")
-
-
-def _found_jobs(config: Config) -> Finding:
-    if not config.jobs:
-        return Finding(
-            False,
-            "jobs: none may be replayed",
-            'name their modules: jobs = ["pricing.*"] in [tool.tracediff]',
-        )
-    return Finding(True, f"jobs: {', '.join(config.jobs)} may be replayed")
-
-
-def _found_modules(config: Config) -> list[Finding]:
-    """The modules of the allow-list that are nowhere; none is imported to find out."""
-    if config.python is not None:
-        return []  # another interpreter has other modules
-    paths = list(map(str, config.pythonpath))
-    tops = {one.partition(".")[0] for one in config.jobs if not one.startswith("!")}
-    return [
-        Finding(False, f"jobs: there is no module {top}", "correct `jobs` or `pythonpath`")
-        for top in sorted(tops)
-        if top.isidentifier()
-        and PathFinder.find_spec(top, paths) is None
-        and top not in sys.modules
-        and find_spec(top) is None
-    ]
-
-
-def _found_rules(config: Config) -> list[Finding]:
-    """Settings that are read only when a job is recorded or replayed."""
-    from tracediff.recording.redaction import Redactor  # read by no other use case
-    from tracediff.replay.permissions import parse_permissions  # as above
-
-    wrong = []
-    for check in (
-        lambda: parse_permissions(config.replay_allow),
-        lambda: Redactor(config.redact, lambda: b""),
-    ):
-        try:
-            check()
-        except TracediffError as error:
-            wrong.append(Finding(False, f"settings: {error.message}", error.hint))
-    if config.python is not None and shutil.which(config.python) is None:
-        wrong.append(Finding(False, f"python: there is no {config.python}", "correct `python`"))
-    return wrong
+        Args:
+            selected: References, or a search whose results are all pushed, whatever its limit.
+            to: The name or URL of the store they go to.
+            progress: Called with what is done so far, after each batch.
+        """
+        target = self.named_store(given_store(to, self.config.stores, Path.cwd(), "--to"))
+        said = progress or (lambda done: None)
+        if isinstance(selected, Query):
+            return push_rows(self.store, every_row(self.store, selected), target, said)
+        return push_traces([self.resolve(one) for one in selected], target, said)
 
 
 def file_name(trace: Trace) -> str:

@@ -132,7 +132,7 @@ def test_every_setting_is_documented_and_no_other(documentation: dict[str, str])
     assert set(_CELLS.findall(section(page, "## Settings"))) == set(checks._CHECKS)
     assert set(_CELLS.findall(section(page, "## job"))) == set(checks._RULE)
     assert set(_CELLS.findall(section(page, "## tolerance"))) == set(checks._TOLERANCE)
-    assert _CELLS.findall(section(page, "## stores")) == ["index", "blobs"]
+    assert _CELLS.findall(section(page, "## stores")) == ["index", "blobs", "context"]
 
 
 def test_every_variable_is_documented_and_no_other(documentation: dict[str, str]) -> None:

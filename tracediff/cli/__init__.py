@@ -19,6 +19,7 @@ COMMANDS = {
     "ls": "List traces, newest first.",
     "show": "Show a trace, or one of its steps.",
     "pull": "Write traces as files to read, commit and share.",
+    "push": "Copy traces to another store.",
     "replay": "Run a trace's job again with its recorded inputs.",
     "compare": "Compare a trace with its replay on the code as it is now, or with another.",
     "doctor": "Check the settings, the store and what a replay needs.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,6 +17,14 @@ from tracediff.model import STATES, Query, State
 @click.option("--tag", "tags", multiple=True, help="Any of these tags; may be repeated.")
 @click.option("--state", type=click.Choice(STATES))
 @click.option("--since", metavar="TIME", help="2h, 3d or an ISO date.")
+@click.option("--until", metavar="TIME", help="As --since; not included.")
+@click.option(
+    "--context",
+    "fields",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A context field: true, false, a number or a text; may be repeated.",
+)
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("--cursor", help="Where the page before ended.")
 @options.store
@@ -26,6 +35,8 @@ def command(
     tags: tuple[str, ...],
     state: State | None,
     since: str | None,
+    until: str | None,
+    fields: tuple[str, ...],
     limit: int,
     cursor: str | None,
     store: str | None,
@@ -34,7 +45,14 @@ def command(
 ) -> None:
     """List traces, newest first; KEY is a job's key or the first parts of one."""
     query = Query(
-        key=key, tags=tags, state=state, since=options.moment(since), limit=limit, cursor=cursor
+        key=key,
+        tags=tags,
+        state=state,
+        since=options.moment(since),
+        until=options.moment(until, "--until"),
+        context=options.context(fields),
+        limit=limit,
+        cursor=cursor,
     )
     with open_project(store=store) as project:
         page = project.search(query)
@@ -52,7 +70,7 @@ def command(
 
 
 def _nothing(query: Query, enabled: bool) -> str:
-    if (query.key, query.tags, query.state, query.since) != (None, (), None, None):
+    if replace(query, limit=1) != Query(limit=1):
         return "no traces match"
     if enabled:
         return "no traces yet; call a job to record one"

@@ -121,7 +121,29 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def moment(text: str | None) -> int | None:
+def context(fields: Iterable[str]) -> dict[str, str | int | float | bool]:
+    """The context fields that "NAME=VALUE" texts ask for; a quoted value is a text."""
+    found: dict[str, str | int | float | bool] = {}
+    for one in fields:
+        name, equals, text = one.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--context")
+        found[name] = _scalar(text)
+    return found
+
+
+def _scalar(text: str) -> str | int | float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    try:
+        return int(text) if re.fullmatch(r"-?\d{1,400}", text) else float(text)
+    except ValueError:
+        return text
+
+
+def moment(text: str | None, option: str = "--since") -> int | None:
     """Nanoseconds since the epoch of "2h", "3d" (ago) or an ISO date."""
     if text is None:
         return None
@@ -134,5 +156,5 @@ def moment(text: str | None) -> int | None:
         return max(-LAST, min(since, LAST))
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
-            f"{text!r} is no time; write 2h, 3d or 2026-11-24", param_hint="--since"
+            f"{text!r} is no time; write 2h, 3d or 2026-11-24", param_hint=option
         ) from None

@@ -21,6 +21,7 @@ __all__ = [
     "Config",
     "JobRule",
     "StoreSettings",
+    "given_store",
     "load_config",
     "mask",
     "override",
@@ -61,7 +62,7 @@ def load_config(
         origins["enabled"] = "environment TRACEDIFF_STORE"
     _read_environment(environment, settings, origins)
     if store is not None:
-        settings["store"] = _given_store(store, start, settings.get("stores", {}))
+        settings["store"] = given_store(store, settings.get("stores", {}), start)
         origins["store"] = "option --store"
     root = file.parent if file is not None else start
     enabled = settings.pop("enabled", "enabled" in origins)
@@ -76,10 +77,12 @@ def load_config(
     )
 
 
-def _given_store(store: str, start: Path, named: Mapping[str, StoreSettings]) -> str:
+def given_store(
+    store: str, named: Mapping[str, StoreSettings], start: Path, option: str = "--store"
+) -> str:
     """A name or a URL as it is; a directory as the shell it was typed in means it."""
     if not store:
-        raise invalid("store", store, "a name, a directory or a URL", "option --store")
+        raise invalid("store", store, "a name, a directory or a URL", f"option {option}")
     if store in named or _SCHEME.match(store):
         return store
     return str(start / store)

@@ -13,6 +13,9 @@ from tracediff.errors import ConfigError
 from tracediff.model import DEPTHS, Tolerance
 
 _SHOWN = 200
+MOST_CLASSES = 32
+"""Each is an open segment in every process and a rule in every bucket."""
+
 _LARGEST = (1 << 63) - 1
 _ENORMOUS = re.compile(r"[eE][+-]?[0_]*[1-9][\d_]{3}|.{400}", re.DOTALL)
 """A number whose fraction takes long to work out, or for ever."""
@@ -105,6 +108,15 @@ def _whole(key: str, value: Any, where: str) -> int:
     return value
 
 
+def _days(key: str, value: Any, where: str) -> tuple[int, ...]:
+    fits = isinstance(value, list) and all(
+        type(one) is int and 0 < one < 1_000_000 for one in value
+    )
+    if not fits or len(value) > MOST_CLASSES:
+        raise invalid(key, value, f"at most {MOST_CLASSES} whole numbers of days, above 0", where)
+    return tuple(sorted(set(value)))
+
+
 def _quantum(key: str, value: Any, where: str) -> str:
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     try:
@@ -137,7 +149,7 @@ def _stores(key: str, value: Any, where: str) -> dict[str, StoreSettings]:
         place = f"{where}.{name}"
         if not _NAME.fullmatch(name):
             raise invalid("its name", name, "letters, digits, _, - and .", place)
-        fields = _fields(name, one, place, {"index": _text, "blobs": _text})
+        fields = _fields(name, one, place, {"index": _text, "blobs": _text, "context": _texts})
         if "index" not in fields:
             raise invalid("index", None, "set", place)
         found[name] = StoreSettings(**fields)
@@ -179,6 +191,10 @@ def _as_bool(text: str) -> Any:
     return known.get(lowered, text)
 
 
+def _as_whole(text: str) -> Any:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else text
+
+
 def _as_number(text: str) -> Any:
     try:
         return float(text)
@@ -215,11 +231,15 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "redact": _texts,
     "replay_allow": _texts,
     "replay_timeout": _number(0, 86_400),
+    "retentions": _days,
     "sample": _number(0, 1),
+    "spool": _text,
+    "spool_bytes": _whole,
     "store": _text,
     "stores": _stores,
     "strict": _flag,
     "tolerance": _tolerances,
+    "upload_every": _number(0.05, 3600),
 }
 TABLES = {"job": "rules", "tolerance": "tolerances"}
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
@@ -234,9 +254,13 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "redact": _split,
     "replay_allow": _split,
     "replay_timeout": _as_number,
+    "retentions": lambda text: [_as_whole(one) for one in _split(text)],
     "sample": _as_number,
+    "spool": str,
+    "spool_bytes": _as_whole,
     "store": str,
     "strict": _as_bool,
+    "upload_every": _as_number,
 }
 OTHER_VARIABLES = frozenset(
     {

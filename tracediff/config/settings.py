@@ -26,10 +26,15 @@ def mask(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """A named store: where its index is, and its blobs when they live elsewhere."""
+    """A named store: where its index is, and its blobs when they live elsewhere.
+
+    ``context`` names the context fields that traces are searched by, which an index server needs
+    to know beforehand.
+    """
 
     index: str
     blobs: str | None = None
+    context: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,10 @@ class Config:
     sample: float = 1.0
     strict: bool = False
     durability: str = "process"
+    spool: str = f"{DEFAULT_STORE}/spool"
+    spool_bytes: int = 1 << 30
+    upload_every: float = 5.0
+    retentions: tuple[int, ...] = (1, 3, 7, 14, 30, 90, 180, 365)
     stores: Mapping[str, StoreSettings] = field(default_factory=dict)
     rules: tuple[JobRule, ...] = ()
     tolerances: tuple[Tolerance, ...] = ()
@@ -81,10 +90,12 @@ class Config:
 
     def store_url(self, name: str | None = None) -> str:
         """The URL of a store: a name from ``stores``, a directory beside this file, or a URL."""
+        return self.store_settings(name).index
+
+    def store_settings(self, name: str | None = None) -> StoreSettings:
+        """Where a store's index and blobs are; of a directory or URL, just that."""
         chosen = self.store if name is None else name
-        if chosen in self.stores:
-            return self.stores[chosen].index
-        return chosen
+        return self.stores.get(chosen) or StoreSettings(index=chosen)
 
     def as_rows(self) -> list[tuple[str, str, str]]:
         """Each setting as (name, value, origin), as the file names them; credentials masked."""
@@ -118,7 +129,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(_shown(one) for one in value)
     if isinstance(value, StoreSettings):
-        return value.index + (f" + {value.blobs}" if value.blobs else "")
+        fields_ = f" context={','.join(value.context)}" if value.context else ""
+        return value.index + (f" + {value.blobs}" if value.blobs else "") + fields_
     if isinstance(value, JobRule | Tolerance):
         given = [(one.name, getattr(value, one.name), one.default) for one in fields(value)]
         return " ".join(

@@ -2,8 +2,9 @@
 
 from tracediff.recording.jobs import Job, job, jobs
 from tracediff.recording.propagation import propagate
+from tracediff.recording.recorder import Recorder
 from tracediff.recording.remarks import artifact, fail, ignore, note, now, random, tag, uuid4, warn
-from tracediff.recording.session import Recorder, configure, flush, run
+from tracediff.recording.session import configure, flush, run
 from tracediff.recording.wrappers import input, output, step
 
 __all__ = [

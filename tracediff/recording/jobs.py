@@ -13,6 +13,7 @@ from tracediff.recording import session
 from tracediff.recording.codeversion import note_loaded
 from tracediff.recording.generators import Turns, delegating, drive, turns_of
 from tracediff.recording.marks import Mark, called, unit_of
+from tracediff.recording.session import Retention
 from tracediff.recording.wrappers import Descriptor, instrument, within
 from tracediff.runtime import current
 
@@ -30,7 +31,7 @@ class Job:
     mark: Mark
     depth: Depth | None = None
     sample: float | None = None
-    retention: int | None = None
+    retention: Retention = None
     meta: Callable[..., str] | None = None
     context: Callable[..., Mapping[str, Any]] | None = None
     factory: Callable[..., Any] | None = None
@@ -57,7 +58,7 @@ def job(
     *,
     depth: Depth | None = None,
     sample: float | None = None,
-    retention: int | None = None,
+    retention: Retention = None,
     meta: Callable[..., str] | None = None,
     context: Callable[..., Mapping[str, Any]] | None = None,
     factory: Callable[..., Any] | None = None,
@@ -74,7 +75,8 @@ def job(
         key: The job's key, a path such as ``commodity/calculate/one``; or the function itself.
         depth: How much is captured: ``inputs``, ``steps`` or ``full``.
         sample: The share of calls that are recorded, 0 to 1, decided before the job starts.
-        retention: The retention class of its traces, in days.
+        retention: The days its traces are kept, or a function that gives them for a finished
+            ``Trace``, called on the recorder's thread; None is for ever.
         meta: A function of the arguments that gives the text shown beside the key.
         context: A function of the arguments that gives extra fields to search by.
         factory: For a method: gives the receiver in a replay.

@@ -6,7 +6,6 @@ unrecorded; with ``strict`` recording it raises, for tests.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 import os
@@ -14,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -23,61 +22,27 @@ from tracediff.config import Config, load_config, override
 from tracediff.errors import RecordingError
 from tracediff.model import Depth, Environment, Trace, Value
 from tracediff.recording.assembly import artifacts_of, steps_of
-from tracediff.recording.codeversion import CodeVersion
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.marks import called
-from tracediff.recording.redaction import Redactor, redaction_key
+from tracediff.recording.recorder import Callbacks, Recorder
 from tracediff.recording.spans import Buffer, Span, lane, mutations, open_span
-from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished, Writer
+from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
 from tracediff.runtime import Server, current
-from tracediff.stores.base import Store
 
 if TYPE_CHECKING:
     from tracediff.recording.jobs import Job
 
 log = logging.getLogger("tracediff")
+Retention = int | Callable[[Trace], int | None] | None
+"""Days, or a function that gives them for a finished trace; None is for ever."""
+
 MAX_META = 160
 MAX_TAG = 200
 MAX_CONTEXT = 1_000
 MAX_TEXT = 16_000
 """Characters of a text that are looked at for secrets, where fewer are kept."""
-
-
-class Recorder:
-    """What all recordings of a process share: settings, redaction, code version, writer."""
-
-    def __init__(self, config: Config, on_ack: Callable[[str], None] | None = None) -> None:
-        self.config = config
-        self.on_ack = on_ack
-        self.pid = os.getpid()
-        self.redactor = Redactor(config.redact, functools.partial(redaction_key, _local(config)))
-        self.code = CodeVersion(config.root)
-        self.dice = random.Random()  # noqa: S311 - sampling; the job's own generator is left alone
-        self.writer = Writer(self._open_store, self._keep_sources, on_ack)
-        self._sources: set[str] = set()
-
-    def _open_store(self) -> Store:
-        from tracediff.stores import open_store  # not before there is something to save
-
-        config = self.config
-        return open_store(config.store_url(), root=config.root, durability=config.durability)
-
-    def _keep_sources(self, store: Store, traces: list[Trace]) -> None:
-        """Keep the sources a trace ran, where the store can: a dirty tree stays readable."""
-        wanted = {blob for trace in traces for blob in trace.code.files.values()}
-        if not store.capabilities.sources or wanted <= self._sources:
-            return
-        for blob, data in self.code.files():
-            if blob not in self._sources:
-                store.save_source(blob, data)
-        self._sources |= wanted
-
-
-def _local(config: Config) -> Path | None:
-    url = config.store_url()
-    return None if ":" in url else config.root / url
 
 
 class Run:
@@ -96,7 +61,7 @@ class Run:
         buffer: Buffer,
         started_at: int,
         surroundings: Environment,
-        retention: int | None = None,
+        retention: Retention = None,
     ) -> None:
         self.id = new_id()
         self.recorder = recorder
@@ -167,6 +132,10 @@ class Run:
 
     def _submit(self) -> None:
         buffer, recorder = self.buffer, self.recorder
+        if recorder.callbacks.on_end is not None:
+            root = self.root
+            state = buffer.state or root.state or ("success" if root.error is None else "error")
+            recorder.call("on_end", self.id, self.job.key, state)
         if buffer.ignored or recorder.pid != os.getpid():
             return
         size = buffer.bytes + SPAN_BYTES * len(buffer.spans)
@@ -190,7 +159,8 @@ class Run:
         buffer, root = self.buffer, self.root
         root.state = buffer.state or root.state
         steps = steps_of(buffer, f"{self.recorder.config.root}{os.sep}")
-        return Trace(
+        retention = self.retention
+        found = Trace(
             id=self.id,
             key=self.job.key,
             job=self.job.unit,
@@ -206,8 +176,21 @@ class Run:
             environment=self.environment,
             artifacts=artifacts_of(buffer),
             warnings=tuple(buffer.warnings),
-            retention=self.retention,
+            retention=None if callable(retention) else retention,
         )
+        return self._kept(found, retention) if callable(retention) else found
+
+    def _kept(self, trace: Trace, retention: Callable[[Trace], int | None]) -> Trace:
+        """The trace with the days that the job's function gives it; a failing one is for ever."""
+        try:
+            days = retention(trace)
+            if days is not None and (type(days) is not int or days < 0):
+                raise TypeError(f"{days!r:.100} is no number of days")
+        except Exception as error:
+            self.recorder.call("on_error", error)
+            said = f"the retention function of {self.job.key!r} raised {brief(error)}"
+            return replace(trace, warnings=(*trace.warnings, self.buffer.scrub(said)))
+        return replace(trace, retention=days)
 
 
 def described(args: Value | None) -> str:
@@ -307,7 +290,7 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
     if recorder is None:
         return None
     if recorder.pid != os.getpid():
-        recorder = _process.recorder = Recorder(recorder.config, recorder.on_ack)
+        recorder = _process.recorder = Recorder(recorder.config, recorder.callbacks)
     try:
         chosen = choose(recorder, job)
         if chosen is None:
@@ -316,7 +299,7 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
         seed = int.from_bytes(os.urandom(4), "big")
         if job.seed:
             random.seed(seed)
-        return Run(
+        begun = Run(
             recorder,
             job,
             args,
@@ -326,12 +309,15 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
             surroundings=environment(seed),
             retention=retention,
         )
+        if recorder.callbacks.on_start is not None:
+            recorder.call("on_start", begun.id, job.key)
     except Exception as error:
         _trouble(recorder, error)
         return None
+    return begun
 
 
-def choose(recorder: Recorder, job: Job) -> tuple[Depth, int | None] | None:
+def choose(recorder: Recorder, job: Job) -> tuple[Depth, Retention] | None:
     """How deep this call is recorded and how many days it is kept; None when it is not recorded.
 
     The configuration comes first, then what the job says.
@@ -352,6 +338,7 @@ def choose(recorder: Recorder, job: Job) -> tuple[Depth, int | None] | None:
 
 def _trouble(recorder: Recorder, error: Exception) -> None:
     """Report a fault of the recorder itself; it must not become a fault of the job."""
+    recorder.call("on_error", error)
     if recorder.config.strict:
         if isinstance(error, RecordingError):
             raise error
@@ -396,7 +383,7 @@ def run(
         buffer=Buffer(recorder.redactor, depth, server),
         started_at=started_at,
         surroundings=environment(seed),
-        retention=job.retention,
+        retention=None if callable(job.retention) else job.retention,
     )
     root = replayed.root
     try:
@@ -442,11 +429,26 @@ async def _collected(items: Any) -> list[Any]:
     return [item async for item in items]
 
 
-def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -> None:
+def configure(
+    *,
+    on_start: Callable[[str, str], None] | None = None,
+    on_end: Callable[[str, str, str], None] | None = None,
+    on_ack: Callable[[str], None] | None = None,
+    on_loss: Callable[[int, int, str | None], None] | None = None,
+    on_error: Callable[[Exception], None] | None = None,
+    **settings: Any,
+) -> None:
     """Switch recording on in this process, with settings that win over the configuration.
 
+    What a callback raises is logged and goes no further.
+
     Args:
+        on_start: Called with a trace's id and key when its job starts, on the job's thread.
+        on_end: Called with id, key and state when the job has ended, on the job's thread.
         on_ack: Called with the id of each trace that was saved, on the writer's thread.
+        on_loss: Called with the numbers of traces dropped and failed so far and what is wrong, or
+            None, when any of these changes; on the writer's thread.
+        on_error: Called with an exception of the recorder itself, on the thread it happened in.
         **settings: Any setting of ``[tool.tracediff]``; ``enabled=False`` switches recording off.
 
     Raises:
@@ -456,15 +458,19 @@ def configure(*, on_ack: Callable[[str], None] | None = None, **settings: Any) -
     previous = _process.recorder
     if previous is not None:
         previous.writer.close()
-    _process.recorder = Recorder(config, on_ack) if config.enabled else None
+    told = Callbacks(
+        on_start=on_start, on_end=on_end, on_ack=on_ack, on_loss=on_loss, on_error=on_error
+    )
+    _process.recorder = Recorder(config, told) if config.enabled else None
     _process.ready = True
 
 
-def flush(deadline: float | None = None) -> bool:
+def flush(deadline: float | None = None, *, upload: bool = False) -> bool:
     """Wait until every finished trace is saved; False when some are not.
 
     Args:
         deadline: The seconds after which to give up; by default, when the store refuses.
+        upload: Wait until they are in the store itself too, where they wait on this machine first.
     """
     recorder = _process.recorder
-    return True if recorder is None else recorder.writer.flush(deadline)
+    return True if recorder is None else recorder.writer.flush(deadline, upload=upload)

@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tracediff.errors import StoreError
@@ -50,6 +51,19 @@ RETRIES = 2
 """Attempts after which a flush without a deadline, or the end of the process, gives up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Traces of this process that are lost, and what is wrong now.
+
+    ``dropped`` found no room in memory, ``failed`` could not be encoded or were refused for what
+    they are.
+    """
+
+    dropped: int = 0
+    failed: int = 0
+    problem: str | None = None
+
+
 class Finished:
     """A finished job that waits to be turned into a trace: ``build`` gives it, on the thread."""
 
@@ -67,6 +81,8 @@ class Writer:
         open_store: Opens the store, called on the thread.
         after: Called with the store and the traces just saved, on the thread.
         on_ack: Called with the id of each trace just saved, on the thread.
+        on_loss: Called with ``Losses`` when traces were dropped or could not be written, on the
+            thread, and when the store refuses or takes traces again.
     """
 
     def __init__(
@@ -74,10 +90,12 @@ class Writer:
         open_store: Callable[[], Store],
         after: Callable[[Store, list[Trace]], None] = lambda store, traces: None,
         on_ack: Callable[[str], None] | None = None,
+        on_loss: Callable[[Losses], None] | None = None,
     ) -> None:
         self._open_store = open_store
         self._after = after
         self._on_ack = on_ack
+        self._on_loss = on_loss
         self._store: Store | None = None
         self.reset()
         _writers.add(self)
@@ -105,6 +123,8 @@ class Writer:
         self._closing = False
         self._gave_up = False
         self._told = 0
+        self._told_losses = Losses()
+        self._shared = False
         self._problem: str | None = None
 
     def submit(self, finished: Finished) -> None:
@@ -130,13 +150,31 @@ class Writer:
         if self._closing:  # a job that ends after the recorder was closed, as the process ends
             self._settle(EXIT_DEADLINE, RETRIES)
 
-    def flush(self, deadline: float | None = None) -> bool:
+    def flush(self, deadline: float | None = None, *, upload: bool = False) -> bool:
         """Wait until what was submitted before is saved; False when it is not.
 
         Args:
             deadline: The seconds to keep trying; by default, until the store refuses.
+            upload: Wait until it is in the store itself too, where traces wait on this machine.
         """
-        return self._settle(deadline, RETRIES if deadline is None else None)
+        until = None if deadline is None else time.monotonic() + deadline
+        saved = self._settle(deadline, RETRIES if deadline is None else None)
+        if not upload:
+            return saved
+        left = None if until is None else max(0.0, until - time.monotonic())
+        return self._upload(left, patient=True) and saved
+
+    def _upload(self, deadline: float | None, *, patient: bool) -> bool:
+        """Have what was saved moved to the store itself; a fork may have closed the store."""
+        if not self._shared or self._pid != os.getpid():
+            return True
+        with self._using:
+            try:
+                store = self._store = self._store or self._open_store()
+            except Exception as error:
+                self._problem = str(error)
+                return False
+        return store.flush(deadline, patient=patient)
 
     def _settle(self, deadline: float | None, retries: int | None) -> bool:
         if self._pid != os.getpid():
@@ -163,11 +201,16 @@ class Writer:
         thread = self._thread
         if thread is not None:
             self._closing = True
+            until = time.monotonic() + deadline
             self._gave_up = not self._settle(deadline, RETRIES)
+            if not self._upload(max(0.0, until - time.monotonic()), patient=False):
+                store = self._store
+                _say(f"traces wait in {store.url if store else 'the spool'} to be uploaded")
             self._wake.set()
             self._hurry.set()
             if thread is not threading.current_thread():
                 thread.join(CLOSE_DEADLINE)  # it lets go of the store
+            self._tell_losses()
         lost = self._submitted - self._done + self.failed + self.dropped
         if lost > self._told:
             self._told = lost
@@ -203,11 +246,22 @@ class Writer:
                 self._hurry.clear()
                 pause = 0.0
             saved = self._drain()
+            self._tell_losses()
             pause = 0.0 if saved else min(MAX_PAUSE, max(MIN_PAUSE, pause * 2))
         self._close_store()
         self._thread = None
         if not self._idle() and not self._gave_up:  # submitted just now
             self._start()
+
+    def _tell_losses(self) -> None:
+        losses = Losses(self.dropped, self.failed, self._problem)
+        if self._on_loss is None or losses == self._told_losses:
+            return
+        self._told_losses = losses
+        try:
+            self._on_loss(losses)
+        except Exception:
+            log.exception("tracediff could not tell what was lost")
 
     def _idle(self) -> bool:
         return not self._queue and not self._ready
@@ -262,6 +316,7 @@ class Writer:
         with self._using:
             try:
                 store = self._store = self._store or self._open_store()
+                self._shared = store.capabilities.shared
             except Exception as error:
                 return error, False
             try:
@@ -370,7 +425,10 @@ def close_all() -> None:
 
 
 def _register_exit() -> None:
-    """Once a process: at exit, and where multiprocessing's children end, which skip atexit."""
+    """Once a process: at exit, and where children of multiprocessing and Celery end.
+
+    The former skip atexit, and Celery's skip both.
+    """
     if os.getpid() in _registered:
         return
     _registered.add(os.getpid())
@@ -378,3 +436,10 @@ def _register_exit() -> None:
     finalizers: Any = sys.modules.get("multiprocessing.util")
     if finalizers is not None:
         finalizers.Finalize(None, close_all, exitpriority=100)
+    signals: Any = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_at_celery_shutdown, weak=False)
+
+
+def _at_celery_shutdown(**_: Any) -> None:
+    close_all()

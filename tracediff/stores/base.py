@@ -22,6 +22,15 @@ class Capabilities:
     sources: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that was looked at, whether it is well, and what to do where it is not."""
+
+    ok: bool
+    text: str
+    hint: str | None = None
+
+
 @runtime_checkable
 class Index(Protocol):
     """Small searchable rows, one a trace. All calls are thread-safe and idempotent by trace id."""
@@ -82,6 +91,14 @@ class Blobs(Protocol):
 
 
 @runtime_checkable
+class Preparable(Protocol):
+    """A store, index or blobs that needs something made before it is used."""
+
+    def prepare(self, *, dry_run: bool = False) -> list[str]:
+        """What is missing, one sentence each that goes on "will"; made unless ``dry_run``."""
+
+
+@runtime_checkable
 class Store(Protocol):
     """Whole traces, saved and found again."""
 
@@ -125,6 +142,14 @@ class Store(Protocol):
 
     def load_source(self, blob: str) -> bytes | None:
         """The source file with this git blob id, None when it is not kept."""
+
+    def flush(self, deadline: float | None = None, *, patient: bool = True) -> bool:
+        """Wait until what was saved is where other readers find it; False when it is not.
+
+        Args:
+            deadline: The seconds to keep trying; by default, until the place refuses.
+            patient: Whether to try again, until the deadline, when the place refuses.
+        """
 
     def check(self) -> list[str]:
         """Read everything back; one sentence for each thing that is hurt, none when all is well."""

@@ -36,7 +36,7 @@ DURABILITIES = ("process", "host")
 _OLD = 4
 """Connections that may still be in use; a process that retries must not pile them up."""
 
-_OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key"}
+_OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key", "spool", "status"}
 _OWN_BEGIN = (INDEX, ".tmp-")
 
 T = TypeVar("T")
@@ -111,6 +111,10 @@ class LocalStore:
     def load_source(self, blob: str) -> bytes | None:
         """The source file with this git blob id, None when it is not kept."""
         return sources.load_source(self.blobs, blob)
+
+    def flush(self, deadline: float | None = None, *, patient: bool = True) -> bool:
+        """Nothing to wait for: what is saved is there."""
+        return True
 
     def check(self) -> list[str]:
         """Read everything back; one sentence for each thing that is hurt."""

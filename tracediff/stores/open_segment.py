@@ -15,6 +15,11 @@ ROLL_AT = 8 * 1024 * 1024
 SUFFIX = ".seg"
 
 
+def segment_name() -> str:
+    """A new segment's name; names of later segments come later."""
+    return f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
+
+
 class OpenSegment:
     """An append-only segment file. The lock lasts as long as the file is open.
 
@@ -24,7 +29,7 @@ class OpenSegment:
     """
 
     def __init__(self, directory: Path, *, sync: bool) -> None:
-        self.name = f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
+        self.name = segment_name()
         self.end = 0
         self._sync = sync
         self._broken = False
@@ -94,8 +99,22 @@ class Ownership:
             os.close(file)
             raise
         self._file = file
+        _owned.add(file)
         return file
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
+        if self._file in _owned:
+            _owned.discard(self._file)
             os.close(self._file)
+
+
+_owned: set[int] = set()
+
+
+def _let_go() -> None:
+    """A lock lasts as long as any process has its file: a child gives it up at once."""
+    while _owned:
+        os.close(_owned.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)

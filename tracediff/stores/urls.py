@@ -4,34 +4,54 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from tracediff.config import mask
 from tracediff.errors import StoreError
-from tracediff.stores.base import Store
+from tracediff.stores.base import Blobs, Store
+from tracediff.stores.files import FileBlobs
 from tracediff.stores.memory import MemoryStore
+from tracediff.stores.retention import CLASSES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from tracediff.stores.remote import RemoteStore
+
 GROUP = "tracediff.stores"
 """The entry-point group of third-party drivers: a callable ``(url, root) -> Store``."""
+
+SERVERS = ("mongodb", "mongodb+srv")
+"""Schemes of index servers, which keep rows alone."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _named: dict[str, MemoryStore] = {}
 _lock = threading.Lock()
 
 
-def open_store(url: str, *, root: Path | None = None, durability: str = "process") -> Store:
+def open_store(
+    url: str,
+    *,
+    root: Path | None = None,
+    durability: str = "process",
+    blobs: str | None = None,
+    context: Sequence[str] = (),
+    classes: Sequence[int] = CLASSES,
+) -> Store:
     """Open a store.
 
     Args:
         url: A directory, ``file://…``, ``memory:`` (fresh), ``memory:NAME`` (shared in this
-            process), or a scheme that an installed driver knows.
+            process), ``mongodb://…``, or a scheme that an installed driver knows.
         root: What a relative directory is relative to; the working directory by default.
         durability: ``process`` or ``host``, for stores that write files.
+        blobs: For ``mongodb:``, where the payloads go: ``s3://…`` or a directory. The URL may say
+            it too, as ``blobs=…``.
+        context: For ``mongodb:``, the context fields that traces are searched by.
+        classes: For ``mongodb:``, the retention classes, in days.
 
     Raises:
         StoreError: No driver knows the scheme, or the store cannot be opened.
@@ -42,8 +62,11 @@ def open_store(url: str, *, root: Path | None = None, durability: str = "process
             slug="store-unknown",
             hint="name a directory, or a URL such as memory:",
         )
-    found = _SCHEME.match(url)
-    scheme = found.group(1).lower() if found else ""
+    scheme = scheme_of(url)
+    if scheme in SERVERS:
+        return open_remote(
+            url, blobs, root=root, durability=durability, context=context, classes=classes
+        )
     if scheme == "memory":
         return _memory(url)
     if scheme == "file":
@@ -51,6 +74,79 @@ def open_store(url: str, *, root: Path | None = None, durability: str = "process
     if not scheme:
         return _local((root or Path.cwd()) / url, durability)
     return _third_party(scheme, url, root)
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL, in lower case; nothing for a directory."""
+    found = _SCHEME.match(url)
+    return found.group(1).lower() if found else ""
+
+
+def open_remote(
+    url: str,
+    blobs: str | None,
+    *,
+    root: Path | None = None,
+    durability: str = "process",
+    context: Sequence[str] = (),
+    classes: Sequence[int] = CLASSES,
+) -> RemoteStore:
+    """Open an index server with the blobs that belong to it; see ``open_store``.
+
+    Nothing is connected to before it is used.
+
+    Raises:
+        StoreError: There is no such driver, or what it needs is not installed or not said.
+    """
+    from tracediff.stores.remote import RemoteStore  # others do without
+
+    url, said = _without_blobs(url)
+    blobs = blobs or said
+    if blobs is None:
+        raise StoreError(
+            "a MongoDB index keeps rows alone: it is not said where the payloads go",
+            slug="store-unknown",
+            hint='set blobs = "s3://BUCKET/PREFIX" beside index, or add ?blobs=… to the URL',
+        )
+    try:
+        from tracediff.stores.mongo import MongoIndex
+
+        kept = _open_blobs(blobs, root or Path.cwd(), durability)
+    except ImportError as error:
+        raise StoreError(
+            f"{error.name or 'a package'} is not installed, which this store needs",
+            slug="store-driver",
+            hint="install tracediff-calc with its extras `mongo` and `s3`",
+        ) from None
+    return RemoteStore(
+        f"{mask(url)} + {mask(blobs)}", MongoIndex(url, context=tuple(context)), kept,
+        classes=classes,
+    )  # fmt: skip
+
+
+def _without_blobs(url: str) -> tuple[str, str | None]:
+    base, _, query = url.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    said = [value for name, value in pairs if name == "blobs"]
+    if not said:
+        return url, None
+    rest = urlencode([pair for pair in pairs if pair[0] != "blobs"], quote_via=quote)
+    return (f"{base}?{rest}" if rest else base), said[-1]
+
+
+def _open_blobs(url: str, root: Path, durability: str) -> Blobs:
+    scheme = scheme_of(url)
+    if scheme == "s3":
+        from tracediff.stores.s3 import S3Blobs
+
+        return S3Blobs(url)
+    if scheme in ("", "file"):
+        return FileBlobs(root / (_path(url) if scheme else url), sync=durability == "host")
+    raise StoreError(
+        f"no driver knows blobs of the kind {scheme}:",
+        slug="store-unknown",
+        hint="use s3://BUCKET/PREFIX or a directory",
+    )
 
 
 def _memory(url: str) -> MemoryStore:

@@ -1,0 +1,157 @@
+"""Traces whose rows an index server keeps and whose bytes lie in segments among blobs.
+
+Blobs first, rows last: a writer that dies in between leaves bytes that nobody finds, never a row
+without bytes. All of it may be done again: rows go in by trace id, segments by their name.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from tracediff.errors import StoreError
+from tracediff.model import Page, Query, Row, Trace
+from tracediff.stores import sources
+from tracediff.stores.base import Blobs, Capabilities, Diagnosis, Index
+from tracediff.stores.failures import closed, trace_gone
+from tracediff.stores.open_segment import segment_name
+from tracediff.stores.packing import unpack
+from tracediff.stores.places import Group, artifact_key, grouped, segment_key, with_large
+from tracediff.stores.retention import CLASSES
+from tracediff.stores.segments import MAX_BYTES
+
+CHECKED = 200
+"""Traces that ``check`` reads back, the newest: all would be millions."""
+
+
+class RemoteStore:
+    """Traces behind an index and blobs that many machines share. Thread-safe.
+
+    Args:
+        url: How the store was named, without credentials.
+        index: Where the rows go.
+        blobs: Where the bytes go.
+        classes: The retention classes there are, in days.
+        max_bytes: What a trace may decompress to.
+    """
+
+    capabilities = Capabilities(durable=True, shared=True, sources=True)
+
+    def __init__(
+        self,
+        url: str,
+        index: Index,
+        blobs: Blobs,
+        *,
+        classes: Sequence[int] = CLASSES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.url = url
+        self.index = index
+        self.blobs = blobs
+        self.classes = tuple(classes)
+        self._max_bytes = max_bytes
+        self._closed = False
+
+    def save(self, traces: Sequence[Trace]) -> None:
+        """Keep these traces, in one segment for each retention class among them."""
+        self._usable()
+        for kept, group in grouped(traces, self.classes).items():
+            self._upload(kept, segment_name(), group)
+
+    def _upload(self, kept: str, name: str, group: Group) -> None:
+        for sha256, data in group.artifacts.items():
+            self.blobs.put(artifact_key(kept, name, sha256), data)
+        key = segment_key(kept, name)
+        self.blobs.put(key, group.frames)
+        starts = itertools.accumulate((len(one.frame) for one in group.packed), initial=0)
+        self.index.create(
+            [
+                replace(one.row, location=(key, start, len(one.frame)))
+                for one, start in zip(group.packed, starts, strict=False)
+            ]
+        )
+
+    def load(self, row: Row) -> Trace:
+        """The whole trace, by one range read; large artifacts take one more each."""
+        self._usable()
+        key, start, length = row.location
+        try:
+            data = self.blobs.get(key, start, length)
+        except StoreError as error:
+            if not error.slug.startswith("blob-"):
+                raise  # the trace may be there: the store cannot be asked
+            raise trace_gone(row.id, error) from error
+        return with_large(unpack(data, row.id, max_bytes=self._max_bytes), key, self.blobs)
+
+    def find(self, prefix: str, limit: int = 2) -> list[Row]:
+        """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
+        self._usable()
+        return self.index.find(prefix, limit)
+
+    def search(self, query: Query) -> Page:
+        """One page of the rows that match, newest first."""
+        self._usable()
+        return self.index.search(query)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove the rows of these traces, so that nobody finds them; the bytes stay for now."""
+        self._usable()
+        return self.index.delete(ids)
+
+    def save_source(self, blob: str, data: bytes) -> None:
+        """Keep a source file under its git blob id."""
+        self._usable()
+        sources.save_source(self.blobs, blob, data)
+
+    def load_source(self, blob: str) -> bytes | None:
+        """The source file with this git blob id, None when it is not kept."""
+        self._usable()
+        return sources.load_source(self.blobs, blob)
+
+    def flush(self, deadline: float | None = None, *, patient: bool = True) -> bool:
+        """Nothing to wait for: what is saved is there."""
+        return True
+
+    def check(self) -> list[str]:
+        """Read the newest traces back; one sentence for each that is hurt."""
+        return list(self._hurt())
+
+    def _hurt(self) -> Iterator[str]:
+        for row in self.search(Query(limit=CHECKED)).rows:
+            try:
+                self.load(row)
+            except StoreError as error:
+                yield error.message
+
+    def prepare(self, *, dry_run: bool = False) -> list[str]:
+        """What the index and the blobs need, one sentence each; made unless ``dry_run``."""
+        self._usable()
+        said: list[str] = []
+        for part, more in ((self.index, ()), (self.blobs, (self.classes,))):
+            make = getattr(part, "prepare", None)
+            if make is not None:
+                said += make(*more, dry_run=dry_run)
+        return said
+
+    def diagnose(self) -> list[Diagnosis]:
+        """What the index and the blobs say of themselves."""
+        self._usable()
+        found: list[Diagnosis] = []
+        for part in (self.index, self.blobs):
+            look = getattr(part, "diagnose", None)
+            if look is not None:
+                found += look()
+        return found
+
+    def close(self) -> None:
+        """Let go of both clients."""
+        if not self._closed:
+            self._closed = True
+            self.index.close()
+            self.blobs.close()
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise closed(f"cannot use {self.url}")

@@ -1,0 +1,201 @@
+"""What a recording process writes to when the store is elsewhere: segments on the local disk.
+
+    DIRECTORY/segments/<class>/*.seg         traces on their way
+    DIRECTORY/artifacts/<class>/<segment>/…  their large artifacts
+    DIRECTORY/rejected/*.seg                 traces that the index did not take
+    DIRECTORY/status/*.json                  see ``status``
+
+Saving never waits for the network: it is done when the local disk has the trace, and ``shipping``
+moves it from there. So a store that is slow or down costs disk, up to a bound, and no memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tracediff.errors import StoreError
+from tracediff.model import Page, Query, Row, Trace
+from tracediff.stores.base import Capabilities
+from tracediff.stores.failures import closed, system_error
+from tracediff.stores.files import make_directories, write_whole
+from tracediff.stores.open_segment import OpenSegment
+from tracediff.stores.places import Group, grouped
+from tracediff.stores.remote import RemoteStore
+from tracediff.stores.retention import CLASSES
+from tracediff.stores.shipping import ARTIFACTS, SEGMENTS, Shipper, shipper_of, waiting
+
+MAX_BYTES = 1 << 30
+UPLOAD_EVERY = 5.0
+RECOUNT = 5.0
+"""Seconds after which the bytes in the spool are counted again: others fill and empty it too."""
+
+
+class SpoolStore:
+    """A store that keeps traces on this machine until they are moved to the one they are for.
+
+    Args:
+        directory: The spool; processes of one machine may share it.
+        open_remote: Opens the store that the traces are for.
+        durability: ``process``: saved means written to the system; ``host``: to the disk.
+        max_bytes: What may wait here.
+        upload_every: Seconds after which a segment is moved that is not full.
+        classes: The retention classes there are, in days.
+    """
+
+    capabilities = Capabilities(durable=True, shared=True, sources=False)
+
+    def __init__(
+        self,
+        directory: Path,
+        open_remote: Callable[[], RemoteStore],
+        *,
+        durability: str = "process",
+        max_bytes: int = MAX_BYTES,
+        upload_every: float = UPLOAD_EVERY,
+        classes: Sequence[int] = CLASSES,
+    ) -> None:
+        self.url = str(directory)
+        self.directory = directory.absolute()  # the job may change its working directory
+        self._open_remote = open_remote
+        self._sync = durability == "host"
+        self._max_bytes = max_bytes
+        self._every = upload_every
+        self._classes = tuple(classes)
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[OpenSegment, float]] = {}
+        self._remote: RemoteStore | None = None
+        self._closed = False
+        self._used, self._counted_at = 0, float("-inf")
+        try:
+            make_directories(self.directory / SEGMENTS)
+            if not (self.directory / ".gitignore").exists():
+                write_whole(self.directory / ".gitignore", b"*\n", sync=False)
+        except OSError as error:
+            raise system_error(error, f"use {str(directory)!a} as a spool") from error
+        self.shipper: Shipper = shipper_of(self.directory, open_remote, upload_every)
+        self.shipper.attach(self)
+
+    def save(self, traces: Sequence[Trace]) -> None:
+        """Keep these traces on this machine; when it returns they are acknowledged.
+
+        Raises:
+            StoreError: ``spool-full``: too much waits here already; or as any driver's.
+        """
+        groups = grouped(traces, self._classes)
+        with self._lock:
+            if self._closed:
+                raise closed(f"cannot use {self.url}")
+            self._check_room(sum(group.size for group in groups.values()))
+            for kept, group in groups.items():
+                self._append(kept, group)
+
+    def _append(self, kept: str, group: Group) -> None:
+        segment = self._current(kept)
+        for sha256, data in group.artifacts.items():
+            self._write_artifact(kept, segment.name, sha256, data)
+        segment.append(group.frames)
+        if segment.full:
+            self._give_up(kept)
+            self.shipper.wake()
+
+    def _write_artifact(self, kept: str, name: str, sha256: str, data: bytes) -> None:
+        place = self.directory / ARTIFACTS / kept / name
+        try:
+            make_directories(place, sync=self._sync)
+            write_whole(place / sha256, data, sync=self._sync)
+        except OSError as error:
+            raise system_error(error, "write an artifact") from error
+
+    def _check_room(self, size: int) -> None:
+        now = time.monotonic()
+        if now - self._counted_at > RECOUNT:
+            self._used, self._counted_at = waiting(self.directory).bytes, now
+        if self._used and self._used + size > self._max_bytes:
+            self._counted_at = float("-inf")  # it may be emptied at any moment
+            raise StoreError(
+                f"{self._used:,} bytes of traces wait in {self.url}, and {self._max_bytes:,} may",
+                slug="spool-full",
+                hint="see in `tracediff doctor` why they are not taken, or raise spool_bytes",
+            )
+        self._used += size
+
+    def roll(self, *, at_once: bool) -> None:
+        """Give up the segments that are old enough to be moved, or all of them."""
+        now = time.monotonic()
+        with self._lock:
+            for kept, (_, since) in list(self._open.items()):
+                if at_once or now - since >= self._every:
+                    self._give_up(kept)
+
+    def flush(self, deadline: float | None = None, *, patient: bool = True) -> bool:
+        """Wait until what was saved is in the store itself; False when it is not.
+
+        Args:
+            deadline: The seconds to keep trying; by default, until the store refuses.
+            patient: Whether to try again, until the deadline, when the store refuses.
+        """
+        return self.shipper.drain(deadline, patient=patient)
+
+    def load(self, row: Row) -> Trace:
+        """The whole trace, from the store."""
+        return self._store().load(row)
+
+    def find(self, prefix: str, limit: int = 2) -> list[Row]:
+        """Rows of the store whose id starts with ``prefix``, newest first, at most ``limit``."""
+        return self._store().find(prefix, limit)
+
+    def search(self, query: Query) -> Page:
+        """One page of the store's rows that match, newest first."""
+        return self._store().search(query)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove traces from the store; what still waits here is not seen."""
+        return self._store().delete(ids)
+
+    def save_source(self, blob: str, data: bytes) -> None:
+        """Keep a source file in the store."""
+        self._store().save_source(blob, data)
+
+    def load_source(self, blob: str) -> bytes | None:
+        """The source file with this git blob id, None when the store does not keep it."""
+        return self._store().load_source(blob)
+
+    def check(self) -> list[str]:
+        """Read the store's newest traces back; one sentence for each that is hurt."""
+        return self._store().check()
+
+    def close(self) -> None:
+        """Give up the open segments; the shipper moves them, without anybody waiting for it."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for kept in list(self._open):
+                self._give_up(kept)
+            remote, self._remote = self._remote, None
+        self.shipper.detach(self)
+        if remote is not None:
+            remote.close()
+
+    def _store(self) -> RemoteStore:
+        with self._lock:
+            if self._closed:
+                raise closed(f"cannot use {self.url}")
+            self._remote = self._remote or self._open_remote()
+            return self._remote
+
+    def _current(self, kept: str) -> OpenSegment:
+        found = self._open.get(kept)
+        if found is not None and found[0].full:
+            self._give_up(kept)
+            found = None
+        if found is None:
+            place = self.directory / SEGMENTS / kept
+            found = self._open[kept] = (OpenSegment(place, sync=self._sync), time.monotonic())
+        return found[0]
+
+    def _give_up(self, kept: str) -> None:
+        self._open.pop(kept)[0].close()
