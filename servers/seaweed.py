@@ -26,6 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from servers.processes import ServerError, launch
+
 VARIABLE = "TRACEDIFF_TEST_S3"
 """The endpoint of an S3 to test against instead; its credentials come from boto3's own chain."""
 
@@ -38,23 +40,10 @@ _OFF = (
     *("-master.electionTimeout=1s", "-volume.preStopSeconds=0"),  # it is alone: no need to wait
 )
 
-# The kernel kills what runs after ``exec`` when the thread that started it ends.
-_DYING = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the process that wanted the server has ended")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-class ServerError(Exception):
-    """The server cannot be started."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who may do what: ``Admin``, ``Read``, ``Write``, ``List`` …, or in one bucket ``Read:BUCKET``."""
+    """Who may do what: ``Admin``, ``Read``, ``Write``, ``List``, or in one bucket ``Read:NAME``."""
 
     name: str
     actions: tuple[str, ...]
@@ -178,15 +167,7 @@ class Seaweed:
         command += ["-ip.bind=127.0.0.1", *ports, *_OFF, "-s3.config=s3.json"]
         # Its sockets have short names beside its data: the system's limit is 107 bytes.
         command += ["-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"]
-        with (self.directory / "weed.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _DYING, str(os.getpid()), *command],
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # the interrupt key is not for it
-            )
+        self._process = launch(command, self.directory / "weed.log", directory=self.directory)
 
     def _ready(self) -> bool:
         from botocore.exceptions import (  # type: ignore[import-untyped]  # it ships no types

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from servers import seaweed
-from servers.seaweed import Seaweed, ServerError
+from servers.processes import ServerError
+from servers.seaweed import Seaweed
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,187 @@
+"""boto3's clients: made when first needed, one a process, and asked in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from tracediff.errors import StoreError
+from tracediff.stores.failures import closed
+from tracediff.stores.s3.address import Address
+from tracediff.stores.s3.failures import code_of, inherited, no_client, store_error
+from tracediff.stores.s3.layout import is_days
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 15.0
+ATTEMPTS = 3
+CONNECTIONS = 16
+
+
+class ExpectedError(Exception):
+    """An answer that the caller said it would handle; ``code`` is the server's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Clients:
+    """The client of this process.
+
+    Args:
+        address: Where to, and how.
+        client: A client, or a function that makes one; None to make one from the address.
+        connect_seconds: How long to wait for a connection.
+        read_seconds: How long to wait for the next bytes of an answer.
+        attempts: How often the client tries, the first time included.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        client: Any = None,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._address = address
+        self._given = client
+        self._settings: dict[str, Any] = {
+            "connect_timeout": connect_seconds,
+            "read_timeout": read_seconds,
+            "retries": {"mode": "standard", "total_max_attempts": attempts},
+        }
+        self._pid = self._home = os.getpid()
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._inherited: list[Any] = []
+        self._closed = False
+
+    def ask(
+        self, operation: str, doing: str, *, expecting: Collection[str] = (), **arguments: Any
+    ) -> dict[str, Any]:
+        """What the server answers.
+
+        Args:
+            operation: The client's method.
+            doing: What is done and to what, for the error's message.
+            expecting: Error codes that are raised as ``ExpectedError``.
+            **arguments: The method's arguments.
+
+        Raises:
+            ExpectedError: The server answered with one of the expected codes.
+            StoreError: What ``failures`` says of anything else.
+        """
+        client = self._of_this_process(doing)
+        with translated(doing, expecting):
+            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        return answer
+
+    def pages(self, operation: str, doing: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """The answers of an operation that answers in pages."""
+        client = self._of_this_process(doing)
+        with translated(doing):
+            pages = iter(client.get_paginator(operation).paginate(**arguments))
+        while True:
+            with translated(doing):
+                page: dict[str, Any] | None = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def classes(self, bucket: str, prefix: str = "") -> list[str]:
+        """The retention classes, of those that end, that have objects and begin so."""
+        found = []
+        for page in self.pages(
+            "list_objects_v2", f"list bucket {bucket}", Bucket=bucket, Prefix=prefix, Delimiter="/"
+        ):
+            names = (one["Prefix"].rstrip("/") for one in page.get("CommonPrefixes", ()))
+            found += [name for name in names if is_days(name)]
+        return found
+
+    def close(self) -> None:
+        """Let go of the connections, of a client that was made here; a second call does nothing."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None and client is not self._given and self._pid == os.getpid():
+            client.close()
+
+    def _of_this_process(self, doing: str) -> Any:
+        if self._closed:
+            raise closed(f"cannot {doing}")
+        if self._pid != os.getpid():
+            # The lock may have been held by a thread that did not come along. The parent's client
+            # is kept, unused: ending it here would say goodbye on the parent's connections.
+            self._lock = threading.Lock()
+            self._inherited.append(self._client)
+            self._client = None
+            self._pid = os.getpid()
+        client = self._client
+        if client is None:
+            with self._lock:
+                client = self._client = self._client or self._made(doing)
+        return client
+
+    def _made(self, doing: str) -> Any:
+        if callable(self._given):
+            return self._given()
+        if self._given is not None:
+            if self._home != os.getpid():
+                raise inherited()
+            return self._given
+        with translated(doing):
+            return _make(self._address, self._settings)
+
+
+@contextlib.contextmanager
+def translated(doing: str, expecting: Collection[str] = ()) -> Iterator[None]:
+    """What boto3 raises inside comes out as ExpectedError or StoreError, and without its cause.
+
+    The cause would show the server's text, which may quote access keys and signatures.
+    """
+    from botocore.exceptions import (  # type: ignore[import-untyped]  # it ships no types
+        BotoCoreError,
+        ClientError,
+    )
+
+    problem: ExpectedError | StoreError
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError) as error:
+        code = code_of(error)
+        problem = ExpectedError(code) if code in expecting else store_error(error, doing)
+    else:
+        return
+    raise problem  # out here, so that it has no context either
+
+
+def _make(address: Address, settings: dict[str, Any]) -> Any:
+    import boto3  # type: ignore[import-untyped]  # it ships no types
+    from botocore.config import Config  # type: ignore[import-untyped]  # the same
+
+    config = Config(
+        **settings,
+        signature_version="s3v4",
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        # Checksums are sent and checked here; what others would add, many servers do not know.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if address.path_style else "auto"},
+    )
+    session = boto3.session.Session()
+    # A region is part of every signature; servers other than Amazon's take any.
+    region = address.region or session.region_name or ("us-east-1" if address.endpoint else None)
+    return session.client("s3", endpoint_url=address.endpoint, region_name=region, config=config)
+
+
+def require() -> None:
+    """Raise StoreError ``store-driver`` unless boto3 is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("boto3") is None:
+        raise no_client(ImportError("No module named 'boto3'"))
