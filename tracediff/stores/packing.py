@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracediff import codec, digests
 from tracediff.errors import CodecError, StoreError
 from tracediff.model import Row, Trace
+from tracediff.stores.dictionaries import Dictionaries, Dictionary
 from tracediff.stores.failures import hurt
 from tracediff.stores.rows import checked, dump_row
 from tracediff.stores.segments import (
@@ -30,8 +31,8 @@ class Packed:
     generation: int = 0
 
 
-def pack(trace: Trace, generation: int = 0) -> Packed:
-    """Encode, digest and compress one trace.
+def pack(trace: Trace, generation: int = 0, *, dictionary: Dictionary | None = None) -> Packed:
+    """Encode, digest and compress one trace, with the dictionary if there is one.
 
     Raises:
         StoreError: ``row-invalid``: no driver could keep it.
@@ -44,27 +45,35 @@ def pack(trace: Trace, generation: int = 0) -> Packed:
             hint="record it again, under an id of its own",
         )
     raw = codec.dump(trace)
-    frame = trace_frame(row.id, dump_row(row), raw, generation=generation)
+    frame = trace_frame(row.id, dump_row(row), raw, generation=generation, dictionary=dictionary)
     return Packed(row=row, frame=frame, generation=generation)
 
 
-def unpack(data: bytes, trace_id: str, *, max_bytes: int = MAX_BYTES) -> Trace:
+def unpack(
+    data: bytes,
+    trace_id: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    dictionaries: Dictionaries | None = None,
+) -> Trace:
     """The trace in this one frame, checked to be whole and to be ``trace_id``.
 
     Raises:
-        StoreError: ``trace-hurt`` or ``trace-too-large``.
+        StoreError: ``trace-hurt``, ``trace-too-large``, or one about the dictionary it needs.
     """
     found = read_frame(data)
     if isinstance(found, Damage):
         raise hurt(trace_id, found.reason)
     if found.id != trace_id or found.kind != TRACE:
         raise hurt(trace_id, f"the bytes at its place are those of {found.id}")
-    return open_frame(found, max_bytes=max_bytes)
+    return open_frame(found, max_bytes=max_bytes, dictionaries=dictionaries)
 
 
-def open_frame(frame: Frame, *, max_bytes: int = MAX_BYTES) -> Trace:
+def open_frame(
+    frame: Frame, *, max_bytes: int = MAX_BYTES, dictionaries: Dictionaries | None = None
+) -> Trace:
     """The trace of a good frame; raises StoreError like ``unpack``."""
-    raw = decompress(frame, max_bytes)
+    raw = decompress(frame, max_bytes, dictionaries=dictionaries)
     try:
         trace = codec.load(raw, max_bytes=max_bytes)
     except CodecError as error:

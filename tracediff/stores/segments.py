@@ -19,6 +19,9 @@ unsigned; xxh3 digests are in their canonical (big-endian) byte order, seed 0.
                   row              ASCII JSON object, one index row; digests are in hex
                   payload          one zstd frame with its content size: ``tracediff.codec`` bytes
 
+A zstd frame that was compressed with a dictionary carries the dictionary's number in its header;
+``stores.dictionaries`` says where that is kept.
+
 The next frame starts right after the payload. A frame is good when both checksums hold.
 
 **Tombstones.** A tombstone of generation g deletes every frame of its id whose generation is g or
@@ -38,11 +41,13 @@ import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import xxhash
 import zstandard
 
 from tracediff.errors import StoreError
+from tracediff.stores.dictionaries import Dictionaries, Dictionary
 from tracediff.stores.failures import hurt
 
 MAGIC = b"\x89TDF"
@@ -59,6 +64,7 @@ _CUT = "cut within a frame's header"
 _SUMMED = HEADER.size - 8
 _CHUNK = 1 << 20
 _LEVEL = 3
+_REMEMBERED = 8  # a thread's compressors and dictionaries: few are in use at a time
 _thread = threading.local()
 
 
@@ -106,9 +112,16 @@ class _Header:
         return self.body_start + self.row_length + self.payload_length
 
 
-def trace_frame(trace_id: str, row: bytes, raw: bytes, *, generation: int = 0) -> bytes:
-    """The frame of one trace; ``raw`` is compressed here."""
-    return _frame(TRACE, trace_id, row, _compress(raw), len(raw), generation)
+def trace_frame(
+    trace_id: str,
+    row: bytes,
+    raw: bytes,
+    *,
+    generation: int = 0,
+    dictionary: Dictionary | None = None,
+) -> bytes:
+    """The frame of one trace; ``raw`` is compressed here, with the dictionary if there is one."""
+    return _frame(TRACE, trace_id, row, _compress(raw, dictionary), len(raw), generation)
 
 
 def tombstone_frame(trace_id: str, generation: int) -> bytes:
@@ -129,13 +142,48 @@ def _frame(
     return b"".join((start, xxhash.xxh3_64_digest(start + name), name, body))
 
 
-def _compress(raw: bytes) -> bytes:
-    """One compressor a thread: sharing one between threads crashes the interpreter."""
-    compressor: zstandard.ZstdCompressor | None = getattr(_thread, "compressor", None)
+def _compress(raw: bytes, dictionary: Dictionary | None) -> bytes:
+    """One compressor a thread and dictionary: sharing one between threads crashes Python."""
+    made = _of_this_thread("compressors")
+    compressor: zstandard.ZstdCompressor | None = made.get(dictionary)
     if compressor is None:
-        compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-        _thread.compressor = compressor
+        compressor = zstandard.ZstdCompressor(
+            level=_LEVEL, write_checksum=True, dict_data=_prepared(dictionary, for_writing=True)
+        )
+        _remember(made, dictionary, compressor)
     return compressor.compress(raw)
+
+
+def _prepared(
+    dictionary: Dictionary | None, *, for_writing: bool = False
+) -> zstandard.ZstdCompressionDict | None:
+    """The library's form of a dictionary, of this thread alone: it fills it in when first used."""
+    if dictionary is None:
+        return None
+    if for_writing:  # a compressor keeps it
+        made = zstandard.ZstdCompressionDict(dictionary.data)
+        made.precompute_compress(level=_LEVEL)
+        return made
+    known = _of_this_thread("dictionaries")
+    found: zstandard.ZstdCompressionDict | None = known.get(dictionary)
+    if found is None:
+        found = zstandard.ZstdCompressionDict(dictionary.data)
+        _remember(known, dictionary, found)
+    return found
+
+
+def _of_this_thread(name: str) -> dict[Dictionary | None, Any]:
+    made: dict[Dictionary | None, Any] | None = getattr(_thread, name, None)
+    if made is None:
+        made = {}
+        setattr(_thread, name, made)
+    return made
+
+
+def _remember(made: dict[Dictionary | None, Any], key: Dictionary | None, what: object) -> None:
+    while len(made) >= _REMEMBERED:
+        del made[next(iter(made))]
+    made[key] = what
 
 
 def read_frame(data: bytes, offset: int = 0) -> Frame | Damage:
@@ -217,11 +265,19 @@ def _header(view: memoryview) -> _Header | str:
     return _Header(kind, name.decode("ascii"), row, generation, payload, raw, body_sum, start)
 
 
-def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
+def decompress(
+    frame: Frame, max_bytes: int = MAX_BYTES, *, dictionaries: Dictionaries | None = None
+) -> bytes:
     """The frame's payload, never more than it declares nor more than ``max_bytes``.
 
+    Args:
+        frame: A good frame.
+        max_bytes: What it may take.
+        dictionaries: Where the dictionary is that it may have been compressed with.
+
     Raises:
-        StoreError: ``trace-too-large``, or ``trace-hurt`` when it is not what it declares.
+        StoreError: ``trace-too-large``, ``trace-hurt``: it is not what it declares, or
+            ``dictionary-missing`` and what else ``Dictionaries.load`` raises.
     """
     if frame.raw_length > max_bytes:
         raise StoreError(
@@ -231,7 +287,9 @@ def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
         )
     out = bytearray()
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+        number = zstandard.get_frame_parameters(frame.payload).dict_id
+        used = _prepared(_dictionary(frame, number, dictionaries))
+        with zstandard.ZstdDecompressor(max_window_size=1 << 27, dict_data=used).stream_reader(
             frame.payload
         ) as reader:
             while len(out) <= frame.raw_length and (
@@ -245,3 +303,15 @@ def decompress(frame: Frame, max_bytes: int = MAX_BYTES) -> bytes:
             frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares"
         )
     return bytes(out)
+
+
+def _dictionary(frame: Frame, number: int, dictionaries: Dictionaries | None) -> Dictionary | None:
+    if not number:
+        return None
+    if dictionaries is None:
+        raise StoreError(
+            f"trace {frame.id} was compressed with dictionary {number}, and this store has none",
+            slug="dictionary-missing",
+            hint="read it from the store that it was recorded into",
+        )
+    return dictionaries.load(number)
