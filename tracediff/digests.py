@@ -6,7 +6,6 @@ that no two lists of fields run into each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from ormsgpack import packb
@@ -18,15 +17,15 @@ from tracediff.model import ErrorInfo, Row, Step, Trace, Value
 def step_digest(step: Step) -> bytes:
     """Name, kind, key, arguments, result, state and error; neither time nor source."""
     args, key, result, error = step.args, step.key, step.result, step.error
-    fields = [
+    fields = (
         step.name.encode("utf-8", "surrogatepass"),
         step.kind,
         step.state,
         None if args is None else args.data,
         None if key is None else key.data,
         None if result is None else result.data,
-        error and _error(error),
-    ]
+        None if error is None else _error(error),
+    )
     return xxh3_128_digest(packb(fields))
 
 
@@ -40,12 +39,15 @@ def outcome_digest(trace: Trace) -> bytes:
     if not steps:
         return xxh3_128_digest(b"")
     job = steps[0]
-    floating = _floating(steps)
     ordered: list[bytes] = []
     loose: list[bytes] = []
+    floating: list[bool] = []
     for index, step in enumerate(steps):
+        parent = step.parent
+        floats = step.concurrent or (0 <= parent < index and floating[parent])
+        floating.append(floats)
         if index and step.kind in _OUTSIDE:
-            (loose if floating[index] else ordered).append(_outside(step))
+            (loose if floats else ordered).append(_outside(step))
     loose.sort()
     head = packb(
         [
@@ -65,19 +67,24 @@ def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
     two interleave.
     """
     steps = trace.steps
-    children: list[list[int]] = [[] for _ in steps]
+    children: list[list[int] | None] = [None] * len(steps)
     for index, step in enumerate(steps):
-        if index and 0 <= step.parent < index:
-            children[step.parent].append(index)
+        parent = step.parent
+        if index and 0 <= parent < index:
+            below = children[parent]
+            if below is None:
+                children[parent] = [index]
+            else:
+                below.append(index)
     digests = [b""] * len(steps)
     for index in range(len(steps) - 1, -1, -1):
-        ordered: list[bytes] = []
-        loose: list[bytes] = []
-        for child in children[index]:
-            (loose if steps[child].concurrent else ordered).append(digests[child])
-        if loose:
-            loose.sort()
-        digests[index] = xxh3_128_digest(packb([step_digest(steps[index]), ordered, loose]))
+        own, below = step_digest(steps[index]), children[index]
+        if below is None:
+            digests[index] = xxh3_128_digest(_LEAF_HEAD + own + _LEAF_TAIL)
+            continue
+        ordered = [digests[child] for child in below if not steps[child].concurrent]
+        loose = sorted(digests[child] for child in below if steps[child].concurrent)
+        digests[index] = xxh3_128_digest(packb([own, ordered, loose]))
     return tuple(digests)
 
 
@@ -128,6 +135,8 @@ def row(trace: Trace, location: tuple[str, int, int] = ("", 0, 0)) -> Row:
 
 
 _DAY: Final = 86_400 * 10**9
+_LEAF_HEAD, _LEAF_TAIL = packb([bytes(16), [], []]).split(bytes(16))
+"""What ``packb`` puts around the digest of a step that nothing is below of."""
 _OUTSIDE: Final = frozenset({"input", "output"})
 
 
@@ -164,11 +173,3 @@ def _outside(step: Step) -> bytes:
             ]
         )
     )
-
-
-def _floating(steps: Sequence[Step]) -> list[bool]:
-    floating: list[bool] = []
-    for step in steps:
-        above = 0 <= step.parent < len(floating) and floating[step.parent]
-        floating.append(step.concurrent or above)
-    return floating

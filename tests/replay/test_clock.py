@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
+
+from tracediff.model import Environment, Trace
+from tracediff.recording.environment import timezone_name
+from tracediff.replay.clock import recorded_surroundings
 
 
 def test_every_clock_starts_at_the_recorded_start_and_ticks(shop):
@@ -141,6 +148,20 @@ def test_decimal_context_locale_and_zone_are_the_recorded_ones(shop):
     assert str(recorded[2]) == "0.13"
     assert shop.result(shop.replay(trace)) == recorded
     assert shop.replay(trace).environment == trace.environment
+
+
+def test_a_zone_that_the_job_sets_does_not_outlive_its_replay_in_the_process_s_own_zone():
+    before, zone = time.tzname, os.environ.get("TZ")
+    environment = Environment(timezone=timezone_name(zone))
+    with recorded_surroundings(
+        Trace(id="t", key="k", job="m:f", steps=(), environment=environment)
+    ):
+        assert time.tzname == before
+        os.environ["TZ"] = "Asia/Tokyo"
+        time.tzset()
+        assert time.tzname == ("JST", "JST")
+    assert time.tzname == before
+    assert os.environ.get("TZ") == zone
 
 
 def test_the_replay_reports_its_real_duration_and_the_recorded_start(shop):

@@ -85,3 +85,32 @@ def test_a_secret_is_sealed_at_any_level(value):
         data = values.encode(value, redaction=redactor)
         assert data == carefully(value, redactor)
         assert data != carefully(value)
+
+
+NUMBERS = [
+    None,
+    True,
+    0,
+    -1,
+    2**64,
+    -(2**200),
+    0.0,
+    -0.0,
+    float("nan"),
+    *(Decimal(10) ** size for size in (0, 1, 3, 7, 15, 61, 62, 63, 64, 300)),
+    Decimal("-0.00"),
+    Decimal("NaN123"),
+    Decimal("-Infinity"),
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_is_written_alike(number):
+    assert type(number) in values.NUMBERS
+    assert values.encode_number(number) == carefully(number)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, len(NUMBERS)])
+def test_numbers_by_name_are_written_as_their_dict(count):
+    named = {f"parameter_{at}": number for at, number in enumerate(NUMBERS[:count])}
+    assert values.encode_numbers(tuple(named), named.values()) == carefully(named)

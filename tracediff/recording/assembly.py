@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tracediff import values
-from tracediff.model import Artifact, Source, State, Step, Value
+from tracediff.model import Artifact, Source, State, Step, Value, make_step
 from tracediff.recording.marks import Mark
 from tracediff.recording.spans import UNSET, Buffer, Items, Line, Packed, Span
 
@@ -33,59 +33,77 @@ def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
     index = {id(span): at for at, span in enumerate(spans)}
     parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
     loose = concurrent(spans, parents)
-    begun = spans[0].start
-    sources: dict[Mark | Line, Source] = {}
+    make = _Making(buffer, root).step
     return tuple(
-        _step(
-            span,
-            parents[at],
-            begun,
-            at in loose,
-            _source(span.mark, root, sources),
-            is_open=not 0 < span.end <= root_end,
+        [
+            make(span, parent, at in loose)
+            for at, (span, parent) in enumerate(zip(spans, parents, strict=True))
+        ]
+    )
+
+
+class _Making:
+    """Makes steps of the spans of one buffer.
+
+    Args:
+        buffer: What the job wrote.
+        root: The project's directory with a separator at its end.
+    """
+
+    def __init__(self, buffer: Buffer, root: str) -> None:
+        self._buffer = buffer
+        self._root = root
+        self._begun, self._ended = buffer.spans[0].start, buffer.spans[0].end
+        self._plain = buffer.redactor.plain_types()
+        self._sources: dict[Mark | Line, Source] = {}
+
+    def step(self, span: Span, parent: int, loose: bool) -> Step:
+        """One span as a step."""
+        mark, start, end, result = span.mark, span.start, span.end, span.result
+        source = self._sources.get(mark)
+        if source is None:
+            source = self._look_at(mark)
+        if isinstance(mark, Mark):
+            args: Value | None = Value(arguments(span, mark, self._plain))
+            name, head = mark.name, False
+        else:
+            args, name, head = None, self._buffer.scrub(mark.name)[:MAX_NAME], mark.head
+        is_open = not 0 < end <= self._ended
+        if is_open:
+            end = start
+            result = result if type(result) is Items else UNSET  # a replay hands it out again
+        return make_step(
+            parent=parent,
+            kind=mark.kind,
+            name=name,
+            state="running" if is_open else state_of(span),
+            args=args,
+            key=None if span.key is UNSET else self._value(span.key),
+            result=None if result is UNSET else self._value(result),
+            error=None if is_open else span.error,
+            start=start - self._begun if start > self._begun else 0,
+            duration=end - start if end > start else 0,
+            source=source,
+            mutated=span.mutated,
+            head=head,
+            open=is_open,
+            concurrent=loose,
         )
-        for at, span in enumerate(spans)
-    )
 
-
-def _source(mark: Mark | Line, root: str, known: dict[Mark | Line, Source]) -> Source:
-    """Where a step is written, its file named from the project; found once for each function."""
-    source = known.get(mark)
-    if source is None:
-        source = mark.source if isinstance(mark, Mark) else mark.source()
-        source = known[mark] = replace(source, file=source.file.removeprefix(root))
-    return source
-
-
-def _step(
-    span: Span, parent: int, begun: int, loose: bool, source: Source, *, is_open: bool
-) -> Step:
-    mark, buffer = span.mark, span.buffer
-    if isinstance(mark, Mark):
-        args: Value | None = Value(values.encode_map(arguments(span, mark)))
-        head = False
-        if mark.unknown:
+    def _look_at(self, mark: Mark | Line) -> Source:
+        """Where a step is written, its file named from the project; done once for each function."""
+        if isinstance(mark, Mark) and mark.unknown:
             names = ", ".join(mark.unknown)
-            buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
-    else:
-        args, head = None, mark.head
-    return Step(
-        parent=parent,
-        kind=mark.kind,
-        name=mark.name if type(mark) is Mark else buffer.scrub(mark.name)[:MAX_NAME],
-        state="running" if is_open else state_of(span),
-        args=args,
-        key=_value(span.key, buffer),
-        result=_so_far(span) if is_open else _value(span.result, buffer),
-        error=None if is_open else span.error,
-        start=max(0, span.start - begun),
-        duration=0 if is_open else max(0, span.end - span.start),
-        source=source,
-        mutated=span.mutated,
-        head=head,
-        open=is_open,
-        concurrent=loose,
-    )
+            self._buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
+        source = mark.source if isinstance(mark, Mark) else mark.source()
+        source = replace(source, file=source.file.removeprefix(self._root))
+        self._sources[mark] = source
+        return source
+
+    def _value(self, captured: Any) -> Value:
+        if type(captured) in self._plain:
+            return Value(values.encode_number(captured))
+        return Value(_packed(captured, self._buffer))
 
 
 def state_of(span: Span) -> State:
@@ -95,33 +113,32 @@ def state_of(span: Span) -> State:
     return span.state or "success"  # type: ignore[return-value]  # set by warn and fail only
 
 
-def _value(captured: Any, buffer: Buffer) -> Value | None:
-    if captured is UNSET:
-        return None
-    if type(captured) is Items:
-        items = [_packed(item, buffer) for item in list(captured)]
-        return Value(buffer.join(items) if captured.data is None else captured.data)
-    return Value(_packed(captured, buffer))
-
-
-def _so_far(span: Span) -> Value | None:
-    """Of a generator that did not end, what it had yielded: a replay hands it out again."""
-    return _value(span.result, span.buffer) if type(span.result) is Items else None
-
-
-def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
-    """A call's arguments by parameter name, in the order of the signature, defaults filled in.
+def arguments(span: Span, mark: Mark, plain: frozenset[type]) -> bytes:
+    """The canonical dict of a call's arguments: in the order of the signature, defaults filled in.
 
     Secret ones are sealed here at the latest: nothing has left the process before.
+
+    Args:
+        span: The call.
+        mark: What is known of its function.
+        plain: The types whose objects are secret by their name at most.
     """
+    buffer, order, positional = span.buffer, mark.order, span.args or ()
+    if span.kwargs or mark.special or not len(positional) == len(order) == len(mark.names):
+        return values.encode_map(_by_name(span, mark, positional))
+    encode, seal, safe = buffer.encode, buffer.seal, buffer.redactor.safe
+    if plain.issuperset(map(type, positional)) and safe.issuperset(order):
+        return values.encode_numbers(order, positional)
+    packed = [bytes(one) if type(one) is Packed else encode(one) for one in positional]
+    pairs = zip(order, packed, strict=True)
+    return values.encode_map(
+        [(name, data if name in safe else seal(name, data)) for name, data in pairs]
+    )
+
+
+def _by_name(span: Span, mark: Mark, positional: Sequence[Any]) -> list[tuple[str, bytes]]:
+    """A call's arguments by the name of their parameter, however they were given."""
     buffer = span.buffer
-    positional = span.args or ()
-    plain = not span.kwargs and not mark.special
-    if plain and len(positional) == len(mark.order) == len(mark.names):
-        encode, seal, safe = buffer.encode, buffer.seal, buffer.redactor.safe
-        packed = [bytes(one) if type(one) is Packed else encode(one) for one in positional]
-        pairs = zip(mark.order, packed, strict=True)
-        return [(name, data if name in safe else seal(name, data)) for name, data in pairs]
     found: dict[str, Any] = {}
     for name, value in zip(mark.names, positional, strict=False):
         found[name] = value
@@ -142,8 +159,15 @@ def arguments(span: Span, mark: Mark) -> list[tuple[str, bytes]]:
     return [(name, _sealed(name, found[name], buffer)) for name in ordered]
 
 
-def _packed(value: Any, buffer: Buffer) -> bytes:
-    return bytes(value) if type(value) is Packed else buffer.encode(value)
+def _packed(captured: Any, buffer: Buffer) -> bytes:
+    """The canonical bytes of what was captured, whole or item by item."""
+    if type(captured) is Packed:
+        return bytes(captured)
+    if type(captured) is Items:
+        if captured.data is not None:
+            return captured.data
+        return buffer.join([_packed(item, buffer) for item in list(captured)])
+    return buffer.encode(captured)
 
 
 def _sealed(name: str, value: Any, buffer: Buffer) -> bytes:
@@ -156,6 +180,9 @@ def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:
     That is so when two siblings overlap in time, when one runs on another thread than its parent,
     or when siblings run in different asyncio tasks.
     """
+    lanes = [span.lane for span in spans]
+    if lanes.count(lanes[0]) == len(lanes):
+        return set()  # one thread and one task did it all
     children: dict[int, list[int]] = {}
     for at, parent in enumerate(parents):
         children.setdefault(parent, []).append(at)

@@ -61,7 +61,7 @@ class CodeVersion:
         self.root = root
         self._lock = threading.Lock()
         self._modules = -1
-        self._loaded: list[tuple[str, object, object]] = []
+        self._loaded: list[tuple[str, object, dict[str, object], object]] = []
         self._code: Code | None = None
         self._commit: tuple[str | None, bool | None] | None = None
 
@@ -85,16 +85,18 @@ class CodeVersion:
 
     def _is_stale(self) -> bool:
         """Whether one of the project's modules was loaded again."""
-        return any(
-            sys.modules.get(name) is not module or _attribute(module, "__spec__") is not spec
-            for name, module, spec in self._loaded
-        )
+        modules = sys.modules
+        for name, module, namespace, spec in self._loaded:
+            if modules.get(name) is not module or namespace.get("__spec__") is not spec:
+                return True
+        return False
 
     def _read(self) -> Code:
         files = {}
         self._loaded = []
         for name, module, path in _loaded_files(self.root):
-            self._loaded.append((name, module, _attribute(module, "__spec__")))
+            namespace = _namespace(module)
+            self._loaded.append((name, module, namespace, namespace.get("__spec__")))
             blob = _blob(name, module, path)
             if blob is not None:
                 files[os.path.relpath(path, self.root).replace(os.sep, "/")] = blob
@@ -142,11 +144,15 @@ def _path(file: object) -> str | None:
 
 def _attribute(module: object, name: str) -> object:
     """An attribute of a module; what stands in for one, to load it later, must not be asked."""
+    return _namespace(module).get(name)
+
+
+def _namespace(module: object) -> dict[str, object]:
     try:
-        found: dict[str, object] = object.__getattribute__(module, "__dict__")
-        return found.get(name)
+        found: object = object.__getattribute__(module, "__dict__")
     except Exception:
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _foreign(relative: str) -> bool:

@@ -39,11 +39,6 @@ class Job:
     method: bool = False
     tags: tuple[str, ...] = field(default=())
 
-    def signature(self) -> inspect.Signature:
-        """The function's parameters, without the receiver of a method."""
-        found = inspect.signature(self.function)
-        return found.replace(parameters=list(found.parameters.values())[self.mark.drop :])
-
 
 jobs: dict[str, list[Job]] = {}
 """The jobs that importing their modules defined, by key; the last definition of a unit counts."""

@@ -245,6 +245,11 @@ class Redactor:
             return False
         return self.secret(name) and not os.path.exists(value)
 
+    def plain_types(self) -> frozenset[type]:
+        """The types whose objects are secret by their name at most, whatever they are part of."""
+        special = self.types or self.scrub_values or self.path_rule is not None
+        return frozenset() if special or self.environment() else values.NUMBERS
+
     def encoder(
         self, warn: Callable[[str], None], *, under: str | None = None, texts: bool = False
     ) -> Callable[[Any], bytes]:
@@ -263,8 +268,7 @@ class Redactor:
         rules = self if plain else self.rules(scrub_values=texts, under=under)
         exactly = partial(values.encode, redaction=rules, warn=warn)
         scrubbed = partial(values.encode, redaction=self.rules(under=under), warn=warn)
-        special = self.types or self.scrub_values or self.path_rule is not None
-        quick = values.NUMBERS if plain and not special and not known else frozenset()
+        quick = self.plain_types() if plain else frozenset()
         number = values.encode_number
 
         def encode(value: Any) -> bytes:

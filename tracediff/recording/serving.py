@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tracediff import values
 from tracediff.recording.assembly import arguments
 from tracediff.recording.marks import Mark
 from tracediff.recording.spans import UNSET, Packed, Span
@@ -24,7 +23,7 @@ def answer(span: Span, *, items: bool = False) -> Served:
         return _LIVE
     if mark.kind == "step" and mark.name not in server.steps:
         return _LIVE
-    args = values.encode_map(arguments(span, mark))
+    args = arguments(span, mark, span.buffer.redactor.plain_types())
     key = span.key
     if key is UNSET:
         identity = args

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from tracediff.model import Trace
+from tracediff.recording.environment import timezone_name
 
 
 @contextlib.contextmanager
@@ -82,14 +83,21 @@ def _time_machine() -> ModuleType:
 
 @contextlib.contextmanager
 def _timezone(name: str) -> Iterator[None]:
-    before = os.environ.get("TZ")
+    before, zone = os.environ.get("TZ"), _zone()
     os.environ["TZ"] = name
-    time.tzset()
+    if timezone_name(before) != name:  # to set it again would be slow
+        time.tzset()
     try:
         yield
     finally:
         if before is None:
-            del os.environ["TZ"]
+            os.environ.pop("TZ", None)
         else:
             os.environ["TZ"] = before
-        time.tzset()
+        if _zone() != zone:
+            time.tzset()
+
+
+def _zone() -> tuple[object, ...]:
+    """What the process takes for its time zone."""
+    return time.tzname, time.timezone, time.altzone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 import sys
 from dataclasses import replace
@@ -153,16 +152,11 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
             slug="job-needs-factory",
             hint="name a function that makes it: @td.job(key, factory=…)",
         )
-    recorded = trace.steps[0].args
+    recorded, mark = trace.steps[0].args, job.mark
     given: dict[str, Any] = values.live(recorded, allow) if recorded is not None else {}  # type: ignore[assignment]  # arguments are a dict
-    signature = job.signature()
-    known = signature.parameters
-    required = [
-        name
-        for name, one in known.items()
-        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    ]
-    added = [name for name in required if name not in given and name not in job.mark.ignore]
+    known, several = mark.order, (mark.rest, mark.keywords)
+    required = [name for name in known if name not in mark.defaults and name not in several]
+    added = [name for name in required if name not in given and name not in mark.ignore]
     removed = [name for name in given if name not in known]
     if added or removed:
         changes = [f"{name!r} is new" for name in added]
@@ -174,22 +168,21 @@ def bind(job: Job, trace: Trace, allow: values.Allow) -> tuple[tuple[Any, ...], 
         )
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for name, one in known.items():
-        value: Any = given[name] if name in given else _unrecorded(job, one)
-        if one.kind is one.VAR_POSITIONAL:
-            args.extend(value if name in given else ())
-        elif one.kind is one.VAR_KEYWORD:
-            kwargs.update(value if name in given else {})
-        elif one.kind is one.KEYWORD_ONLY:
-            kwargs[name] = value
+    for name in known:
+        if name == mark.rest:
+            args.extend(given.get(name, ()))
+        elif name == mark.keywords:
+            kwargs.update(given.get(name, {}))
+        elif name in mark.names:
+            args.append(given[name] if name in given else _unrecorded(job, name))
         else:
-            args.append(value)
+            kwargs[name] = given[name] if name in given else _unrecorded(job, name)
     return tuple(args), kwargs
 
 
-def _unrecorded(job: Job, parameter: inspect.Parameter) -> Any:
+def _unrecorded(job: Job, name: str) -> Any:
     """What a parameter gets that the recording does not have: its default, if it has one."""
-    if parameter.default is not parameter.empty:
-        return parameter.default
-    said = f"<the argument {parameter.name!r} of {job.key!r}, ignored when it was recorded>"
+    if name in job.mark.defaults:
+        return job.mark.defaults[name]
+    said = f"<the argument {name!r} of {job.key!r}, ignored when it was recorded>"
     return values.Placeholder(values.Opaque("tracediff:ignored", said))

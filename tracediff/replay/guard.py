@@ -34,20 +34,27 @@ class Guard:
         self._asking = threading.local()
         self._refused: dict[str, None] = {}
         self._pid = os.getpid()
-        self._from_children, self._to_parent = os.pipe()
-        os.set_blocking(self._from_children, False)
-        os.set_blocking(self._to_parent, False)
+        self._pipe: tuple[int, int] | None = None
 
     def close(self) -> tuple[str, ...]:
         """What was refused, to forked children too; each once, in order, bounded."""
-        with contextlib.suppress(OSError):  # there is nothing to read, or the job closed the pipe
-            said = os.read(self._from_children, 1 << 16)
-            for line in said.decode("utf-8", "replace").splitlines():
-                self._note(line)
-        for end in (self._from_children, self._to_parent):
-            with contextlib.suppress(OSError):
-                os.close(end)
+        if self._pipe is not None:
+            with contextlib.suppress(OSError):  # nothing to read, or the job closed the pipe
+                said = os.read(self._pipe[0], 1 << 16)
+                for line in said.decode("utf-8", "replace").splitlines():
+                    self._note(line)
+            for end in self._pipe:
+                with contextlib.suppress(OSError):
+                    os.close(end)
         return tuple(self._refused)
+
+    def listen(self) -> None:
+        """The process forks: from now on, hear what its children were refused."""
+        if self._pipe is None:
+            with contextlib.suppress(OSError):  # no descriptors left: what they were is not told
+                self._pipe = os.pipe()
+                for end in self._pipe:
+                    os.set_blocking(end, False)
 
     def _note(self, what: str) -> None:
         if len(self._refused) < _MAX_NOTED:
@@ -63,8 +70,10 @@ class Guard:
         what, entry = described
         self._note(what)
         if os.getpid() != self._pid:
+            line = f"{what} in a forked process\n"[:_MAX_LINE]
             with contextlib.suppress(OSError):
-                os.write(self._to_parent, f"{what} in a forked process\n"[:_MAX_LINE].encode())
+                if self._pipe is not None:
+                    os.write(self._pipe[1], line.encode())
         raise ReplayAbort(
             f"the replay was refused {what}",
             slug="network-refused",
@@ -159,6 +168,7 @@ _EVENTS: dict[str, _Judge] = {
         for event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
     },
     "socket.getnameinfo": _on_name("socket.getnameinfo"),
+    "os.fork": lambda guard, _: guard.listen(),
     **{
         event: _on_program(event)
         for event in (

@@ -52,12 +52,13 @@ class RecordedServer:
         self._waiting: dict[tuple[str, str, bytes], deque[int]] = {}
         self._paths: dict[int, tuple[str, ...]] = {}
         for index, step in enumerate(trace.steps):
-            served = step.kind in ("input", "output")
-            if served or (step.kind == "step" and step.name in self.steps):
-                key = (step.kind, step.name, _identity(step))
-                self._waiting.setdefault(key, deque()).append(index)
-            if served:
+            kind = step.kind
+            if kind == "input" or kind == "output":  # noqa: PLR1714 - sooner; most are neither
                 self._paths[index] = names(trace.steps, index)[:-1]
+            elif kind != "step" or step.name not in self.steps:
+                continue
+            key = (kind, step.name, _identity(step))
+            self._waiting.setdefault(key, deque()).append(index)
         self._served: list[tuple[int, int]] = []
         self._moved: list[int] = []
         self._misses: list[Miss] = []

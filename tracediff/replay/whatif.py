@@ -185,7 +185,7 @@ class Answers:
         self._reached = Counter[tuple[str, ...]]()
         self._recorded: dict[tuple[str, ...], list[int]] = {}
         self.steps = frozenset(name for one in chosen for name in one.names)
-        for index, step in enumerate(trace.steps):
+        for index, step in enumerate(trace.steps if chosen else ()):
             if step.name in self.steps and _is_call(step):
                 place = (step.kind, *names(trace.steps, index))
                 self._recorded.setdefault(place, []).append(index)

@@ -5,7 +5,14 @@ without importing anything, ``live`` rebuilds the very objects of allowed classe
 """
 
 from tracediff.values.allow import Allow
-from tracediff.values.encode import NUMBERS, digest, encode, encode_map, encode_number
+from tracediff.values.encode import (
+    NUMBERS,
+    digest,
+    encode,
+    encode_map,
+    encode_number,
+    encode_numbers,
+)
 from tracediff.values.identity import aliases, identity
 from tracediff.values.inert import inert
 from tracediff.values.joining import encode_list, encode_tuple, seal
@@ -51,6 +58,7 @@ __all__ = [
     "encode_list",
     "encode_map",
     "encode_number",
+    "encode_numbers",
     "encode_tuple",
     "from_json",
     "identity",
