@@ -22,7 +22,7 @@ def row_labels(row: Row) -> list[Label]:
     """Everything this row can be found by."""
     texts = ["all", *(f"key {prefix}" for prefix in _prefixes(row.key))]
     texts += [f"tag {tag}" for tag in row.tags]
-    texts += [_context_label(name, value) for name, value in row.context.items()]
+    texts += [context_label(name, value) for name, value in row.context.items()]
     if row.path_signature:
         texts.append(f"path {row.path_signature.hex()}")
     state = STATES.index(row.state)
@@ -35,7 +35,7 @@ def search_labels(query: Query) -> set[int]:
         return {_hash(f"tag {tag}") for tag in query.tags}
     if query.context:
         name, value = next(iter(query.context.items()))
-        return {_hash(_context_label(name, value))}
+        return {_hash(context_label(name, value))}
     if query.path_signature:
         return {_hash(f"path {query.path_signature.hex()}")}
     if query.key is not None:
@@ -55,7 +55,8 @@ def _prefixes(key: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _context_label(name: str, value: Scalar) -> str:
+def context_label(name: str, value: Scalar) -> str:
+    """The same text for equal values of a field, another one for all others."""
     # Python hashes equal numbers alike, whatever their type; not-a-number has no hash of its own.
     spelled = (
         value

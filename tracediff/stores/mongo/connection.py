@@ -1,0 +1,104 @@
+"""A client for each process: made when it is first used, and never used after a fork."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+
+from tracediff.stores.failures import closed
+from tracediff.stores.mongo.address import Address, client_options
+from tracediff.stores.mongo.failures import forked, mongo_errors
+
+Document = dict[str, Any]
+Client = MongoClient[Any]
+ClientSource = Client | Callable[[], Client] | None
+
+# Dates beyond the year 9999 are dates too.
+_CODEC: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
+_ACKNOWLEDGED = WriteConcern(w="majority", j=True, wtimeout=20_000)
+_READ = ReadConcern("majority")
+"""What one majority has: no failover takes it back."""
+
+_inherited: list[Client] = []
+"""Clients of a parent process: letting go of one would close sockets that the parent uses."""
+
+
+class Connection:
+    """The collection at an address, in this process.
+
+    Args:
+        address: Where it is.
+        client: A client to use instead of an own one, or what makes one. It is the caller's, who
+            closes it.
+    """
+
+    def __init__(self, address: Address, client: ClientSource = None) -> None:
+        self.address = address
+        self._given = client
+        self._clients: dict[int, Client] = {}
+        self._closed = False
+        if isinstance(client, MongoClient):
+            self._clients[os.getpid()] = client
+
+    def client(self) -> Client:
+        """This process's client. No lock is held: one might be inherited by a fork."""
+        if self._closed:
+            raise closed(f"cannot use {self.address.shown}")
+        pid = os.getpid()
+        found = self._clients.get(pid)
+        if found is None:
+            _inherited.extend(self._clients.values())
+            made = self._make()
+            found = self._clients.setdefault(pid, made)
+            if found is not made and not self._given:
+                made.close()
+        return found
+
+    def _make(self) -> Client:
+        if isinstance(self._given, MongoClient):
+            raise forked(self.address)
+        if self._given is not None:
+            return self._given()
+        with mongo_errors(self.address, "connect"):
+            return MongoClient(self.address.url, connect=False, **client_options(self.address))
+
+    def database(self) -> Database[Document]:
+        """The database, as one reads and writes there."""
+        database: Database[Document] = self.client().get_database(
+            self.address.database,
+            codec_options=_CODEC,
+            write_concern=_ACKNOWLEDGED,
+            read_concern=_READ,
+        )
+        return database
+
+    def rows(self) -> Collection[Document]:
+        """The collection of the rows."""
+        return self.database()[self.address.collection]
+
+    def raw_rows(self) -> Collection[RawBSONDocument]:
+        """The same, for documents that are encoded already."""
+        rows: Collection[RawBSONDocument] = self.rows().with_options(
+            codec_options=CodecOptions(document_class=RawBSONDocument)
+        )
+        return rows
+
+    def about(self) -> Collection[Document]:
+        """The collection that says what the other one is."""
+        return self.database()[f"{self.address.collection}.about"]
+
+    def close(self) -> None:
+        """Close this process's own client; those of others stay open."""
+        self._closed = True
+        own = self._clients.pop(os.getpid(), None)
+        _inherited.extend(self._clients.values())
+        if own is not None and self._given is None:
+            own.close()
