@@ -8,8 +8,9 @@ import pytest
 
 from tracediff import tracefile
 from tracediff.errors import CodecError, StoreError, TraceReferenceError
+from tracediff.expectations.reading import read_trace
 from tracediff.model import Step, Trace
-from tracediff.references import read_file, read_reference, store_name
+from tracediff.references import read_reference, store_name
 from tracediff.stores.memory import MemoryStore
 
 
@@ -152,7 +153,7 @@ def test_a_file_that_is_no_trace_is_named_in_the_error(tmp_path):
     target = tmp_path / "x.json"
     target.write_text("{}", encoding="utf-8")
     with pytest.raises(CodecError) as caught:
-        read_file(target)
+        read_trace(target)
     assert str(target) in caught.value.message
     assert caught.value.slug == "trace-unreadable"
 

@@ -15,6 +15,8 @@ from tracediff import tracefile
 from tracediff.config import Config, given_store, load_config
 from tracediff.doctor import Finding, examine
 from tracediff.errors import StoreError
+from tracediff.expectations import manifest
+from tracediff.expectations.files import digest
 from tracediff.model import Comparison, Page, Query, Tolerance, Trace
 from tracediff.pushing import Pushed, every_row, push_rows, push_traces
 from tracediff.references import read_reference, store_name
@@ -142,7 +144,8 @@ class Project:
     def bundle(self, references: Sequence[str], out: Path | None = None) -> Bundle:
         """Write traces and the sources they ran into a directory that needs no store.
 
-        The sources are named by their git blob id, which is checked; no path of a trace is used.
+        The sources are named by their git blob id, which is checked; no path of a trace is used. A
+        manifest pins the sha256 of every file.
 
         Args:
             references: The traces.
@@ -156,18 +159,22 @@ class Project:
                 slug="output-unwritable",
                 hint="name a directory with -o",
             )
-        files = []
+        files, pinned = [], []
         kept: dict[str, bytes | None] = {}
         for reference, trace in zip(references, traces, strict=True):
             store = self.named_store(store_name(reference, self.config.stores))
             for blob in set(trace.code.files.values()) - kept.keys():
                 kept[blob] = store.load_source(blob)
-            path = directory / file_name(trace)
-            write_file(path, tracefile.dumps(trace))
+            path, text = directory / file_name(trace), tracefile.dumps(trace)
+            write_file(path, text)
             files.append(path)
+            pinned.append(manifest.entry(path.name, trace, text.encode()))
+        sources = FileBlobs(directory)
         for blob, data in kept.items():
             if data is not None:
-                save_source(FileBlobs(directory), blob, data)
+                save_source(sources, blob, data)
+        hashes = {key: digest(sources.get(key)) for key in sources.keys("sources/")}
+        manifest.write_manifest(directory, pinned, hashes)
         missing = sum(data is None for data in kept.values())
         return Bundle(directory, tuple(files), len(kept) - missing, missing)
 

@@ -7,6 +7,7 @@
     ├── CodecError        bytes that are not a trace, or a value that cannot be read
     ├── ReplayError       a trace that cannot be run again
     ├── RecordingError    a recorder used wrongly; raised only with ``strict`` recording
+    ├── ExpectationError  what tests expect: files of it, results that wait for a decision
     ├── DemoError         an example that cannot be laid out
     └── UsageError        a command line that cannot be understood
 
@@ -64,6 +65,10 @@ class ReplayError(TracediffError):
 
 class RecordingError(TracediffError):
     """A recorder that is used wrongly; raised only by strict recording."""
+
+
+class ExpectationError(TracediffError):
+    """What tests expect, and the results that wait for a decision, cannot be used as asked."""
 
 
 class DemoError(TracediffError):

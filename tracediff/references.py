@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-from tracediff import tracefile
 from tracediff.config import mask
-from tracediff.errors import CodecError, TraceReferenceError
+from tracediff.errors import TraceReferenceError
+from tracediff.expectations.reading import read_trace
 from tracediff.model import Query, Row, Trace
 from tracediff.stores.base import Store
 from tracediff.traceform import unreadable
@@ -56,7 +56,7 @@ def _read(
     if name is not None:
         return _from_store(reference.partition(":")[2], open_named(name), reference)
     if _is_file(reference):
-        return read_file(Path(reference))
+        return read_trace(Path(reference))
     before, colon, _ = reference.partition(":")
     if colon and _NAME.fullmatch(before):
         near = get_close_matches(before, named, 1)
@@ -83,34 +83,6 @@ def _is_file(reference: str) -> bool:
         return path and Path(reference).exists()
     except OSError:
         return False
-
-
-def read_file(path: Path) -> Trace:
-    """The trace in a trace file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise TraceReferenceError(
-            f"there is no file {path}",
-            slug="trace-unknown",
-            hint="`tracediff pull REF` writes one",
-        ) from None
-    except IsADirectoryError:
-        raise TraceReferenceError(
-            f"{path} is a directory",
-            slug="trace-unknown",
-            hint="name one of the .trace.json files in it",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TraceReferenceError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
-            slug="trace-unknown",
-            hint="name a .trace.json file that `tracediff pull` wrote",
-        ) from None
-    try:
-        return tracefile.loads(text)
-    except CodecError as error:
-        raise CodecError(f"{path}: {error.message}", slug=error.slug, hint=error.hint) from None
 
 
 def _from_store(reference: str, store: Store, typed: str) -> Trace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,12 @@ def test_a_bundle_holds_the_traces_and_every_source_that_ran_by_its_blob_id(proj
         blob = git_blob(data)
         assert f"sources/{blob[:2]}/{blob[2:]}" in names
         assert (out / "sources" / blob[:2] / blob[2:]).read_bytes() == data
-    assert len(names) == 4
+    assert len(names) == 5
+    pinned = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    hashes = pinned["sources"] | {one["file"]: one["sha256"] for one in pinned["traces"]}
+    assert hashes.keys() == set(names) - {"manifest.json"}
+    for name, sha in hashes.items():
+        assert hashlib.sha256((out / name).read_bytes()).hexdigest() == sha
 
 
 def test_a_colleague_compares_with_a_bundle_and_without_the_store(project, tmp_path):
@@ -59,7 +65,15 @@ def test_sources_that_are_not_kept_are_counted_and_the_traces_are_bundled(projec
     done = project.run("pull", "price/one@last", "--bundle", "-o", tmp_path / "bundle")
     assert done.code == 0
     assert "2 of the sources" in done.err
-    assert len(files_below(tmp_path / "bundle")) == 1
+    assert len(files_below(tmp_path / "bundle")) == 2
+
+
+def test_a_file_of_a_bundle_that_was_exchanged_is_refused(project, tmp_path):
+    out = tmp_path / "bundle"
+    (file,) = project.run("pull", "price/one@last", "--bundle", "-o", out).out.splitlines()
+    text = Path(file).read_text(encoding="utf-8")
+    Path(file).write_text(text.replace('"net": 300', '"net": 100'), encoding="utf-8")
+    project.refused("show", file, slug="trace-altered", words=("manifest.json",))
 
 
 def hostile(project, tmp_path, **changes):
