@@ -1,0 +1,89 @@
+"""The fixtures. What they give is imported when a test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_tracediff.session import session_of
+
+if TYPE_CHECKING:
+    from pytest_tracediff.replays import Inputs, Replays
+    from pytest_tracediff.snapshots import TraceSnapshot
+    from tracediff.config import Config
+    from tracediff.model import Trace
+
+HELD: pytest.StashKey[list[Any]] = pytest.StashKey()
+
+
+@pytest.fixture
+def tracediff_config(pytestconfig: pytest.Config) -> Config:
+    """The settings that hold in this test; override the fixture to change them for some tests."""
+    return session_of(pytestconfig).bench.config
+
+
+@pytest.fixture
+def recorded_trace(request: pytest.FixtureRequest) -> Trace:
+    """The pinned trace this test runs for, chosen by the mark ``tracediff``."""
+    path: Path | None = getattr(request, "param", None)
+    if path is None:
+        raise pytest.UsageError(
+            f"{request.node.nodeid} asks for recorded_trace, which the mark gives: "
+            '@pytest.mark.tracediff(key="…"), or id= or last='
+        )
+    from pytest_tracediff.replays import pinned_trace  # only where there is one
+
+    return pinned_trace(request, path)
+
+
+@pytest.fixture
+def replay_trace(request: pytest.FixtureRequest, tracediff_config: Config) -> Iterator[Replays]:
+    """Replay a trace; what comes of it is true, and equal to the trace, when it is the same."""
+    from pytest_tracediff.replays import Replays  # only where it is used
+
+    replays = Replays(request, tracediff_config)
+    yield replays
+    replays.close()
+
+
+@pytest.fixture
+def trace_snapshot(
+    request: pytest.FixtureRequest, tracediff_config: Config
+) -> Iterator[TraceSnapshot]:
+    """Equal to what a job returned when it did, step by step, what was stored."""
+    from pytest_tracediff.snapshots import snapshots  # only where it is used
+
+    with snapshots(request, tracediff_config) as found:
+        yield found
+
+
+@pytest.fixture
+def recorded_inputs(request: pytest.FixtureRequest, tracediff_config: Config) -> Inputs:
+    """Run any code with a trace's inputs: ``with recorded_inputs(ref): …``."""
+    from pytest_tracediff.replays import Inputs  # only where it is used
+
+    return Inputs(request, tracediff_config)
+
+
+def hold(item: pytest.Item, writing: Any) -> None:
+    """Keep something to be written until the test has passed."""
+    item.stash.setdefault(HELD, []).append(writing)
+
+
+def finish(item: pytest.Item, *, passed: bool) -> None:
+    """Write what a test that passed made new, and nothing of one that failed."""
+    held = item.stash.get(HELD, [])
+    if not held:
+        return
+    item.stash[HELD] = []
+    session = session_of(item.config)
+    for path, trace in held:
+        name = session.bench.name(path)
+        if not passed:
+            session.tally.discarded.append(name)
+            continue
+        session.bench.write(path, trace)
+        session.tally.written.append(name)
