@@ -62,7 +62,7 @@ def trace_snapshot(
 
 @pytest.fixture
 def recorded_inputs(request: pytest.FixtureRequest, tracediff_config: Config) -> Inputs:
-    """Run any code with a trace's inputs: ``with recorded_inputs(ref): …``."""
+    """Serve the inputs of a trace to any code in a ``with`` block."""
     from pytest_tracediff.replays import Inputs  # only where it is used
 
     return Inputs(request, tracediff_config)

@@ -63,7 +63,7 @@ def add_options(parser: pytest.Parser) -> None:
     switch("--tracediff-record-mode", choices=RECORD_MODES, default="none", metavar="MODE",
            help=f"how recorded inputs are renewed: {', '.join(RECORD_MODES)} (none)")  # fmt: skip
     switch("--tracediff-ci", action="store_true",
-           help="write nothing and look nothing up in a store; on by itself when CI is set")  # fmt: skip
+           help="write nothing and ask no store; on by itself when CI is set")  # fmt: skip
     switch("--tracediff-artifacts", metavar="DIR",
            help="keep what differs in this directory, also in CI")  # fmt: skip
     switch("--tracediff-warn-unused", action="store_true",

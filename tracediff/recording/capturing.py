@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-
 from dataclasses import replace
 
 from tracediff.config import Config, JobRule
 from tracediff.model import Trace
-from tracediff.recording.session import Recorder, _process
+from tracediff.recording.recorder import Recorder
+from tracediff.recording.session import _process
 from tracediff.recording.writer import Finished
 
 

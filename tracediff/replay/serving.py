@@ -14,7 +14,8 @@ from tracediff.model import Trace
 from tracediff.recording.environment import environment
 from tracediff.recording.jobs import Job
 from tracediff.recording.marks import Mark
-from tracediff.recording.session import Recorder, Run
+from tracediff.recording.recorder import Recorder
+from tracediff.recording.session import Run
 from tracediff.recording.spans import Buffer
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.guard import guarded
