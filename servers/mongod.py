@@ -64,6 +64,7 @@ class Mongod:
     Args:
         directory: Where its data and its log go; made when it is not there.
         auth: Whether it asks for a password. ``url`` then carries that of the user ``root``.
+        replicas: Whether it is a replica set, of one member.
         cache_gb: The most memory for its cache.
         parameters: More of its ``--setParameter``.
     """
@@ -73,12 +74,14 @@ class Mongod:
         directory: Path,
         *,
         auth: bool = False,
+        replicas: bool = True,
         cache_gb: float = 0.25,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.port = free_port()
         self.password = secrets.token_urlsafe(12) if auth else ""
+        self._replicas = replicas
         self._cache_gb = cache_gb
         self._parameters = _PARAMETERS | dict(parameters or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,7 +123,8 @@ class Mongod:
         if user is None and self.password:
             user, password = ROOT, self.password
         who = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-        more = {"replicaSet": REPLICA_SET} | ({"authSource": "admin"} if user else {}) | options
+        more = {"replicaSet": REPLICA_SET} if self._replicas else {}
+        more |= ({"authSource": "admin"} if user else {}) | options
         return f"mongodb://{who}127.0.0.1:{self.port}/{database}?{urlencode(more)}"
 
     def start(self) -> None:
@@ -134,7 +138,7 @@ class Mongod:
         self._process = launch(self._command(data), self.log)
         try:
             wait_until(self._answers, "starting mongod")
-            if not self._ready:
+            if self._replicas and not self._ready:
                 self._initiate()
             wait_until(self._is_primary, "the election of mongod")
             if not self._ready and self.password:
@@ -147,9 +151,10 @@ class Mongod:
     def _command(self, data: Path) -> list[str]:
         command = [
             *(binary(), "--dbpath", str(data), "--port", str(self.port)),
-            *("--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket"),
+            *("--bind_ip", "127.0.0.1", "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", str(self._cache_gb)),
         ]
+        command += ["--replSet", REPLICA_SET] if self._replicas else []
         for name, value in self._parameters.items():
             command += ["--setParameter", f"{name}={value}"]
         if self.password:

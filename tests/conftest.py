@@ -18,7 +18,8 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") 
 settings.load_profile(PROFILE)
 
 for _name in [name for name in os.environ if name.startswith(("TRACEDIFF_", "PRICING_"))]:
-    del os.environ[_name]  # before anything is imported that reads them
+    if not _name.startswith("TRACEDIFF_TEST_"):  # servers of the user's own to test against
+        del os.environ[_name]  # before anything is imported that reads them
 
 
 def pytest_configure(config: pytest.Config) -> None:

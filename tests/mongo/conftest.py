@@ -35,7 +35,7 @@ class Place:
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The user's own server where there is one; else one for this process."""
-    own = os.environ.get(VARIABLE.removeprefix("TRACEDIFF_"))
+    own = os.environ.get(VARIABLE)
     if own:
         yield Place(own)
         return

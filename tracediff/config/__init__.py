@@ -16,6 +16,9 @@ from tracediff.config.checks import FROM_TEXT, OTHER_VARIABLES, TABLES, checked,
 from tracediff.config.settings import DEFAULT_STORE, Config, JobRule, StoreSettings, mask
 from tracediff.errors import ConfigError
 
+_OF_TESTS = "TRACEDIFF_TEST_"
+"""Variables that name servers for the project's own tests."""
+
 __all__ = [
     "DEFAULT_STORE",
     "Config",
@@ -145,7 +148,7 @@ def _read_environment(
     environment: Mapping[str, str], settings: dict[str, Any], origins: dict[str, str]
 ) -> None:
     for variable, text in environment.items():
-        if variable in OTHER_VARIABLES:
+        if variable in OTHER_VARIABLES or variable.startswith(_OF_TESTS):
             continue
         name = variable.removeprefix("TRACEDIFF_").lower()
         if name not in FROM_TEXT:

@@ -75,6 +75,7 @@ def _said(error: Exception, address: Address) -> str:
 
 def _short(text: str, address: Address) -> str:
     text = address.masked(" ".join(text.split()))
+    text = text.rpartition(" :: caused by :: ")[2]  # before it stands the query
     text = text.partition(", full error:")[0].partition(" (configured timeouts:")[0]
     return (text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…").rstrip(".")
 
@@ -124,7 +125,7 @@ def _refused(code: int | None, said: str, what: str, error: errors.OperationFail
         return busy(what, said)
     if code in _UNSUPPORTED or "retryable writes" in said:
         return unsuitable(what)
-    if "hint provided does not correspond" in said:
+    if "hint" in said and code == 2:
         return StoreError(
             f"{what}: an index is missing",
             slug="store-unprepared",
