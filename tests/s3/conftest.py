@@ -11,6 +11,7 @@ import secrets
 
 import pytest
 
+from servers.faulty_http import FaultyHttp
 from servers.seaweed import VARIABLE, Seaweed
 from tracediff.stores.s3 import S3Blobs
 
@@ -84,3 +85,27 @@ def open_blobs(s3_url):
     for blobs in opened:
         blobs.delete(list(blobs.keys()))
         blobs.close()
+
+
+@pytest.fixture
+def proxy(weed, act_as):
+    """A proxy before the server that all share; this process may do anything."""
+    act_as(weed, "admin")
+    with FaultyHttp(weed.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def faulty(proxy, prefix):
+    """Blobs behind the proxy, that try everything twice."""
+    blobs = S3Blobs(f"s3://traces-a/{prefix}?endpoint={proxy.endpoint}", attempts=2)
+    yield blobs
+    blobs.close()
+
+
+@pytest.fixture
+def hasty(proxy, prefix):
+    """The same blobs, that try everything once."""
+    blobs = S3Blobs(f"s3://traces-a/{prefix}?endpoint={proxy.endpoint}", attempts=1)
+    yield blobs
+    blobs.close()

@@ -114,8 +114,9 @@ def _buckets(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
         if not _BUCKET.fullmatch(name):
+            shown = repr(name) if re.fullmatch(r"[a-z0-9._-]{1,70}", name) else "it"
             raise _invalid(
-                f"{name[:70]!r} cannot be a bucket's name",
+                f"{shown} cannot be a bucket's name",
                 "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens; "
                 "several are joined by commas",
             )

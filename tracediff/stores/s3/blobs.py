@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -196,8 +196,7 @@ class S3Blobs:
                 answer = self._clients.ask(
                     "get_object", upload.doing, expecting=MISSING, **upload.place
                 )
-                with translated(upload.doing):
-                    known = hashlib.sha256(answer["Body"].read()).hexdigest()
+                known = hashlib.sha256(_body(answer, upload.doing)).hexdigest()
         except ExpectedError:
             return "missing"
         except StoreError as error:
@@ -223,8 +222,7 @@ class S3Blobs:
             if error.code not in BEYOND:
                 raise
             return cut(key, b"", self._size_of(place, doing), start, length)
-        with translated(doing), answer["Body"] as body:
-            data: bytes = body.read()
+        data = _body(answer, doing)
         if not part:
             return _checked(key, data, answer)
         if "ContentRange" not in answer:  # a server that gives the whole object all the same
@@ -274,6 +272,12 @@ class S3Blobs:
                 key = layout.key_of(one["Key"], self.address.prefix)
                 if key is not None and key.startswith(prefix):
                     yield key
+
+
+def _body(answer: dict[str, Any], doing: str) -> bytes:
+    with answer["Body"] as body:
+        read: Callable[[], bytes] = body.read
+        return translated(doing, read)
 
 
 def _checked(key: str, data: bytes, answer: dict[str, Any]) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
 
 from tracediff.errors import StoreError
 from tracediff.stores.failures import closed
@@ -18,6 +17,7 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
 ATTEMPTS = 3
 CONNECTIONS = 16
+T = TypeVar("T")
 
 
 class ExpectedError(Exception):
@@ -77,20 +77,16 @@ class Clients:
             StoreError: What ``failures`` says of anything else.
         """
         client = self._of_this_process(doing)
-        with translated(doing, expecting):
-            answer: dict[str, Any] = getattr(client, operation)(**arguments)
-        return answer
+        ask: Callable[..., dict[str, Any]] = getattr(client, operation)
+        return translated(doing, lambda: ask(**arguments), expecting)
 
     def pages(self, operation: str, doing: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """The answers of an operation that answers in pages."""
         client = self._of_this_process(doing)
-        with translated(doing):
-            pages = iter(client.get_paginator(operation).paginate(**arguments))
-        while True:
-            with translated(doing):
-                page: dict[str, Any] | None = next(pages, None)
-            if page is None:
-                return
+        pages: Iterator[dict[str, Any]] = iter(
+            client.get_paginator(operation).paginate(**arguments)
+        )
+        while (page := translated(doing, lambda: next(pages, None))) is not None:
             yield page
 
     def classes(self, bucket: str, prefix: str = "") -> list[str]:
@@ -133,13 +129,11 @@ class Clients:
             if self._home != os.getpid():
                 raise inherited()
             return self._given
-        with translated(doing):
-            return _make(self._address, self._settings)
+        return translated(doing, lambda: _make(self._address, self._settings))
 
 
-@contextlib.contextmanager
-def translated(doing: str, expecting: Collection[str] = ()) -> Iterator[None]:
-    """What boto3 raises inside comes out as ExpectedError or StoreError, and without its cause.
+def translated(doing: str, call: Callable[[], T], expecting: Collection[str] = ()) -> T:
+    """What ``call`` returns; what boto3 raises becomes ExpectedError or StoreError, without cause.
 
     The cause would show the server's text, which may quote access keys and signatures.
     """
@@ -147,15 +141,14 @@ def translated(doing: str, expecting: Collection[str] = ()) -> Iterator[None]:
         BotoCoreError,
         ClientError,
     )
+    from urllib3.exceptions import HTTPError
 
     problem: ExpectedError | StoreError
     try:
-        yield
-    except (BotoCoreError, ClientError, OSError) as error:
+        return call()
+    except (BotoCoreError, ClientError, HTTPError, OSError) as error:
         code = code_of(error)
         problem = ExpectedError(code) if code in expecting else store_error(error, doing)
-    else:
-        return
     raise problem  # out here, so that it has no context either
 
 

@@ -56,7 +56,7 @@ _HINT_UNREACHABLE = "check the network and the endpoint; what is not sent yet st
 def code_of(error: BaseException) -> str:
     """The server's error code, or the HTTP status where it gave none; empty for other errors."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
-    code = str(response.get("Error", {}).get("Code", ""))
+    code = str(response.get("Error", {}).get("Code") or "")
     if not _CODE.fullmatch(code):
         code = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     return code
@@ -69,7 +69,7 @@ def store_error(error: BaseException, doing: str) -> StoreError:
         error: What it raised.
         doing: What was being done and to what: "put blob a/b into bucket traces-a".
     """
-    if hasattr(error, "response"):
+    if isinstance(getattr(error, "response", None), dict):
         return answered(code_of(error), doing)
     names = {kind.__name__ for kind in type(error).__mro__}
     return next(one for one in _RAISED if not one.codes or names & one.codes).about(
