@@ -139,10 +139,10 @@ class RemoteStore:
         """What the index and the blobs say of themselves."""
         self._usable()
         found: list[Diagnosis] = []
-        for part in (self.index, self.blobs):
+        for part, more in ((self.index, ()), (self.blobs, (self.classes,))):
             look = getattr(part, "diagnose", None)
             if look is not None:
-                found += look()
+                found += look(*more)
         return found
 
     def close(self) -> None:
