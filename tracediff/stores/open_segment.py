@@ -46,6 +46,7 @@ class OpenSegment:
                 raise
         except OSError as error:
             raise system_error(error, "open a segment") from error
+        _owned.add(self._file)
 
     @property
     def full(self) -> bool:
@@ -75,7 +76,7 @@ class OpenSegment:
 
     def close(self) -> None:
         """Give the segment up; it is complete."""
-        os.close(self._file)
+        _give_up(self._file)
 
 
 class Ownership:
@@ -103,12 +104,18 @@ class Ownership:
         return file
 
     def __exit__(self, *_: object) -> None:
-        if self._file in _owned:
-            _owned.discard(self._file)
-            os.close(self._file)
+        if self._file is not None:
+            _give_up(self._file)
 
 
 _owned: set[int] = set()
+
+
+def _give_up(file: int) -> None:
+    """Close it, unless this is a child that has let go of it already."""
+    if file in _owned:
+        _owned.discard(file)
+        os.close(file)
 
 
 def _let_go() -> None:

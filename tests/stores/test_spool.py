@@ -1,0 +1,269 @@
+"""Traces on their way: the spool before a store on another machine, and what moves them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tracediff.errors import StoreError
+from tracediff.model import Artifact, Query
+from tracediff.stores.files import FileBlobs
+from tracediff.stores.memory import MemoryBlobs, MemoryIndex
+from tracediff.stores.places import LARGE
+from tracediff.stores.remote import RemoteStore
+from tracediff.stores.shipping import waiting
+from tracediff.stores.spool import SpoolStore
+from tracediff.stores.sqlite_index import SqliteIndex
+from tracediff.testing import make_trace, refused
+
+
+class Away:
+    """A store that can be out of reach, and refuse a row."""
+
+    def __init__(self) -> None:
+        self.index, self.blobs = MemoryIndex(), MemoryBlobs()
+        self.down = False
+        self.poison = ""
+        self.attempts = 0
+        self.store = RemoteStore("away:", self, self.blobs)
+
+    def open(self) -> RemoteStore:
+        self.attempts += 1
+        if self.down:
+            raise StoreError("it is down", slug="store-unreachable", hint="wait")
+        return self.store
+
+    def create(self, rows):
+        if any(row.id == self.poison for row in rows):
+            raise StoreError("this row is not taken", slug="row-invalid", hint="none")
+        if self.down:
+            raise StoreError("it is down", slug="store-unreachable", hint="wait")
+        self.index.create(rows)
+
+    def __getattr__(self, name):
+        return getattr(self.index, name)
+
+    def ids(self) -> list[str]:
+        return sorted(row.id for row in self.index.search(Query(limit=10_000)).rows)
+
+
+@pytest.fixture
+def away() -> Away:
+    return Away()
+
+
+@pytest.fixture
+def spool(tmp_path, away):
+    made = SpoolStore(tmp_path / "spool", away.open, upload_every=0.05)
+    yield made
+    made.close()
+
+
+def poll(condition, seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_was_saved_arrives_by_itself_and_leaves_nothing_behind(spool, away):
+    traces = [make_trace(f"t{n}", result=n, retention=n) for n in range(5)]
+    spool.save(traces)
+    poll(lambda: len(away.ids()) == 5)
+    for trace in traces:
+        assert away.store.load(away.store.find(trace.id)[0]) == trace
+    poll(lambda: waiting(spool.directory).bytes == 0)
+
+
+def test_saving_asks_nobody_and_waits_for_nobody(tmp_path, away):
+    away.down = True
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("a")])
+    assert away.attempts == 0
+    assert waiting(spool.directory).segments == 1
+    assert not spool.flush()
+    away.down = False
+    assert spool.flush(20)
+    assert away.ids() == ["a"]
+    spool.close()
+
+
+def test_a_flush_that_is_patient_waits_until_the_store_is_back(tmp_path, away):
+    away.down = True
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("a")])
+    assert not spool.flush(0.2)
+    assert not spool.flush(20, patient=False)
+    timer = threading.Timer(0.3, lambda: setattr(away, "down", False))
+    timer.start()
+    assert spool.flush(20)
+    timer.join()
+    assert away.ids() == ["a"]
+    spool.close()
+
+
+def test_large_artifacts_travel_beside_their_segment(spool, away):
+    data = os.urandom(LARGE + 1)
+    page = Artifact(name="p", sha256=hashlib.sha256(data).hexdigest(), size=len(data), data=data)
+    trace = make_trace("a", artifacts=(page,), retention=30)
+    spool.save([trace])
+    assert spool.flush(20)
+    assert away.store.load(away.store.find("a")[0]) == trace
+    assert waiting(spool.directory).bytes == 0
+
+
+def test_a_row_that_the_index_does_not_take_is_set_aside_and_the_others_arrive(spool, away):
+    away.poison = "t1"
+    spool.save([make_trace(f"t{n}") for n in range(3)])
+    assert spool.flush(20)
+    assert away.ids() == ["t0", "t2"]
+    assert [path.name for path in (spool.directory / "rejected").iterdir()] == ["t1.seg"]
+    assert spool.shipper.rejected == 1
+
+
+def test_a_full_spool_refuses_and_takes_again_when_it_was_emptied(tmp_path, away):
+    away.down = True
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600, max_bytes=3000)
+    with refused("spool-full"):
+        for n in range(100):
+            spool.save([make_trace(f"t{n:03}", result=os.urandom(500))])
+    kept = waiting(spool.directory)
+    assert 0 < kept.bytes <= 3000
+    away.down = False
+    assert spool.flush(20)
+    spool.save([make_trace("later")])
+    assert spool.flush(20)
+    assert "later" in away.ids()
+    spool.close()
+
+
+def test_a_trace_that_no_store_could_keep_is_refused_before_anything_is_written(spool):
+    with refused("row-invalid"):
+        spool.save([make_trace("good"), make_trace("bad/id")])
+    assert waiting(spool.directory).segments == 0
+
+
+PROGRAM = """
+import os, signal, sys, time
+from pathlib import Path
+from tracediff.stores.spool import SpoolStore
+from tracediff.testing import make_trace
+
+def nowhere():
+    raise SystemExit("a process that only saves connects to nothing")
+
+spool = SpoolStore(Path(sys.argv[1]), nowhere, upload_every=3600)
+spool.save([make_trace(f"{sys.argv[2]}-{n}") for n in range(3)])
+print("saved", flush=True)
+if sys.argv[3] == "torn":
+    (segment,) = Path(sys.argv[1]).glob("segments/*/*.seg")
+    with segment.open("ab") as file:
+        file.write(segment.read_bytes()[:100])
+sys.stdin.readline()
+"""
+
+
+def recorder(directory: Path, name: str, how: str = "") -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(directory), name, how],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "saved\n"
+    return process
+
+
+@pytest.mark.parametrize("how", ["", "torn"])
+def test_what_a_killed_process_left_is_moved_by_another(tmp_path, away, how):
+    directory = tmp_path / "spool"
+    with recorder(directory, "dead", how) as dead:
+        dead.send_signal(signal.SIGKILL)
+        dead.wait()
+    spool = SpoolStore(directory, away.open, upload_every=0.05)
+    poll(lambda: away.ids() == ["dead-0", "dead-1", "dead-2"])
+    poll(lambda: waiting(directory).segments == 0)
+    spool.close()
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path, away):
+    directory = tmp_path / "spool"
+    with recorder(directory, "living") as living:
+        spool = SpoolStore(directory, away.open, upload_every=0.05)
+        spool.save([make_trace("mine")])
+        assert spool.flush(20)
+        assert away.ids() == ["mine"]
+        assert waiting(directory).segments == 1
+        living.kill()
+        living.wait()
+    poll(lambda: len(away.ids()) == 4)
+    spool.close()
+
+
+def test_two_processes_that_move_at_once_move_each_trace_once(tmp_path):
+    """Both upload what many dead processes left, to one place, with plain files and SQLite."""
+    directory = tmp_path / "spool"
+    for n in range(12):
+        with recorder(directory, f"p{n}") as dead:
+            dead.kill()
+            dead.wait()
+    program = f"""
+import sys
+from pathlib import Path
+from tracediff.stores.files import FileBlobs
+from tracediff.stores.remote import RemoteStore
+from tracediff.stores.spool import SpoolStore
+from tracediff.stores.sqlite_index import SqliteIndex
+
+there = Path({str(tmp_path / "there")!r})
+there.mkdir(exist_ok=True)
+def open_remote():
+    return RemoteStore("x:", SqliteIndex(there / "i.sqlite"), FileBlobs(there / "blobs"))
+spool = SpoolStore(Path({str(directory)!r}), open_remote)
+sys.exit(not spool.flush(60))
+"""
+    movers = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [mover.wait(60) for mover in movers] == [0, 0]
+    there = tmp_path / "there"
+    store = RemoteStore("x:", SqliteIndex(there / "i.sqlite"), FileBlobs(there / "blobs"))
+    poll(lambda: waiting(directory).segments == 0)
+    rows = store.search(Query(limit=1000)).rows
+    assert len(rows) == 36
+    assert len(list(store.blobs.keys("keep/segments/"))) == 12
+    assert store.check() == []
+    store.close()
+
+
+def test_a_child_neither_moves_nor_locks_what_is_its_parent_s(tmp_path, away):
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("parent")])
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            own = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+            own.save([make_trace("child")])
+            os.write(told, b"x")
+            signal.alarm(60)
+            signal.pause()
+        finally:
+            os._exit(1)
+    try:
+        assert os.read(ready, 1) == b"x"
+        assert spool.flush(20)
+        assert away.ids() == ["parent"]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(told)
+    assert spool.flush(20)
+    assert away.ids() == ["child", "parent"]
+    spool.close()
