@@ -160,6 +160,7 @@ Options = dict[str, Any]
 DEFAULTS: Options = {
     "appname": "tracediff",
     "serverSelectionTimeoutMS": 5_000,
+    "heartbeatFrequencyMS": 2_000,  # a server that is back is seen before the next call gives up
     "connectTimeoutMS": 5_000,
     "socketTimeoutMS": 20_000,
     "waitQueueTimeoutMS": 20_000,

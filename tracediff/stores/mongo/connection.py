@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
@@ -24,11 +25,26 @@ ClientSource = Client | Callable[[], Client] | None
 # Dates beyond the year 9999 are dates too.
 _CODEC: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
 _ACKNOWLEDGED = WriteConcern(w="majority", j=True, wtimeout=20_000)
+_GOODBYE = 1.0
 _READ = ReadConcern("majority")
 """What one majority has: no failover takes it back."""
 
 _inherited: list[Client] = []
 """Clients of a parent process: letting go of one would close sockets that the parent uses."""
+_forks = 0
+
+
+def _after_fork() -> None:
+    global _forks  # noqa: PLW0603 - the process has one such number
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def process() -> tuple[int, int]:
+    """This process; a number of its own alone may have been that of an ancestor."""
+    return (os.getpid(), _forks)
 
 
 class Connection:
@@ -43,21 +59,21 @@ class Connection:
     def __init__(self, address: Address, client: ClientSource = None) -> None:
         self.address = address
         self._given = client
-        self._clients: dict[int, Client] = {}
+        self._clients: dict[tuple[int, int], Client] = {}
         self._closed = False
         if isinstance(client, MongoClient):
-            self._clients[os.getpid()] = client
+            self._clients[process()] = client
 
     def client(self) -> Client:
         """This process's client. No lock is held: one might be inherited by a fork."""
         if self._closed:
             raise closed(f"cannot use {self.address.shown}")
-        pid = os.getpid()
-        found = self._clients.get(pid)
+        here = process()
+        found = self._clients.get(here)
         if found is None:
             _inherited.extend(self._clients.values())
             made = self._make()
-            found = self._clients.setdefault(pid, made)
+            found = self._clients.setdefault(here, made)
             if found is not made and not self._given:
                 made.close()
         return found
@@ -98,7 +114,9 @@ class Connection:
     def close(self) -> None:
         """Close this process's own client; those of others stay open."""
         self._closed = True
-        own = self._clients.pop(os.getpid(), None)
+        own = self._clients.pop(process(), None)
         _inherited.extend(self._clients.values())
         if own is not None and self._given is None:
-            own.close()
+            # It says goodbye to the server, which may be gone.
+            with pymongo.timeout(_GOODBYE):
+                own.close()

@@ -84,7 +84,11 @@ def _unselected(error: Exception, address: Address, what: str) -> StoreError:
     said = str(error)
     if "Authentication failed" in said:
         return _denied(what, "the user or the password is wrong")
-    if said.startswith("No replica set members") or "not primary" in said.lower():
+    if (
+        isinstance(error, errors.NotPrimaryError)
+        or said.startswith("No replica set members")
+        or "not primary" in said.lower()
+    ):
         return busy(what, "the replica set has no primary")
     reason = said.partition(", Timeout:")[0].partition(" (configured timeouts:")[0]
     return StoreError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from tracediff.stores.base import Diagnosis
 from tracediff.stores.failures import trace_unknown
 from tracediff.stores.mongo import diagnosing, documents, preparing
 from tracediff.stores.mongo.address import COLLECTION, Address, check_name, parse_address
-from tracediff.stores.mongo.connection import ClientSource, Connection
+from tracediff.stores.mongo.connection import ClientSource, Connection, process
 from tracediff.stores.mongo.documents import decode_row, encode_row
 from tracediff.stores.mongo.failures import DUPLICATE, foreign, mongo_errors
 from tracediff.stores.mongo.planning import EXPIRY_INDEX, SEARCH_INDEXES, Plan, plan
@@ -70,7 +69,7 @@ class MongoIndex:
                 shown=f"mongodb://…/{name}",
             )
         self._connection = Connection(self.address, client)
-        self._checked = 0
+        self._checked: tuple[int, int] | None = None
 
     def create(self, rows: Sequence[Row]) -> None:
         """Insert the rows in one batch; a row whose id is there already is left as it is.
@@ -166,9 +165,9 @@ class MongoIndex:
     def _check(self) -> None:
         """That the collection is one of traces: once a process."""
         self._connection.client()
-        if self._checked != os.getpid():
+        if self._checked != process():
             preparing.check_form(self._connection)
-            self._checked = os.getpid()
+            self._checked = process()
 
     def _read(
         self,
