@@ -35,7 +35,7 @@ def test_a_step_made_sooner_is_the_step():
     assert hash(made) == hash(step)
     assert repr(made) == repr(step)
     assert replace(made, name="other") == replace(step, name="other")
-    assert GIVEN == {field.name: getattr(made, field.name) for field in fields(Step)}
+    assert {field.name: getattr(made, field.name) for field in fields(Step)} == GIVEN
 
 
 def test_a_step_made_sooner_takes_the_fields_of_a_step_and_their_defaults():

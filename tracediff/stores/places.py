@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from tracediff.errors import StoreError
 from tracediff.model import Artifact, Trace
 from tracediff.stores.base import Blobs
+from tracediff.stores.dictionaries import Dictionary
 from tracediff.stores.failures import hurt
 from tracediff.stores.packing import Packed, pack
 from tracediff.stores.retention import is_class, retention_class
@@ -52,8 +53,10 @@ class Group:
         return sum(len(one.frame) for one in self.packed) + sum(map(len, self.artifacts.values()))
 
 
-def grouped(traces: Sequence[Trace], classes: Sequence[int]) -> Mapping[str, Group]:
-    """The traces by retention class; of traces with one id the first.
+def grouped(
+    traces: Sequence[Trace], classes: Sequence[int], dictionary: Dictionary | None = None
+) -> Mapping[str, Group]:
+    """The traces by retention class, packed; of traces with one id the first.
 
     Raises:
         StoreError: ``row-invalid``: one of them no driver could keep.
@@ -65,7 +68,7 @@ def grouped(traces: Sequence[Trace], classes: Sequence[int]) -> Mapping[str, Gro
     for trace in first.values():
         light, large = without_large(trace)
         group = groups.setdefault(retention_class(trace.retention, classes), Group())
-        group.packed.append(pack(light))
+        group.packed.append(pack(light, dictionary=dictionary))
         group.artifacts.update(large)
     return groups
 

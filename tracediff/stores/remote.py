@@ -7,22 +7,37 @@ without bytes. All of it may be done again: rows go in by trace id, segments by 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from tracediff import codec
 from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row, Trace
 from tracediff.stores import sources
 from tracediff.stores.base import Blobs, Capabilities, Diagnosis, Index
+from tracediff.stores.dictionaries import Dictionaries, Dictionary, train
 from tracediff.stores.failures import closed, trace_gone
 from tracediff.stores.open_segment import segment_name
 from tracediff.stores.packing import unpack
-from tracediff.stores.places import Group, artifact_key, grouped, segment_key, with_large
+from tracediff.stores.places import (
+    Group,
+    artifact_key,
+    grouped,
+    segment_key,
+    with_large,
+    without_large,
+)
 from tracediff.stores.retention import CLASSES
 from tracediff.stores.segments import MAX_BYTES
 
 CHECKED = 200
 """Traces that ``check`` reads back, the newest: all would be millions."""
+
+ASKED_EVERY = 300.0
+"""Seconds after which it is asked again which dictionary is the current one."""
+
+_WITHOUT = frozenset({"store-denied", "dictionary-missing", "dictionary-hurt"})
 
 
 class RemoteStore:
@@ -51,13 +66,16 @@ class RemoteStore:
         self.index = index
         self.blobs = blobs
         self.classes = tuple(classes)
+        self.dictionaries = Dictionaries(blobs)
         self._max_bytes = max_bytes
+        self._dictionary: Dictionary | None = None
+        self._asked_at = float("-inf")
         self._closed = False
 
     def save(self, traces: Sequence[Trace]) -> None:
         """Keep these traces, in one segment for each retention class among them."""
         self._usable()
-        for kept, group in grouped(traces, self.classes).items():
+        for kept, group in grouped(traces, self.classes, self.dictionary()).items():
             self._upload(kept, segment_name(), group)
 
     def _upload(self, kept: str, name: str, group: Group) -> None:
@@ -83,7 +101,36 @@ class RemoteStore:
             if not error.slug.startswith("blob-"):
                 raise  # the trace may be there: the store cannot be asked
             raise trace_gone(row.id, error) from error
-        return with_large(unpack(data, row.id, max_bytes=self._max_bytes), key, self.blobs)
+        trace = unpack(data, row.id, max_bytes=self._max_bytes, dictionaries=self.dictionaries)
+        return with_large(trace, key, self.blobs)
+
+    def dictionary(self) -> Dictionary | None:
+        """What new traces are compressed with; asked for again after some minutes.
+
+        Without one, or where these credentials may not read it, they are compressed alone.
+        """
+        now = time.monotonic()
+        if now - self._asked_at > ASKED_EVERY:
+            try:
+                self._dictionary = self.dictionaries.current()
+            except StoreError as error:
+                if error.slug not in _WITHOUT:
+                    raise
+                self._dictionary = None
+            self._asked_at = now
+        return self._dictionary
+
+    def train(self, query: Query) -> Dictionary:
+        """Make a dictionary of the newest traces that match; new ones are compressed with it.
+
+        Raises:
+            StoreError: ``dictionary-untrainable``: they are too few or have nothing in common.
+        """
+        rows = self.search(query).rows
+        trained = train(codec.dump(without_large(self.load(row))[0]) for row in rows)
+        self.dictionaries.save(trained)
+        self._asked_at = float("-inf")
+        return trained
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
@@ -116,7 +163,7 @@ class RemoteStore:
 
     def check(self) -> list[str]:
         """Read the newest traces back; one sentence for each that is hurt."""
-        return list(self._hurt())
+        return [*self._hurt(), *self.dictionaries.check()]
 
     def _hurt(self) -> Iterator[str]:
         for row in self.search(Query(limit=CHECKED)).rows:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from tracediff.errors import StoreError
 from tracediff.model import Row
+from tracediff.stores.dictionaries import Dictionary
 from tracediff.stores.failures import system_error
 from tracediff.stores.files import make_directories, write_whole
 from tracediff.stores.open_segment import SUFFIX, Ownership
@@ -89,6 +90,7 @@ class Shipper:
         self.problem: str | None = None
         self.uploaded = 0
         self.rejected = 0
+        self.dictionary: Dictionary | None = None
         self._open_remote = open_remote
         self._every = every
         self._remote: RemoteStore | None = None
@@ -219,6 +221,7 @@ class Shipper:
             for artifact in _plain_files(beside):
                 remote.blobs.put(artifact_key(kept, name, artifact.name), artifact.read_bytes())
             remote.blobs.put(segment_key(kept, name), data)
+            self.dictionary = remote.dictionary()
             self._index(remote, rows, data)
             self.uploaded += len(rows)
         path.unlink()

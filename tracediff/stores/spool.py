@@ -84,7 +84,7 @@ class SpoolStore:
         Raises:
             StoreError: ``spool-full``: too much waits here already; or as any driver's.
         """
-        groups = grouped(traces, self._classes)
+        groups = grouped(traces, self._classes, self.shipper.dictionary)
         with self._lock:
             if self._closed:
                 raise closed(f"cannot use {self.url}")
