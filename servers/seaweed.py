@@ -92,6 +92,7 @@ class Seaweed:
         self.identities = {one.name: one for one in known or identities(*buckets)}
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._session: Any = None
 
     @property
     def endpoint(self) -> str:
@@ -138,9 +139,10 @@ class Seaweed:
         import boto3  # type: ignore[import-untyped]  # it ships no types
         from botocore.config import Config  # type: ignore[import-untyped]  # the same
 
+        self._session = self._session or boto3.session.Session()
         who = self.identities[name]
         config = {"s3": {"addressing_style": "path"}, "signature_version": "s3v4", **config}
-        return boto3.session.Session().client(
+        return self._session.client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",

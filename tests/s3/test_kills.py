@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.proxy import Proxy
 from tracediff.stores.s3 import S3Blobs, layout
 from tracediff.testing import refused
 
@@ -116,3 +117,30 @@ def test_a_server_that_is_down_at_first_is_used_when_it_is_there(own_weed, act_a
     blobs.put("a", b"1")
     assert blobs.get("a") == b"1"
     blobs.close()
+
+
+@pytest.mark.slow
+def test_a_slow_connection_is_waited_for_and_a_half_open_one_is_not(weed, act_as, prefix):
+    act_as(weed, "admin")
+    host, _, port = weed.endpoint.removeprefix("http://").partition(":")
+    data = bytes(range(256)) * 6000
+    direct = S3Blobs(f"s3://traces-a/{prefix}?endpoint={weed.endpoint}")
+    direct.put("30d/segments/slow.seg", data)
+    direct.close()
+    with Proxy(host, int(port), rate=500_000) as proxy:
+        url = f"s3://traces-a/{prefix}?endpoint=http://127.0.0.1:{proxy.port}"
+        blobs = S3Blobs(url, attempts=1, read_seconds=2.0)
+        assert blobs.get("30d/segments/slow.seg") == data  # takes longer than two seconds
+        proxy.stall()
+        with refused("store-unreachable"):
+            blobs.get("30d/segments/slow.seg", 0, 10)
+        with refused("store-unreachable"):
+            blobs.put("30d/segments/stalled.seg", b"1")
+        proxy.resume()
+        blobs.put("30d/segments/stalled.seg", b"1")
+        proxy.cut()
+        assert blobs.get("30d/segments/stalled.seg") == b"1"
+        proxy.refuse()
+        with refused("store-unreachable"):
+            blobs.get("30d/segments/stalled.seg")
+        blobs.close()

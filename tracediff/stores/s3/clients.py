@@ -153,8 +153,7 @@ def translated(doing: str, call: Callable[[], T], expecting: Collection[str] = (
 
 
 def _make(address: Address, settings: dict[str, Any]) -> Any:
-    import boto3  # type: ignore[import-untyped]  # it ships no types
-    from botocore.config import Config  # type: ignore[import-untyped]  # the same
+    from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
 
     config = Config(
         **settings,
@@ -166,10 +165,25 @@ def _make(address: Address, settings: dict[str, Any]) -> Any:
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if address.path_style else "auto"},
     )
-    session = boto3.session.Session()
+    session = _session()
     # A region is part of every signature; servers other than Amazon's take any.
     region = address.region or session.region_name or ("us-east-1" if address.endpoint else None)
     return session.client("s3", endpoint_url=address.endpoint, region_name=region, config=config)
+
+
+def _session() -> Any:
+    """A session of boto3's, with what this process has read of its descriptions of services."""
+    import boto3  # type: ignore[import-untyped]  # it ships no types
+    import botocore.session  # type: ignore[import-untyped]  # the same
+
+    core = botocore.session.get_session()
+    core.register_component(
+        "data_loader", _loaded.setdefault("", core.get_component("data_loader"))
+    )
+    return boto3.session.Session(botocore_session=core)
+
+
+_loaded: dict[str, Any] = {}
 
 
 def require() -> None:
