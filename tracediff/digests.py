@@ -6,7 +6,8 @@ that no two lists of fields run into each other.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ormsgpack import packb
 from xxhash import xxh3_128_digest
@@ -67,25 +68,31 @@ def subtree_digests(trace: Trace) -> tuple[bytes, ...]:
     two interleave.
     """
     steps = trace.steps
-    children: list[list[int] | None] = [None] * len(steps)
+    children: list[list[int]] = [[] for _ in steps]
     for index, step in enumerate(steps):
-        parent = step.parent
-        if index and 0 <= parent < index:
-            below = children[parent]
-            if below is None:
-                children[parent] = [index]
-            else:
-                below.append(index)
+        if index and 0 <= step.parent < index:
+            children[step.parent].append(index)
     digests = [b""] * len(steps)
     for index in range(len(steps) - 1, -1, -1):
-        own, below = step_digest(steps[index]), children[index]
-        if below is None:
-            digests[index] = xxh3_128_digest(_LEAF_HEAD + own + _LEAF_TAIL)
-            continue
-        ordered = [digests[child] for child in below if not steps[child].concurrent]
-        loose = sorted(digests[child] for child in below if steps[child].concurrent)
-        digests[index] = xxh3_128_digest(packb([own, ordered, loose]))
+        below = children[index]
+        digests[index] = (
+            subtree_digest(steps, index, below, digests) if below else leaf_digest(steps[index])
+        )
     return tuple(digests)
+
+
+def leaf_digest(step: Step) -> bytes:
+    """The digest of a subtree that is one step."""
+    return xxh3_128_digest(_LEAF_HEAD + step_digest(step) + _LEAF_TAIL)
+
+
+def subtree_digest(
+    steps: Sequence[Step], index: int, children: Sequence[int], digests: Any
+) -> bytes:
+    """The digest of one subtree, from those of its children, which are looked up by their index."""
+    ordered = [digests[child] for child in children if not steps[child].concurrent]
+    loose = sorted(digests[child] for child in children if steps[child].concurrent)
+    return xxh3_128_digest(packb([step_digest(steps[index]), ordered, loose]))
 
 
 def tree_digest(trace: Trace) -> bytes:

@@ -291,6 +291,9 @@ class Missing(enum.Enum):
 MISSING = Missing.MISSING
 
 
+ChangeKind = Literal["changed", "added", "removed", "type", "order", "moved"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
     """One difference inside a value. ``old`` and ``new`` are inert objects, or MISSING.
@@ -301,11 +304,31 @@ class FieldChange:
     """
 
     path: tuple[str | int, ...]
-    kind: Literal["changed", "added", "removed", "type", "order", "moved"]
+    kind: ChangeKind
     old: Any = MISSING
     new: Any = MISSING
     delta: Any = None
     within: bool = False
+
+
+class _ChangeDraft:
+    __slots__ = FieldChange.__slots__
+
+
+def make_change(
+    *, path: tuple[str | int, ...], kind: ChangeKind, old: Any, new: Any, delta: Any, within: bool
+) -> FieldChange:
+    """As ``FieldChange(...)``, sooner: see ``make_step``."""
+    draft: Any = _ChangeDraft()
+    draft.path = path
+    draft.kind = kind
+    draft.old = old
+    draft.new = new
+    draft.delta = delta
+    draft.within = within
+    draft.__class__ = FieldChange
+    change: FieldChange = draft
+    return change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +347,8 @@ class CodeChange:
 
 
 Label = Literal["origin", "propagated", "mixed", "absorbed", "hidden input", "clock", "unproven"]
+Flag = Literal["moved", "renamed", "reordered"]
+DivergenceKind = Literal["added", "removed", "changed"] | Flag
 Aspect = Literal["name", "args", "result", "error", "state", "kind", "key", "place"]
 
 
@@ -337,15 +362,40 @@ class Divergence:
     differ: none, or None where nobody can tell.
     """
 
-    kind: Literal["added", "removed", "changed", "moved", "renamed", "reordered"]
+    kind: DivergenceKind
     old: int | None
     new: int | None
     label: Label = "unproven"
     aspects: tuple[Aspect, ...] = ()
     changes: Mapping[Aspect, tuple[FieldChange, ...]] = field(default_factory=dict)
-    also: tuple[Literal["moved", "renamed", "reordered"], ...] = ()
+    also: tuple[Flag, ...] = ()
     within: bool = False
     code: tuple[CodeChange, ...] | None = None
+
+
+class _DivergenceDraft:
+    __slots__ = Divergence.__slots__
+
+
+def make_divergence(  # noqa: PLR0913 - the fields of a divergence
+    *, kind: DivergenceKind, old: int | None, new: int | None, label: Label,
+    aspects: tuple[Aspect, ...], changes: Mapping[Aspect, tuple[FieldChange, ...]],
+    also: tuple[Flag, ...], within: bool, code: tuple[CodeChange, ...] | None,
+) -> Divergence:  # fmt: skip
+    """As ``Divergence(...)``, sooner: see ``make_step``."""
+    draft: Any = _DivergenceDraft()
+    draft.kind = kind
+    draft.old = old
+    draft.new = new
+    draft.label = label
+    draft.aspects = aspects
+    draft.changes = changes
+    draft.also = also
+    draft.within = within
+    draft.code = code
+    draft.__class__ = Divergence
+    divergence: Divergence = draft
+    return divergence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

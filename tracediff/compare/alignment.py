@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tracediff.compare.likeness import (
     Likeness,
@@ -35,9 +36,10 @@ Gap = tuple[list[int], list[int]]
 
 @dataclass(slots=True)
 class Alignment:
-    """Which old step is which new one, and how its place or name changed."""
+    """Which old step is which new one (and back), and how its place or name changed."""
 
     partner: dict[int, int] = field(default_factory=dict)
+    back: dict[int, int] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
     renamed: set[int] = field(default_factory=set)
     reordered: set[int] = field(default_factory=set)
@@ -54,10 +56,10 @@ class _Aligner:
         self.old = old
         self.new = new
         self.found = Alignment()
-        self.taken: set[int] = set()
         self.queue: deque[tuple[int, int]] = deque()
         self.budget = Budget(WORK)
         self.settled: list[tuple[int, int]] = []
+        self.spare: Gap | None = None
 
     def run(self) -> Alignment:
         self._pair(0, 0)
@@ -68,7 +70,7 @@ class _Aligner:
             self._renamed,
             self._same_name_elsewhere,
         ):
-            if len(self.taken) in (len(self.old.steps), len(self.new.steps)):
+            if len(self.found.back) in (len(self.old.steps), len(self.new.steps)):
                 break  # nothing is left over on one side
             find()
             self._drain()
@@ -81,7 +83,7 @@ class _Aligner:
 
     def _pair(self, i: int, j: int) -> None:
         self.found.partner[i] = j
-        self.taken.add(j)
+        self.found.back[j] = i
         self.queue.append((i, j))
 
     def _drain(self) -> None:
@@ -90,23 +92,24 @@ class _Aligner:
             self._children(i, j)
 
     def _children(self, i: int, j: int) -> None:
+        if not self.old.children[i] or not self.new.children[j]:
+            return
         left = [a for a in self.old.children[i] if a not in self.found.partner]
-        right = [b for b in self.new.children[j] if b not in self.taken]
+        right = [b for b in self.new.children[j] if b not in self.found.back]
         if not left or not right:
             return
-        if self.old.digests[i] == self.new.digests[j]:
+        before = len(self.found.partner)
+        gaps = self._by_label(left, right)
+        if gaps is not None:
+            self._notes(gaps)
+        elif self.old.digest(i) == self.new.digest(j):
             self._equal_children(left, right)
             return
-        loose_left = [a for a in left if self.old.steps[a].concurrent]
-        loose_right = [b for b in right if self.new.steps[b].concurrent]
-        if loose_left or loose_right:
-            self._multiset(loose_left, loose_right)
-            left = [a for a in left if a not in self.found.partner]
-            right = [b for b in right if b not in self.taken]
-        before = len(self.found.partner)
-        for gap in self._in_order(left, right):
-            self._notes(gap)
-        self._crossing(left, right)
+        else:
+            left, right = self._concurrent(left, right)
+            before = len(self.found.partner)
+            self._notes(self._in_order(left, right))
+            self._crossing(left, right)
         paired = len(self.found.partner) - before
         if min(len(left), len(right)) >= MANY and paired < LITTLE * min(len(left), len(right)):
             name = self.old.steps[i].name
@@ -114,6 +117,40 @@ class _Aligner:
                 f"under {name!r} only {paired} of {len(left)} and {len(right)} steps have a "
                 "counterpart: the rest is shown as removed and added"
             )
+
+    def _by_label(self, left: list[int], right: list[int]) -> list[Gap] | None:
+        """Pair by label, where each occurs once and in one order: likenesses give the same then.
+
+        Gives back what is left between the pairs, None where there is more to it.
+        """
+        labels = [self.old.label(a) for a in left]
+        places = {self.new.label(b): y for y, b in enumerate(right)}
+        if len(places) < len(right) or len(set(labels)) < len(left):
+            return None
+        pairs = [(x, places[label]) for x, label in enumerate(labels) if label in places]
+        if any(one > other for (_, one), (_, other) in pairwise(pairs)):
+            return None
+        whole = len(pairs) == len(left) == len(right)
+        if not whole and self._any_concurrent(left, right):
+            return None
+        for x, y in pairs:
+            self._pair(left[x], right[y])
+        return [] if whole else self._between(pairs, left, right)
+
+    def _any_concurrent(self, left: list[int], right: list[int]) -> bool:
+        old, new = self.old.steps, self.new.steps
+        return any(old[a].concurrent for a in left) or any(new[b].concurrent for b in right)
+
+    def _concurrent(self, left: list[int], right: list[int]) -> tuple[list[int], list[int]]:
+        """Pair what a scheduler ordered; give back what is left to be paired in order."""
+        if not self._any_concurrent(left, right):
+            return left, right
+        loose_left = [a for a in left if self.old.steps[a].concurrent]
+        loose_right = [b for b in right if self.new.steps[b].concurrent]
+        self._multiset(loose_left, loose_right)
+        left = [a for a in left if a not in self.found.partner]
+        right = [b for b in right if b not in self.found.back]
+        return left, right
 
     def _equal_children(self, left: list[int], right: list[int]) -> None:
         """Children of equal subtrees: by digest where a scheduler ordered them, else by place."""
@@ -125,14 +162,14 @@ class _Aligner:
 
     def _multiset(self, left: list[int], right: list[int]) -> None:
         keys: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
-            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (self.old.digest, self.new.digest),
             (lambda a: call(self.old, a), lambda b: call(self.new, b)),
             (self.old.label, self.new.label),
         )
         for of_old, of_new in keys:
             spare: dict[Hashable, deque[int]] = {}
             for b in right:
-                if b not in self.taken:
+                if b not in self.found.back:
                     spare.setdefault(of_new(b), deque()).append(b)
             for a in left:
                 if a not in self.found.partner:
@@ -143,7 +180,7 @@ class _Aligner:
     def _in_order(self, left: list[int], right: list[int]) -> Iterable[Gap]:
         """Pair in order by ever weaker likeness; give back what is left between the pairs."""
         likenesses: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
-            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (self.old.digest, self.new.digest),
             (lambda a: call(self.old, a), lambda b: call(self.new, b)),
             (self.old.label, self.new.label),
         )
@@ -163,6 +200,10 @@ class _Aligner:
         pairs = match([of_old(a) for a in left], [of_new(b) for b in right], self.budget)
         for x, y in pairs:
             self._pair(left[x], right[y])
+        return self._between(pairs, left, right)
+
+    @staticmethod
+    def _between(pairs: Iterable[tuple[int, int]], left: list[int], right: list[int]) -> list[Gap]:
         window = (0, len(left), 0, len(right))
         return [(left[a:b], right[c:d]) for a, b, c, d in between(pairs, window)]
 
@@ -176,24 +217,25 @@ class _Aligner:
         both = min(len(left), len(right))
         return [(left[both:], right[both:])]
 
-    def _notes(self, gap: Gap) -> None:
+    def _notes(self, gaps: Iterable[Gap]) -> None:
         """Notes whose text changed stand between the same neighbours."""
-        left = [a for a in gap[0] if self.old.steps[a].kind == "note"]
-        right = [b for b in gap[1] if self.new.steps[b].kind == "note"]
-        if len(left) == len(right):
-            for a, b in zip(left, right, strict=True):
-                self.found.renamed.add(a)
-                self._pair(a, b)
+        for gap in gaps:
+            left = [a for a in gap[0] if self.old.steps[a].kind == "note"]
+            right = [b for b in gap[1] if self.new.steps[b].kind == "note"]
+            if len(left) == len(right):
+                for a, b in zip(left, right, strict=True):
+                    self.found.renamed.add(a)
+                    self._pair(a, b)
 
     def _crossing(self, left: list[int], right: list[int]) -> None:
         """Pairs that the order forbade: they were reordered."""
         for of_old, of_new in (
-            (self.old.digests.__getitem__, self.new.digests.__getitem__),
+            (self.old.digest, self.new.digest),
             (self.old.label, self.new.label),
         ):
             spare: dict[Hashable, deque[int]] = {}
             for b in right:
-                if b not in self.taken:
+                if b not in self.found.back:
                     spare.setdefault(of_new(b), deque()).append(b)
             for a in left:
                 if a in self.found.partner:
@@ -204,30 +246,29 @@ class _Aligner:
                     self._pair(a, places.popleft())
 
     def _spare(self) -> tuple[list[int], list[int]]:
-        """The steps without a partner whose parents have one, notes apart."""
-        left = [
-            a
-            for a in range(1, len(self.old.steps))
-            if a not in self.found.partner and self.old.steps[a].kind != "note"
-        ]
-        right = [
-            b
-            for b in range(1, len(self.new.steps))
-            if b not in self.taken and self.new.steps[b].kind != "note"
-        ]
-        return left, right
+        """The steps without a partner, notes apart; fewer each time."""
+        if self.spare is None:
+            old, new = self.old.steps, self.new.steps
+            self.spare = (
+                [a for a in range(1, len(old)) if old[a].kind != "note"],
+                [b for b in range(1, len(new)) if new[b].kind != "note"],
+            )
+        left, right = self.spare
+        partner, taken = self.found.partner, self.found.back
+        self.spare = ([a for a in left if a not in partner], [b for b in right if b not in taken])
+        return self.spare
 
     def _equal_elsewhere(self) -> None:
         """The same subtree under another parent: moved. Big subtrees come before their parts."""
         left, right = self._spare()
         spare: dict[bytes, deque[int]] = {}
         for b in right:
-            spare.setdefault(self.new.digests[b], deque()).append(b)
+            spare.setdefault(self.new.digest(b), deque()).append(b)
         for a in left:
             if a in self.found.partner:
                 continue
-            places = spare.get(self.old.digests[a])
-            while places and places[0] in self.taken:
+            places = spare.get(self.old.digest(a))
+            while places and places[0] in self.found.back:
                 places.popleft()
             if places:
                 self._settle(a, places.popleft())
@@ -237,19 +278,22 @@ class _Aligner:
         """Under one parent, all but the name is the same: renamed, unless it went elsewhere."""
         for likeness in (nameless, unit, contents):
             left, right = self._spare()
-            here = [b for b in right if self.new.steps[b].parent in self.taken]
-            gone = {self.old.digests[a] for a in left}
-            come = {self.new.digests[b] for b in right}
-            back = {j: i for i, j in self.found.partner.items()}
+            here = [b for b in right if self.new.steps[b].parent in self.found.back]
+            gone = {self.old.digest(a) for a in left}
+            come = {self.new.digest(b) for b in right}
             pairs = only(
-                [a for a in left if self.old.digests[a] not in come],
-                [b for b in here if self.new.digests[b] not in gone],
+                [a for a in left if self.old.digest(a) not in come],
+                [b for b in here if self.new.digest(b) not in gone],
                 lambda a: under(self.old.steps[a].parent, likeness(self.old, a)),  # noqa: B023 - used at once
-                lambda b: under(back.get(self.new.steps[b].parent), likeness(self.new, b)),  # noqa: B023 - used at once
+                lambda b: under(self._above(b), likeness(self.new, b)),  # noqa: B023 - used at once
             )
             for a, b in pairs:
                 self._settle(a, b)
             self._drain()
+
+    def _above(self, b: int) -> int | None:
+        """The partner of a new step's parent."""
+        return self.found.back.get(self.new.steps[b].parent)
 
     def _renamed(self) -> None:
         """The same unit, or the same arguments and result, under another name; each once only."""
@@ -263,7 +307,7 @@ class _Aligner:
         left, right = self._spare()
         of_old, of_new = (lambda a: likeness(self.old, a)), (lambda b: likeness(self.new, b))
         for a, b in only(left, right, of_old, of_new):
-            if a not in self.found.partner and b not in self.taken:
+            if a not in self.found.partner and b not in self.found.back:
                 self._settle(a, b)
                 self._drain()
 

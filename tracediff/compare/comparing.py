@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from tracediff.compare.alignment import align
 from tracediff.compare.code import CodeChanges
 from tracediff.compare.labels import Labels
 from tracediff.compare.order import Pair, merged
-from tracediff.compare.stepdiff import StepChanges, StepDiff, error_line
+from tracediff.compare.stepdiff import StepChanges, StepDiff, differing, error_line
 from tracediff.compare.tolerances import Rules
-from tracediff.compare.trees import tree_of
+from tracediff.compare.trees import Tree
 from tracediff.compare.verdict import decides, first, outputs_differ
 from tracediff.model import (
     Aspect,
     CodeChange,
     Comparison,
     Divergence,
+    DivergenceKind,
+    Flag,
     Label,
     Step,
     Trace,
+    make_divergence,
 )
 
-Flag = Literal["moved", "renamed", "reordered"]
+_FLAGGED: dict[Flag, Aspect] = {"renamed": "name", "moved": "place", "reordered": "place"}
 _VALUES: frozenset[Aspect] = frozenset({"args", "result", "error", "state"})
 
 
@@ -45,9 +47,8 @@ class Comparing:
         self.rules = rules
         self.strict = strict
         self.code = code
-        self.old, self.new = tree_of(old), tree_of(new)
+        self.old, self.new = Tree(old.steps), Tree(new.steps)
         self.found = align(self.old, self.new)
-        self.taken = set(self.found.partner.values())
         self.flagged = self.found.moved | self.found.renamed | self.found.reordered
         self.labels = Labels(old, new)
         self.steps = StepDiff(old, new, rules)
@@ -94,13 +95,14 @@ class Comparing:
                 host = self._host(i, j)
                 if one is not None and host is not None:
                     touched.add(host)
-            elif self.old.digests[i] == self.new.digests[j] and i not in self.flagged:
-                continue
             else:
-                one = self._both(i, j, touched)
+                old, new = self.old.steps[i], self.new.steps[j]
+                aspects = differing(old, new)
+                one = self._both(i, j, aspects, touched) if aspects or i in self.flagged else None
                 # A block's names outlive it: whatever its result, it hides nothing inside.
-                if self._passes_on(i, j) or (j in touched and self.new.steps[j].args is None):
-                    touched.add(self.new.steps[j].parent)
+                hides_nothing = new.args is None and j in touched
+                if hides_nothing or (aspects and _passes_on(old, new, aspects)):
+                    touched.add(new.parent)
             if one is not None:
                 made[pair] = one
         return [made[pair] for pair in pairs if pair in made]
@@ -117,30 +119,23 @@ class Comparing:
             known = self.old.steps[i].parent in self.found.partner
             path = self.old.path(i)
         else:
-            known = j is not None and self.new.steps[j].parent in self.taken
+            known = j is not None and self.new.steps[j].parent in self.found.back
             path = self.new.path(j or 0)
         if not known or (self.rules.any and self.rules.at(path).ignore):
             return None
         return Divergence(kind="removed" if i is not None else "added", old=i, new=j)
 
-    def _passes_on(self, i: int, j: int) -> bool:
-        """Whether what came of a step differs in the least, tolerated or not."""
+    def _both(self, i: int, j: int, aspects: list[Aspect], touched: set[int]) -> Divergence | None:
         old, new = self.old.steps[i], self.new.steps[j]
-        return (
-            old.result != new.result
-            or old.state != new.state
-            or error_line(old.error) != error_line(new.error)
-        )
-
-    def _both(self, i: int, j: int, touched: set[int]) -> Divergence | None:
-        flags = list(self._flags(i)) if i in self.flagged else []
-        old, new = self.old.steps[i], self.new.steps[j]
-        path = self.old.path(i)
-        if self.rules.any and self.rules.at(path).ignore:
-            return None
-        found = self.steps.of(old, new, path)
+        path: tuple[str, ...] = ()
+        if self.rules.any:
+            path = self.old.path(i)
+            if self.rules.at(path).ignore:
+                return None
+        found = self.steps.of(old, new, aspects, path)
         self.drift += found.drift
         self.remarks += found.remarks
+        flags = list(self._flags(i)) if i in self.flagged else []
         if not found.by_aspect and not flags:
             return None
         return self._divergence((i, j), flags, found, touched)
@@ -150,14 +145,11 @@ class Comparing:
     ) -> Divergence:
         old, new = self.old.steps[pair[0]], self.new.steps[pair[1]]
         aspects = set(found.by_aspect)
-        close = found.within
-        if "renamed" in flags:
-            aspects.add("name")
-        if "moved" in flags or "reordered" in flags:
-            aspects.add("place")
-        beyond = aspects - close
-        valued = bool(aspects & _VALUES)
-        kind: Literal["changed"] | Flag = "changed" if valued or not flags else flags[0]
+        valued = not aspects.isdisjoint(_VALUES)
+        if flags:
+            aspects.update(_FLAGGED[flag] for flag in flags)
+        beyond = aspects - found.within
+        kind: DivergenceKind = "changed" if valued or not flags else flags[0]
         code = self._code(old, new)
         label: Label = "unproven"
         if valued:
@@ -166,15 +158,15 @@ class Comparing:
             label = (
                 "clock" if ticked else self.labels.of(old, new, beyond, carried=carried, code=code)
             )
-        return Divergence(
+        return make_divergence(
             kind=kind,
             old=pair[0],
             new=pair[1],
             label=label,
             aspects=tuple(sorted(aspects)),
             changes=found.by_aspect,
-            also=tuple(flag for flag in flags if flag != kind),
-            within=bool(close) and not beyond,
+            also=tuple(flag for flag in flags if flag != kind) if flags else (),
+            within=not beyond,
             code=code,
         )
 
@@ -199,3 +191,10 @@ class Comparing:
         if self.code is None or old.kind in ("note", "artifact"):
             return None
         return self.code.behind(old.source, new.source)
+
+
+def _passes_on(old: Step, new: Step, aspects: list[Aspect]) -> bool:
+    """Whether what came of a step differs in the least, tolerated or not."""
+    if "result" in aspects or "state" in aspects:
+        return True
+    return "error" in aspects and error_line(old.error) != error_line(new.error)

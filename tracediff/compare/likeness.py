@@ -60,7 +60,7 @@ def nameless(tree: Tree, index: int) -> Hashable:
     if not tree.children[index] and all(one is None or len(one) < _TELLING for one in parts):
         return None
     error = None if step.error is None else (step.error.type, step.error.message)
-    below = tuple(tree.digests[child] for child in tree.children[index])
+    below = tuple(tree.digest(child) for child in tree.children[index])
     return (step.kind, step.state, *parts, error, below)
 
 

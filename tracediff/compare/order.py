@@ -10,25 +10,30 @@ Pair = tuple[int | None, int | None]
 
 def merged(old: Tree, new: Tree, found: Alignment) -> tuple[list[Pair], dict[Pair, int]]:
     """All steps as (old, new) pairs in the order they began, and the rank in which they ended."""
-    back = {b: a for a, b in found.partner.items()}
     pairs: list[Pair] = []
     ended: dict[Pair, int] = {}
-    stack: list[tuple[Pair, bool]] = [((0, 0), False)]
-    while stack:
-        pair, done = stack.pop()
-        if done:
-            ended[pair] = len(ended)
+    waiting: list[Pair | int] = [(0, 0)]
+    while waiting:
+        pair = waiting.pop()
+        if isinstance(pair, int):  # all in that one is done
+            ended[pairs[pair]] = len(ended)
             continue
+        below = _below(pair, old, new, found)
+        if below:
+            waiting.append(len(pairs))
+            waiting += reversed(below)
+        else:
+            ended[pair] = len(ended)
         pairs.append(pair)
-        stack.append((pair, True))
-        stack.extend((child, False) for child in reversed(_below(pair, old, new, found, back)))
     return pairs, ended
 
 
-def _below(pair: Pair, old: Tree, new: Tree, found: Alignment, back: dict[int, int]) -> list[Pair]:
-    i, j = pair
+def _below(pair: Pair, old: Tree, new: Tree, found: Alignment) -> list[Pair]:
+    (i, j), back = pair, found.back
     left = old.children[i] if i is not None else ()
     right = new.children[j] if j is not None else ()
+    if not left and not right:
+        return []
     gone = [] if len(back) == len(old.steps) else [a for a in left if a not in found.partner]
     if not gone:
         return [(back.get(b), b) for b in right]

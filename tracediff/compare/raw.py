@@ -28,7 +28,7 @@ def opened(data: bytes) -> Any:
         CodecError: ``value-unreadable``; these bytes are no value.
     """
     try:
-        return unpack(data)
+        return unpackb(data, ext_hook=_pair)
     except Exception:  # noqa: BLE001 - the real decoder says what is wrong, or reads it after all
         return normal(data)
 
@@ -54,17 +54,25 @@ def thing(raw: Any) -> Any:
         return raw
     read = InertBuilders.leaves.get(raw[0]) if type(raw) is tuple else None
     if read is not None:
-        with suppress(Exception):  # the whole decoder says what is wrong with it
+        try:
             return read(raw[1])
+        except Exception:  # noqa: BLE001 - the whole decoder says what is wrong with it
+            return values.inert(token(raw))
     return values.inert(token(raw))
+
+
+def is_leaf(raw: Any) -> bool:
+    """Whether a raw value surely has no members."""
+    cls = type(raw)
+    return raw[0] in InertBuilders.leaves if cls is tuple else cls in _PLAIN
 
 
 def same_leaf(old: Any, new: Any) -> bool:
     """Whether two leaves are the same value, type and bits."""
     if type(old) is not type(new):
         return False
-    if type(old) is float:
-        return token(old) == token(new)
+    if type(old) is float:  # the two zeros are equal, and no NaN is
+        return (old == new and new != 0.0) or token(old) == token(new)
     return bool(old == new)
 
 
@@ -97,9 +105,10 @@ def shape(raw: Any) -> Shape | None:
         return Shape("seq", "list", raw)
     if cls is tuple:
         read = _SHAPES.get(raw[0])
-        # What no tracediff wrote has no shape: a leaf, of which the decoder says what is wrong.
-        with suppress(LookupError, TypeError, ValueError):
-            return read(raw[0], unpack(raw[1])) if read is not None else None
+        if read is not None:
+            # What no tracediff wrote has no shape: a leaf, of which the decoder says what is wrong.
+            with suppress(LookupError, TypeError, ValueError):
+                return read(raw[0], unpack(raw[1]))
     return None
 
 

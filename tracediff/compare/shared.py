@@ -29,7 +29,9 @@ def opened_both(old: bytes, new: bytes) -> tuple[Any, Any]:
         CodecError: ``value-unreadable``; one of them is no value.
     """
     left = opened(old)
-    right = _sharing(old, left, new) if type(left) is list and len(old) > _LONG else None
+    if type(left) is not list or len(old) <= _LONG:
+        return left, opened(new)
+    right = _sharing(old, left, new)
     return left, right if right is not None else opened(new)
 
 

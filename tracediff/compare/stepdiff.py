@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tracediff.compare.tolerances import Rules
-from tracediff.compare.walker import MAX_CHANGES, walked
+from tracediff.compare.walker import MAX_CHANGES, Walk
 from tracediff.model import MISSING, Aspect, ErrorInfo, FieldChange, Step, Trace, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLACK = 1_000_000
 
 
-@dataclass(slots=True)
 class StepChanges:
     """The field changes of two steps, ignored places left out, and what was counted.
 
-    ``drift`` counts differences a tolerance accepted, ``clock`` instants that are the runs' own.
+    ``within`` are the aspects in which every difference is accepted. ``drift`` counts differences a
+    tolerance accepted, ``clock`` instants that are the runs' own.
     """
 
-    by_aspect: dict[Aspect, tuple[FieldChange, ...]] = field(default_factory=dict)
-    drift: int = 0
-    clock: int = 0
-    remarks: list[str] = field(default_factory=list)
+    __slots__ = ("by_aspect", "clock", "drift", "remarks", "within")
 
-    @property
-    def within(self) -> set[Aspect]:
-        """The aspects in which every difference is accepted."""
-        return {name for name, some in self.by_aspect.items() if all(one.within for one in some)}
+    def __init__(self) -> None:
+        self.by_aspect: dict[Aspect, tuple[FieldChange, ...]] = {}
+        self.within: set[Aspect] = set()
+        self.drift = 0
+        self.clock = 0
+        self.remarks: list[str] = []
+
+
+def differing(old: Step, new: Step) -> list[Aspect]:
+    """The aspects in which the bytes of two steps differ, name, kind and place apart."""
+    found: list[Aspect] = []
+    if not _same(old.args, new.args):
+        found.append("args")
+    if not _same(old.result, new.result):
+        found.append("result")
+    if not _same(old.key, new.key):
+        found.append("key")
+    if old.error is not new.error and _raised(old.error) != _raised(new.error):
+        found.append("error")
+    if old.state != new.state:
+        found.append("state")
+    return found
+
+
+def _same(old: Value | None, new: Value | None) -> bool:
+    return old is new or (old is not None and new is not None and old.data == new.data)
+
+
+def _raised(error: ErrorInfo | None) -> tuple[str, str] | None:
+    return None if error is None else (error.type, error.message)
 
 
 class StepDiff:
@@ -45,40 +68,38 @@ class StepDiff:
         self._spans = (_span(old), _span(new))
         self._rules = rules
 
-    def of(self, old: Step, new: Step, path: tuple[str, ...]) -> StepChanges:
-        """What differs in a pair of steps at a path of names."""
+    def of(
+        self, old: Step, new: Step, aspects: Iterable[Aspect], path: tuple[str, ...]
+    ) -> StepChanges:
+        """What differs in those aspects of a pair of steps at a path of names."""
         found = StepChanges()
-        self._value(found, "args", (old.args, new.args), path, new.name)
-        self._value(found, "result", (old.result, new.result), path, new.name)
-        self._value(found, "key", (old.key, new.key), path, new.name)
-        if old.error is not new.error:
-            raised = self._error(old.error, new.error, (*path, "error"))
-            if raised:
-                found.by_aspect["error"] = raised
-        if old.state != new.state and not self._rules.at((*path, "state")).ignore:
-            found.by_aspect["state"] = (
-                FieldChange(path=(), kind="changed", old=old.state, new=new.state),
-            )
+        for aspect in aspects:
+            if aspect == "error":
+                raised = self._error(old.error, new.error, (*path, "error"))
+                if raised:
+                    found.by_aspect["error"] = raised
+            elif aspect != "state":
+                self._value(found, aspect, old, new, path)
+            elif not self._rules.at((*path, "state")).ignore:
+                found.by_aspect["state"] = (
+                    FieldChange(path=(), kind="changed", old=old.state, new=new.state),
+                )
         return found
 
     def _value(
-        self,
-        found: StepChanges,
-        aspect: Aspect,
-        pair: tuple[Value | None, Value | None],
-        path: tuple[str, ...],
-        name: str,
+        self, found: StepChanges, aspect: Aspect, old: Step, new: Step, path: tuple[str, ...]
     ) -> None:
-        if pair[0] == pair[1]:
-            return
-        walk = walked(*pair, rules=self._rules, at=(*path, aspect), clock=self._is_clock)
+        walk = Walk(self._rules, (*path, aspect), self._is_clock)
+        walk.values(getattr(old, aspect), getattr(new, aspect))
         if walk.changes:
             found.by_aspect[aspect] = tuple(walk.changes)
+            if not walk.beyond:
+                found.within.add(aspect)
         found.drift += walk.drift
         found.clock += walk.clock
         if walk.cut:
             found.remarks.append(
-                f"more than {MAX_CHANGES:,} places differ in the {aspect} of {name!r}: "
+                f"more than {MAX_CHANGES:,} places differ in the {aspect} of {new.name!r}: "
                 "the rest is not listed"
             )
 
@@ -101,7 +122,11 @@ class StepDiff:
 
     def _is_clock(self, old: Any, new: Any) -> bool:
         """Whether both are instants within their own trace's span: the two runs' clocks."""
-        return _inside(old, self._spans[0]) and _inside(new, self._spans[1])
+        return (
+            type(old) is type(new) is datetime
+            and _inside(old, self._spans[0])
+            and _inside(new, self._spans[1])
+        )
 
 
 def error_line(error: ErrorInfo | None) -> Any:
@@ -113,8 +138,8 @@ def _span(trace: Trace) -> tuple[int, int]:
     return trace.started_at - _SLACK, trace.started_at + trace.duration + _SLACK
 
 
-def _inside(instant: Any, span: tuple[int, int]) -> bool:
-    if type(instant) is not datetime or instant.tzinfo is None:
+def _inside(instant: datetime, span: tuple[int, int]) -> bool:
+    if instant.tzinfo is None:
         return False
     moment = (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
     return span[0] <= moment <= span[1]

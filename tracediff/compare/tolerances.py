@@ -20,6 +20,8 @@ EXACT = Tolerance()
 _NUMBERS = (int, float, Decimal, Fraction)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONG = 5_000
+_TIMES = (date, timedelta)
+_WIDE = Context(prec=3 * _LONG, Emin=-(10**6), Emax=10**6, traps=[Inexact])
 
 
 class Rules:
@@ -209,7 +211,7 @@ def delta(old: Any, new: Any) -> Any:
     """New minus old where both are numbers or times, exact where the type is; else None."""
     if isinstance(old, bool) or isinstance(new, bool):
         return None
-    if isinstance(old, date | timedelta):
+    if isinstance(old, _TIMES):
         return _time_delta(old, new) if type(new) is type(old) else None
     if not isinstance(old, _NUMBERS) or not isinstance(new, _NUMBERS):
         return None
@@ -228,6 +230,8 @@ def delta(old: Any, new: Any) -> Any:
 
 def _decimal_delta(old: Decimal, new: Decimal) -> Decimal | None:
     """The difference of two decimals, None where it has too many digits to be told exactly."""
-    wide = Context(prec=3 * _LONG, Emin=-(10**6), Emax=10**6, traps=[])
-    difference = wide.subtract(new, old)
-    return None if wide.flags[Inexact] or not difference.is_finite() else difference
+    try:
+        difference = _WIDE.subtract(new, old)
+    except Inexact:
+        return None
+    return difference if difference.is_finite() else None

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from tracediff.digests import subtree_digests
+from tracediff.digests import leaf_digest, subtree_digest
 from tracediff.model import DEPTHS, Depth, ReplayInfo, Step, Trace
 
 _AT_INPUTS = frozenset({"job", "input", "output"})
 
 
-@dataclass(frozen=True, slots=True)
 class Tree:
-    """A trace's steps with what alignment asks of them."""
+    """A trace's steps with what alignment asks of them.
 
-    steps: tuple[Step, ...]
-    children: tuple[tuple[int, ...], ...]
-    digests: tuple[bytes, ...]
+    Args:
+        steps: The trace's steps.
+    """
+
+    __slots__ = ("_digests", "children", "steps")
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        self.steps = steps
+        children: list[list[int]] = [[] for _ in steps]
+        for index, step in enumerate(steps):
+            if step.parent >= 0:
+                children[step.parent].append(index)
+        self.children: Sequence[Sequence[int]] = children
+        self._digests: dict[int, bytes] = {}
+
+    def digest(self, index: int) -> bytes:
+        """The digest of a step with all below it; made when somebody asks for it."""
+        known = self._digests.get(index)
+        return self._digested(index) if known is None else known
+
+    def _digested(self, index: int) -> bytes:
+        digests, children = self._digests, self.children
+        waiting, order = [index], []
+        while waiting:
+            at = waiting.pop()
+            if at not in digests:
+                order.append(at)
+                waiting += children[at]
+        for at in reversed(order):
+            below = children[at]
+            digests[at] = (
+                subtree_digest(self.steps, at, below, digests)
+                if below
+                else leaf_digest(self.steps[at])
+            )
+        return digests[index]
 
     def label(self, index: int) -> tuple[str, str, bytes]:
         """What identifies a step among its siblings: kind, name and the user's key."""
@@ -38,15 +71,6 @@ class Tree:
             names.append(self.steps[index].name)
             index = self.steps[index].parent
         return tuple(reversed(names))
-
-
-def tree_of(trace: Trace) -> Tree:
-    """The tree of a trace."""
-    children: list[list[int]] = [[] for _ in trace.steps]
-    for index, step in enumerate(trace.steps):
-        if step.parent >= 0:
-            children[step.parent].append(index)
-    return Tree(trace.steps, tuple(map(tuple, children)), subtree_digests(trace))
 
 
 def common_depth(old: Trace, new: Trace) -> tuple[Trace, Trace, str | None]:

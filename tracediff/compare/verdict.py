@@ -24,12 +24,12 @@ def decides(one: Divergence, step: Step, *, strict: bool) -> bool:
     """
     if one.within:
         return False
+    if step.parent >= 0 and step.kind != "output":
+        return strict and step.kind not in _ASIDE
     beyond = {name for name, some in one.changes.items() if not all(c.within for c in some)}
     if step.parent < 0:
         return bool(beyond & _OUTCOME) or strict
-    if step.kind == "output" and (beyond | (set(one.aspects) & {"name"})) & _WRITTEN:
-        return True
-    return strict and step.kind not in _ASIDE
+    return strict or bool((beyond | (set(one.aspects) & {"name"})) & _WRITTEN)
 
 
 def outputs_differ(old: Tree, new: Tree, found: Alignment, rules: Rules) -> bool:
@@ -37,9 +37,8 @@ def outputs_differ(old: Tree, new: Tree, found: Alignment, rules: Rules) -> bool
 
     Outputs whose order a scheduler decided count in none.
     """
-    taken = set(found.partner.values())
     gone = [i for i in _outputs(old) if i not in found.partner]
-    come = [j for j in _outputs(new) if j not in taken]
+    come = [j for j in _outputs(new) if j not in found.back]
     if any(not rules.at(tree.path(at)).ignore for tree, some in ((old, gone), (new, come))
            for at in some):  # fmt: skip
         return True

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from operator import is_
-from typing import Any, Literal
+from typing import Any
 
 from tracediff import values
+from tracediff.compare.narrowing import narrowed
 from tracediff.compare.raw import (
     Shape,
+    is_leaf,
     normal,
     opened,
     same_leaf,
@@ -27,7 +29,8 @@ from tracediff.compare.rows import alike
 from tracediff.compare.sequences import Budget, match
 from tracediff.compare.shared import opened_both
 from tracediff.compare.tolerances import EXACT, Rules, accepted, delta, within
-from tracediff.model import MISSING, FieldChange, Tolerance, Value
+from tracediff.model import MISSING, ChangeKind, FieldChange, Tolerance, Value, make_change
+from tracediff.values import Record
 
 MAX_CHANGES = 1_000
 ALIGNMENT_WORK = 2_000_000
@@ -36,15 +39,16 @@ _CHUNK = 256
 Path = tuple[str | int, ...]
 Instants = Callable[[Any, Any], bool]
 Below = list[tuple[Path, Any, Any]]
-ChangeKind = Literal["changed", "added", "removed", "type", "order"]
+_INEXACT = frozenset({dict, list, float})
+"""Types whose equality says less than their bytes do."""
 
 
 class Walk:
     """What differs between two values.
 
     ``changes`` are the first 1,000 that no tolerance accepts and the first 1,000 that one does;
-    ``drift`` counts those it accepts, ``clock`` those that are the two runs' own clocks; ``cut``
-    says that more differs than is listed.
+    ``beyond`` counts the former, ``drift`` those it accepts, ``clock`` those that are the two runs'
+    own clocks; ``cut`` says that more differs than is listed.
     """
 
     def __init__(self, rules: Rules, at: Path, clock: Instants | None) -> None:
@@ -55,46 +59,51 @@ class Walk:
         self.drift = 0
         self.clock = 0
         self.cut = False
-        self._beyond = 0
-        self._budget = Budget(ALIGNMENT_WORK)
-        self._packing = Budget(_PACKED_BYTES)
+        self.beyond = 0
+        self._budget: Budget | None = None
+        self._packing = _PACKED_BYTES
 
     def values(self, old: Value | None, new: Value | None) -> None:
         """Compare two recorded values; None where there is none."""
         try:
-            if old is not None and new is not None:
-                self._run(*opened_both(old.data, new.data))
+            if old is None or new is None:
+                self._run((), *(MISSING if one is None else opened(one.data) for one in (old, new)))
+            elif self.rules.any:
+                self._run((), *opened_both(old.data, new.data))
             else:
-                self._run(*(MISSING if one is None else opened(one.data) for one in (old, new)))
+                path, left, right = narrowed(old.data, new.data)
+                self._run(path, *opened_both(left, right))
         except (TypeError, ValueError):  # nested in a way that tracediff would not write
             self._reset()
-            self._run(*(MISSING if one is None else normal(one.data) for one in (old, new)))
+            self._run((), *(MISSING if one is None else normal(one.data) for one in (old, new)))
         hidden = not self.rules.any and not self.changes
         if hidden and old is not None and new is not None and old.data != new.data:
             self._add((), "changed", values.inert(old), values.inert(new))
 
     def _reset(self) -> None:
         self.changes.clear()
-        self.drift = self.clock = self._beyond = 0
+        self.drift = self.clock = self.beyond = 0
         self.cut = False
 
-    def _run(self, old: Any, new: Any) -> None:
-        stack: Below = [((), old, new)]
+    def _run(self, path: Path, old: Any, new: Any) -> None:
+        stack: Below = [(path, old, new)]
         while stack:
             path, before, after = stack.pop()
             below = self._node(path, before, after)
             if below:
                 stack.extend(reversed(below))
-            if self._beyond > MAX_CHANGES:
+            if self.beyond > MAX_CHANGES:
                 self.changes.pop()
                 self.cut = True
                 return
 
     def _node(self, path: Path, old: Any, new: Any) -> Below:
         """Compare one node; what is below comes back to be compared."""
-        rule = self.rules.at((*self.at, *path)) if self.rules.any else EXACT
-        if rule.ignore:
-            return []
+        rule = EXACT
+        if self.rules.any:
+            rule = self.rules.at((*self.at, *path))
+            if rule.ignore:
+                return []
         if old is MISSING or new is MISSING:
             if old is not new:
                 kind: ChangeKind = "added" if old is MISSING else "removed"
@@ -102,11 +111,18 @@ class Walk:
             return []
         if type(old) is dict and type(new) is dict:
             return self._dicts(path, old, new, rule)
-        old, new = unwrapped(old), unwrapped(new)
+        if is_leaf(old) and is_leaf(new):
+            if not same_leaf(old, new):
+                self._differ(path, thing(old), thing(new), rule)
+            return []
+        return self._shaped(path, unwrapped(old), unwrapped(new), rule)
+
+    def _shaped(self, path: Path, old: Any, new: Any, rule: Tolerance) -> Below:
+        """As ``_node``, for two of which one at least looks like a container."""
         before, after = shape(old), shape(new)
         if before is None or after is None:
             if not same_leaf(old, new):
-                self._leaf(path, old, new, rule)
+                self._differ(path, thing(old), thing(new), rule)
             return []
         if before.form == after.form and before.head == after.head:
             return self._members(path, before, after, rule)
@@ -129,28 +145,26 @@ class Walk:
             below.append((path, old.base, new.base))
         return below
 
-    def _leaf(self, path: Path, old: Any, new: Any, rule: Tolerance) -> None:
-        self._differ(path, thing(old), thing(new), rule)
-
     def _differ(self, path: Path, old: Any, new: Any, rule: Tolerance) -> None:
-        same_type = values_type(old) == values_type(new)
+        same_type = type(old) is type(new) and (type(old) is not Record or old.type == new.type)
+        kind: ChangeKind = "changed" if same_type else "type"
         clock = self.is_clock is not None and self.is_clock(old, new)
+        close = clock or (rule is not EXACT and within(old, new, rule))
         self.clock += clock
-        close = clock or within(old, new, rule)
         self.drift += close and not clock
-        self._add(path, "changed" if same_type else "type", old, new, close=close)
+        self._add(path, kind, old, new, close=close)
 
     def _add(
         self, path: Path, kind: ChangeKind, old: Any, new: Any, *, close: bool = False
     ) -> None:
         if not close:
-            self._beyond += 1
-        elif len(self.changes) - self._beyond >= MAX_CHANGES:
+            self.beyond += 1
+        elif len(self.changes) - self.beyond >= MAX_CHANGES:
             self.cut = True
             return
         difference = None if old is MISSING or new is MISSING else delta(old, new)
         self.changes.append(
-            FieldChange(path=path, kind=kind, old=old, new=new, delta=difference, within=close)
+            make_change(path=path, kind=kind, old=old, new=new, delta=difference, within=close)
         )
 
     def _dicts(
@@ -158,16 +172,25 @@ class Walk:
     ) -> Below:
         """As ``_mapping``, sooner: the most common container, whose keys are texts."""
         below: Below = []
-        for key, value in old.items():
-            other = new.get(key, MISSING)
-            if not self._same(value, other):
-                below.append(((*path, key), value, other))
-        below += [((*path, key), MISSING, value) for key, value in new.items() if key not in old]
         if not rule.unordered and list(old) != list(new):
             shared = [key for key in old if key in new]
             turned = [key for key in new if key in old]
             if shared != turned:
                 self._add(path, "order", shared, turned)
+        for key, value in old.items():
+            other = new.get(key, MISSING)
+            cls = type(value)
+            if cls is type(other) and (
+                self._same(value, other) if cls in _INEXACT else value == other
+            ):
+                continue
+            if below or self.rules.any or not (is_leaf(value) and is_leaf(other)):
+                below.append(((*path, key), value, other))
+                continue
+            self._differ((*path, key), thing(value), thing(other), rule)  # it would come next
+            if self.beyond > MAX_CHANGES:
+                return below
+        below += [((*path, key), MISSING, value) for key, value in new.items() if key not in old]
         return below
 
     def _mapping(self, path: Path, old: list[Any], new: list[Any], rule: Tolerance) -> Below:
@@ -195,11 +218,10 @@ class Walk:
             return False
         if type(old) is not dict and type(old) is not list:
             return same_leaf(old, new)
-        if not self._packing.left:
+        if len(old) != len(new) or not self._packing:
             return False
         before, after = token(old), token(new)
-        if not self._packing.take(len(before) + len(after)):
-            self._packing.left = 0
+        self._packing = max(0, self._packing - len(before) - len(after))
         return before == after
 
     def _sequence(self, path: Path, old: list[Any], new: list[Any], rule: Tolerance) -> Below:
@@ -217,9 +239,15 @@ class Walk:
             i, j = a + 1, b + 1
         return below
 
+    def _aligning(self) -> Budget:
+        """The work that aligning lists may still take, of the whole value."""
+        if self._budget is None:
+            self._budget = Budget(ALIGNMENT_WORK)
+        return self._budget
+
     def _aligned(self, left: list[bytes], right: list[bytes]) -> list[tuple[int, int]]:
         """Equal items in order; place by place if that changes no more, as in a list of numbers."""
-        pairs = match(left, right, self._budget)
+        pairs = match(left, right, self._aligning())
         if len(left) != len(right):
             return pairs
         changed = i = j = 0
@@ -249,7 +277,7 @@ class Walk:
         (path, at, left), (_, to, right) = old, new
         below: Below = []
         i = j = 0
-        for a, b in [*alike(left, right, self._budget), (len(left), len(right))]:
+        for a, b in [*alike(left, right, self._aligning()), (len(left), len(right))]:
             both = min(a - i, b - j)
             below += [((*path, at + i + k), left[i + k], right[j + k]) for k in range(both)]
             below += [((*path, at + k), left[k], MISSING) for k in range(i + both, a)]
@@ -321,11 +349,6 @@ def walked(
 
 def _equal(old: list[Any], new: list[Any]) -> bool:
     return all(map(is_, old, new)) or token(old) == token(new)
-
-
-def values_type(value: Any) -> Any:
-    """What a value's type is; a class of the user's counts by its name."""
-    return (type(value), value.type) if isinstance(value, values.Record) else type(value)
 
 
 def _step(raw: Any) -> str | int:
