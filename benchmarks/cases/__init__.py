@@ -10,5 +10,6 @@ CASES = {
     "payload": "10 MB in one value, with one row inserted",
     "siblings": "10,000 siblings of one name, all changed",
     "stored": "the size of a trace of 50 steps in a store",
+    "mongo": "rows into a real MongoDB, and pages out of it",
     "commands": "starting the command line",
 }

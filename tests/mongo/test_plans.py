@@ -156,10 +156,12 @@ def test_a_row_of_many_context_fields_is_found_by_each(open_index, tmp_path):
         assert [row.id for row in index.search(Query(context={name: value})).rows] == ["many"]
 
 
-def test_labels_that_are_equal_by_chance_let_no_foreign_row_through(index, monkeypatch):
+def test_labels_that_are_equal_by_chance_let_no_foreign_row_through(index, monkeypatch, request):
     from tracediff.stores.mongo import labels
 
     monkeypatch.setattr(labels, "_hash", lambda text: 7)
+    request.addfinalizer(labels.key_labels.cache_clear)
+    labels.key_labels.cache_clear()
     rows = [make_row(f"{n:03}", tags=(f"t{n % 50}",), key=f"k{n % 3}") for n in range(150)]
     index.create(rows)
     query = Query(tags=("t9",), limit=2)

@@ -27,7 +27,7 @@ def test_what_is_needed_is_shown_first_and_made_once(empty, place):
         assert empty.prepare(dry_run=True) == empty.prepare() == []
         found = client[empty.address.database].traces.index_information()
     assert found["traces_expiry"]["expireAfterSeconds"] == 0
-    assert found["traces"]["key"] == [("f", 1), ("s", 1), ("t", -1), ("_id", -1)]
+    assert found["traces"]["key"] == [("f", 1), ("s", 1), ("t", 1), ("_id", 1)]
 
 
 def test_nothing_is_made_in_secret(empty, place):

@@ -27,7 +27,7 @@ from bson.raw_bson import RawBSONDocument
 
 from tracediff.errors import StoreError
 from tracediff.model import DEPTHS, STATES, Row
-from tracediff.stores.mongo.labels import key_labels, row_labels
+from tracediff.stores.mongo.labels import DEPTH, key_labels, row_labels
 from tracediff.stores.rows import checked, dump_row, load_row
 
 LARGEST = 64 * 1024
@@ -35,6 +35,7 @@ LARGEST = 64 * 1024
 
 MOST_TAGS = 256
 
+_DEPTHS = tuple(str(depth) for depth in range(1, DEPTH + 1))
 _MS = 1_000_000
 _LAST_MS = 2**63 - 1
 _COMMIT = 40
@@ -88,7 +89,7 @@ def _found_by(row: Row, declared: Sequence[str]) -> dict[str, Any]:
         "s": STATES.index(row.state),
         "f": row_labels(row, declared),
     }
-    document |= {str(depth): label for depth, label in enumerate(key_labels(row.key), 1)}
+    document.update(zip(_DEPTHS, key_labels(row.key), strict=False))
     if row.expires_at is not None:
         document["x"] = DatetimeMS(_milliseconds(row.expires_at))
     return document

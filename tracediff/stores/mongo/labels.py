@@ -10,6 +10,7 @@ equal by chance let a foreign row through, which is checked on the row itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import xxhash
 
@@ -37,19 +38,24 @@ Choice = tuple[int, ...]
 def row_labels(row: Row, declared: Sequence[str] = ()) -> list[int]:
     """Everything this row can be found by, each once; ``declared`` context fields go first."""
     texts = [f"tag {tag}" for tag in row.tags]
-    names = [name for name in dict.fromkeys((*declared, *row.context)) if name in row.context]
-    texts += [context_label(name, row.context[name]) for name in names[:MOST_CONTEXT]]
-    texts.append(f"path {row.path_signature.hex()}")
-    texts += [f"key {start}" for start in _starts(row.key)[DEPTH:]]
-    found = dict.fromkeys([EVERYTHING, *map(_hash, texts)])
+    names: Iterable[str] = row.context
     if len(row.context) > MOST_CONTEXT:
-        found[OTHER_CONTEXT] = None
-    return list(found)
+        wanted = dict.fromkeys((*declared, *row.context))
+        names = [name for name in wanted if name in row.context][:MOST_CONTEXT]
+    texts += [context_label(name, row.context[name]) for name in names]
+    texts.append(f"path {row.path_signature.hex()}")
+    if row.key.count("/") >= DEPTH:
+        texts += [f"key {start}" for start in _starts(row.key)[DEPTH:]]
+    found = [EVERYTHING, *map(_hash, texts)]
+    if len(row.context) > MOST_CONTEXT:
+        found.append(OTHER_CONTEXT)
+    return list(dict.fromkeys(found))
 
 
-def key_labels(key: str) -> list[int]:
+@lru_cache(1024)  # there are as many keys as jobs
+def key_labels(key: str) -> tuple[int, ...]:
     """The first starts of a key, each by whole segments."""
-    return [_hash(f"key {start}") for start in _starts(key)[:DEPTH]]
+    return tuple([_hash(f"key {start}") for start in _starts(key)[:DEPTH]])
 
 
 def choices(query: Query) -> Iterator[Choice]:
@@ -73,6 +79,7 @@ def _starts(key: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
+@lru_cache(8192)  # most tags and fields of a process are those of a moment ago
 def _hash(text: str) -> int:
     digest = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
     label = (digest >> 32) - _INT32

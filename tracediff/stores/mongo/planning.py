@@ -15,6 +15,8 @@ from tracediff.stores.mongo.labels import DEPTH, EVERYTHING, Choice, choices, ke
 
 _INT64 = 1 << 63
 ORDER = {"t": -1, "_id": -1}
+"""Of every listing. The indexes go the other way: new rows then come last in each range."""
+
 SEARCH_INDEXES = ("traces", *(f"traces_below_{depth}" for depth in range(1, DEPTH + 1)))
 """By how many segments of the key they know."""
 

@@ -19,7 +19,7 @@ from tracediff.stores.mongo.failures import (
     unprepared,
     unsuitable,
 )
-from tracediff.stores.mongo.planning import EXPIRY_INDEX, ORDER, SEARCH_INDEXES
+from tracediff.stores.mongo.planning import EXPIRY_INDEX, SEARCH_INDEXES
 
 SCHEMA = 1
 OLDEST = (6, 0)
@@ -31,7 +31,7 @@ def index_options() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for depth, name in enumerate(SEARCH_INDEXES):
         below = {str(depth): 1} if depth else {}
-        found[name] = {"key": {"f": 1, **below, "s": 1, **ORDER}}
+        found[name] = {"key": {"f": 1, **below, "s": 1, "t": 1, "_id": 1}}
         if depth:
             # A key of fewer segments costs this index nothing.
             found[name]["partialFilterExpression"] = {str(depth): {"$exists": True}}
