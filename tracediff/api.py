@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from tracediff import tracefile
-from tracediff.config import Config, given_store, load_config
+from tracediff.config import Config, given_store, load_config, mask
 from tracediff.doctor import Finding, examine
 from tracediff.errors import StoreError
 from tracediff.expectations import manifest
@@ -28,9 +28,18 @@ from tracediff.stores.sources import save_source
 
 if TYPE_CHECKING:
     from tracediff.replay import Replayed
+    from tracediff.stores.remote import Training
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 Progress = Callable[[str], None]
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A store whose traces can be compressed with a dictionary."""
+
+    def train(self, query: Query) -> Training:
+        """Make a dictionary of the newest traces that match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +279,21 @@ class Project:
     def doctor(self) -> list[Finding]:
         """Look at the settings, the store and what a replay needs."""
         return examine(self.config, lambda: self.store)
+
+    def train(self, query: Query) -> Training:
+        """Make a compression dictionary of the newest traces that match, for the new ones.
+
+        Raises:
+            StoreError: ``dictionary-untrainable``: they are too few or have nothing in common;
+                ``store-unsuitable``: the store has no dictionaries.
+        """
+        if not isinstance(self.store, Trainable):
+            raise StoreError(
+                f"the store {mask(self.store.url)} has no dictionaries",
+                slug="store-unsuitable",
+                hint="stores of MongoDB and S3 have; name one with --store",
+            )
+        return self.store.train(query)
 
     def push(
         self,

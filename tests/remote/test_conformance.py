@@ -39,11 +39,12 @@ def test_a_trained_dictionary_makes_traces_smaller_and_both_kinds_are_read(open_
     ]
     store.save(traces[:200])
     trained = store.train(Query(limit=200))
+    assert trained.after < trained.before * 0.8
     store.save(traces[200:])
     sizes = {row.id: row.location[2] for row in store.search(Query(limit=300)).rows}
     assert sizes["t250"] < sizes["t50"] * 0.8
     again = open_remote(tmp_path, s3=True)
-    assert again.dictionary() == trained
+    assert again.dictionary().id == trained.id
     for n in (50, 250):
         assert again.load(again.find(f"t{n}")[0]) == traces[n]
     assert again.check() == []

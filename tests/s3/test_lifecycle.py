@@ -65,17 +65,17 @@ def test_what_is_missing_is_shown_first_and_then_made(open_in, buckets, plain):
     blobs = open_in(buckets)
     shown = blobs.prepare([30, 3], dry_run=True)
     assert [line for line in shown if buckets[0] in line] == [
-        f"bucket {buckets[0]}: make it",
+        f"make bucket {buckets[0]}",
         (
-            f"bucket {buckets[0]}: set rule tracediff-keep-prod: keep/prod/: "
+            f"set in bucket {buckets[0]} rule tracediff-keep-prod: keep/prod/: "
             "unfinished uploads end after 3 days"
         ),
         (
-            f"bucket {buckets[0]}: set rule tracediff-3d-prod: 3d/prod/: expire after 4 days, "
+            f"set in bucket {buckets[0]} rule tracediff-3d-prod: 3d/prod/: expire after 4 days, "
             "unfinished uploads end after 3 days"
         ),
         (
-            f"bucket {buckets[0]}: set rule tracediff-30d-prod: 30d/prod/: expire after 31 days, "
+            f"set in bucket {buckets[0]} rule tracediff-30d-prod: 30d/prod/: expire after 31 days, "
             "unfinished uploads end after 3 days"
         ),
     ]
@@ -98,7 +98,7 @@ def test_the_rules_of_others_are_kept(open_in, buckets, plain):
     )
     blobs = open_in(buckets[:1])
     said = blobs.prepare([30], dry_run=False)
-    assert said[0] == f"bucket {buckets[0]}: keep rule theirs: logs/: expire after 5 days"
+    assert said[0] == f"keep in bucket {buckets[0]} rule theirs: logs/: expire after 5 days"
     known = rules(plain, buckets[0])
     assert known["theirs"] == ("logs/", 5, None)
     assert known["tracediff-9d-prod"] == ("9d/prod/", 5, None)  # its objects are still there

@@ -28,6 +28,7 @@ COMMANDS = {
     "reject": "Forget results of tests.",
     "unused": "List the pinned traces that no test uses.",
     "doctor": "Check the settings, the store and what a replay needs.",
+    "dictionary": "Make a compression dictionary of stored traces, for new ones.",
     "config": "Show every setting and where it comes from.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import random
@@ -41,6 +42,9 @@ class Recorder:
         self.callbacks = callbacks or Callbacks()
         self.pid = os.getpid()
         directory = local_directory(config)
+        if spool_directory(config) is not None:
+            # boto3 needs it, and it cannot be imported any more once the process has begun to end.
+            importlib.import_module("concurrent.futures.thread")
         self.redactor = Redactor(config.redact, functools.partial(redaction_key, directory))
         self.code = CodeVersion(config.root)
         self.dice = random.Random()  # noqa: S311 - sampling; the job's own generator is left alone

@@ -125,6 +125,7 @@ class Writer:
         self._told = 0
         self._told_losses = Losses()
         self._shared = False
+        self._waits = False
         self._problem: str | None = None
 
     def submit(self, finished: Finished) -> None:
@@ -163,6 +164,20 @@ class Writer:
             return saved
         left = None if until is None else max(0.0, until - time.monotonic())
         return self._upload(left, patient=True) and saved
+
+    def upload_early(self) -> None:
+        """Have all moved to the store while threads and imports still work as ever."""
+        if self._pid == os.getpid() and self._thread is not None:
+            self._settle(EXIT_DEADLINE, RETRIES)
+            self._upload_at_end(EXIT_DEADLINE)
+
+    def _upload_at_end(self, deadline: float) -> None:
+        """Once in vain is enough: the process wants to end, and what waits is safe."""
+        if self._waits or self._upload(deadline, patient=False):
+            return
+        self._waits = True
+        store = self._store
+        _say(f"traces wait in {store.url if store else 'the spool'} to be uploaded")
 
     def _upload(self, deadline: float | None, *, patient: bool) -> bool:
         """Have what was saved moved to the store itself; a fork may have closed the store."""
@@ -203,9 +218,7 @@ class Writer:
             self._closing = True
             until = time.monotonic() + deadline
             self._gave_up = not self._settle(deadline, RETRIES)
-            if not self._upload(max(0.0, until - time.monotonic()), patient=False):
-                store = self._store
-                _say(f"traces wait in {store.url if store else 'the spool'} to be uploaded")
+            self._upload_at_end(max(0.0, until - time.monotonic()))
             self._wake.set()
             self._hurry.set()
             if thread is not threading.current_thread():
@@ -418,6 +431,11 @@ def _say(problem: str) -> None:
             sys.stderr.write(f"tracediff: {problem}\n")
 
 
+def _upload_early() -> None:
+    for writer in list(_writers):
+        writer.upload_early()
+
+
 def close_all() -> None:
     """Close every writer of this process; called when it ends."""
     for writer in list(_writers):
@@ -432,6 +450,12 @@ def _register_exit() -> None:
     if os.getpid() in _registered:
         return
     _registered.add(os.getpid())
+    # Clients start threads and import, which at exit is too late for both: Python refuses them by
+    # then. The hook before that is the one that ends the pools of concurrent.futures.
+    early = getattr(threading, "_register_atexit", None)
+    if early is not None:
+        with contextlib.suppress(RuntimeError):  # the process ends already
+            early(_upload_early)
     atexit.register(close_all)
     finalizers: Any = sys.modules.get("multiprocessing.util")
     if finalizers is not None:

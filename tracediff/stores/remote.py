@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracediff import codec
 from tracediff.errors import StoreError
@@ -19,7 +19,7 @@ from tracediff.stores.base import Blobs, Capabilities, Diagnosis, Index
 from tracediff.stores.dictionaries import Dictionaries, Dictionary, train
 from tracediff.stores.failures import closed, trace_gone
 from tracediff.stores.open_segment import segment_name
-from tracediff.stores.packing import unpack
+from tracediff.stores.packing import pack, unpack
 from tracediff.stores.places import (
     Group,
     artifact_key,
@@ -38,6 +38,16 @@ ASKED_EVERY = 300.0
 """Seconds after which it is asked again which dictionary is the current one."""
 
 _WITHOUT = frozenset({"store-denied", "dictionary-missing", "dictionary-hurt"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A new dictionary, and the bytes a trace takes without and with it, on average."""
+
+    id: int
+    bytes: int
+    before: int
+    after: int
 
 
 class RemoteStore:
@@ -120,17 +130,22 @@ class RemoteStore:
             self._asked_at = now
         return self._dictionary
 
-    def train(self, query: Query) -> Dictionary:
+    def train(self, query: Query) -> Training:
         """Make a dictionary of the newest traces that match; new ones are compressed with it.
+
+        Every tenth trace is left out of it and tells what it saves.
 
         Raises:
             StoreError: ``dictionary-untrainable``: they are too few or have nothing in common.
         """
-        rows = self.search(query).rows
-        trained = train(codec.dump(without_large(self.load(row))[0]) for row in rows)
+        traces = [without_large(self.load(row))[0] for row in self.search(query).rows]
+        trained = train(codec.dump(one) for at, one in enumerate(traces) if at % 10)
+        held = traces[::10]
+        sizes = [sum(len(pack(one, dictionary=d).frame) for one in held) for d in (None, trained)]
         self.dictionaries.save(trained)
         self._asked_at = float("-inf")
-        return trained
+        before, after = (size // len(held) for size in sizes)
+        return Training(id=trained.id, bytes=len(trained.data), before=before, after=after)
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""

@@ -70,12 +70,14 @@ def prepare(connection: Connection, *, dry_run: bool = False) -> list[str]:
         if about is None and connection.rows().find_one({}, {"_id": 1}) is not None:
             raise foreign(address, "it holds other documents")
         missing = missing_indexes(connection)
-        lines = [f"index {name} on {_said(options)}" for name, options in missing.items()]
+        lines = [f"make index {name} on {_said(options)}" for name, options in missing.items()]
         if about is None:
-            lines.append(f"collection {address.collection}.about, which says that this is a store")
+            lines.append(
+                f"make collection {address.collection}.about, which says that it is a store"
+            )
         if not dry_run:
             _make(connection, missing, about)
-    return [f"{address.collection}: {line}" for line in lines]
+    return lines
 
 
 def missing_indexes(connection: Connection) -> dict[str, dict[str, Any]]:

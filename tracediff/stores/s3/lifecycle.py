@@ -75,22 +75,23 @@ def prepare(
         dry_run: Only show it.
 
     Returns:
-        A line for each thing that is made, or that others made and that is kept.
+        A line for each thing that is made, or that others made and that is kept beside it.
     """
     wanted = rules(address, retentions)
     said: list[str] = []
     for bucket in address.buckets:
         missing = not _is_there(clients, bucket)
         if missing:
-            said.append(f"bucket {bucket}: make it")
+            said.append(f"make bucket {bucket}")
         if missing and not dry_run:
             _make(clients, address, bucket)
         there = [] if missing else existing(clients, bucket)
         new = lacking(wanted, there)
         ours = {rule["ID"] for rule in wanted}
         others = [rule for rule in there if rule.get("ID") not in ours]
-        said += [f"bucket {bucket}: keep {_shown(rule)}" for rule in others]
-        said += [f"bucket {bucket}: set {_shown(rule)}" for rule in new]
+        if new:
+            said += [f"keep in bucket {bucket} {_shown(rule)}" for rule in others]
+        said += [f"set in bucket {bucket} {_shown(rule)}" for rule in new]
         if new and not dry_run:
             _set(clients, bucket, others + wanted)
     return said
