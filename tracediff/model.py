@@ -348,7 +348,7 @@ class CodeChange:
 
 Label = Literal["origin", "propagated", "mixed", "absorbed", "hidden input", "clock", "unproven"]
 Flag = Literal["moved", "renamed", "reordered"]
-DivergenceKind = Literal["added", "removed", "changed"] | Flag
+DivergenceKind = Literal["added", "removed", "changed", "moved", "renamed", "reordered"]
 Aspect = Literal["name", "args", "result", "error", "state", "kind", "key", "place"]
 
 
