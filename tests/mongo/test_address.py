@@ -54,11 +54,31 @@ def test_what_names_none_is_refused(url):
 @pytest.mark.parametrize(
     "option",
     ["colection=x", "unknown=1", "w=0", "w=1", "journal=false", "fsync=true", "socketTimeoutMS=x",
-     "tracediff=1", "W=1"],
+     "tracediff=1", "W=1", "tlsCAFile=/nonexistent.pem", "readPreference=odd"],
 )  # fmt: skip
 def test_an_option_that_is_none_or_that_would_lose_traces_is_refused(option):
     with refused("store-option-invalid"):
         MongoIndex(f"mongodb://host/db?{option}")
+
+
+@pytest.mark.parametrize(
+    ("url", "slug"),
+    [
+        ("mongodb://127.0.0.1:1/db?maxStalenessSeconds=100", "store-option-invalid"),
+        ("mongodb://127.0.0.1:1/db?authMechanism=GSSAPI", "store-option-invalid"),
+        ("mongodb+srv://u:p@nonexistent.invalid/db", "store-unreachable"),
+    ],
+)
+def test_what_only_connecting_finds_out_is_named_too(url, slug):
+    index = MongoIndex(url)
+    with refused(slug):
+        index.find("a")
+    index.close()
+
+
+def test_options_that_need_each_other_are_taken_together():
+    parse_address("mongodb://h/db?readPreference=secondary&readPreferenceTags=dc:ny")
+    parse_address("mongodb://h/db?readPreference=nearest&maxStalenessSeconds=120")
 
 
 def test_an_option_of_the_url_goes_before_the_default():

@@ -169,7 +169,6 @@ def test_a_step_down_loses_and_doubles_nothing(mongod, connect_own, tmp_path):
         {"errorCode": 10107},  # NotWritablePrimary
         {"errorCode": 11600},  # InterruptedAtShutdown
         {"errorCode": 189},  # PrimarySteppedDown
-        {"errorCode": 91},  # ShutdownInProgress
         {"writeConcernError": {"code": 91, "errmsg": "x"}, "errorLabels": ["RetryableWriteError"]},
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, unquote_plus, urlencode
+from urllib.parse import unquote, unquote_plus
 
 from tracediff.errors import StoreError
 
@@ -52,15 +52,15 @@ def parse_address(url: str) -> Address:
     who, at, hosts = place.rpartition("@")
     if "/" in place or "@" in who or "@" in database:
         raise _unknown("a character of the password or the database is not escaped")
-    options = parse_qsl(query, keep_blank_values=True)
-    own = {name: value for name, value in options if name in _OWN}
-    others = [(name, value) for name, value in options if name not in _OWN]
+    options = [piece.partition("=")[::2] for piece in query.split("&") if piece]
+    own = {name: unquote(value) for name, value in options if name in _OWN}
+    others = [(name, value) for name, value in options if name not in _OWN]  # as they are spelled
     name = check_name(unquote(database), database=True)
     collection = check_name(own.get("collection", COLLECTION))
     _check_options(others)
     plain = f"{scheme}://{place}/{database}"
     address = Address(
-        url=f"{plain}?{urlencode(others)}" if others else plain,
+        url=f"{plain}?{_joined(others)}" if others else plain,
         database=name,
         collection=collection,
         shown=f"{scheme}://{hosts}/{name}",
@@ -88,41 +88,41 @@ def check_name(name: str, *, database: bool = False) -> str:
 
 
 def _check_options(options: list[tuple[str, str]]) -> None:
-    from pymongo.errors import PyMongoError
-    from pymongo.uri_parser import parse_uri
-
     for name, value in options:
         allowed = _FIXED.get(name.lower())
         if allowed is not None and value.lower() not in allowed:
             raise _bad_option(
-                name,
-                "leave it out: a trace is acknowledged when a majority has it on disk",
+                name, "leave it out: a trace is acknowledged when a majority has it on disk"
             )
-        try:
-            parse_uri(f"mongodb://host/?{urlencode([(name, value)])}", validate=True, warn=False)
-        except (PyMongoError, ValueError) as error:
-            if _needs_another(str(error)):
-                continue
-            raise _bad_option(
-                name, "use collection=…, or an option of MongoDB's connection strings"
-            ) from None
+    if _readable(f"mongodb://host/?{_joined(options)}"):
+        return
+    alone = (name for name, value in options if not _readable(f"mongodb://host/?{name}={value}"))
+    raise _bad_option(
+        next(alone, options[0][0]),
+        "use collection=…, or an option of MongoDB's connection strings with a value it can have",
+    )
 
 
-def _needs_another(said: str) -> bool:
-    """Whether an option was refused only because it stood alone."""
-    return "must be" in said and "when" in said
+def _joined(options: list[tuple[str, str]]) -> str:
+    return "&".join(f"{name}={value}" for name, value in options)
 
 
-def _check_hosts(address: Address) -> None:
+def _readable(url: str) -> bool:
+    """Whether pymongo takes this URL. What it says of one that it does not take may quote it."""
     from pymongo.errors import PyMongoError
     from pymongo.uri_parser import parse_uri
 
-    if address.url.startswith("mongodb+srv://"):
-        return  # reading it asks a name server: connecting does
     try:
-        parse_uri(address.url, validate=True, warn=False)
-    except (PyMongoError, ValueError):  # what they say quotes the URL, password and all
-        raise _unknown("its hosts or its options cannot be read") from None
+        parse_uri(url, validate=True, warn=False)
+    except (PyMongoError, ValueError, OSError):  # OSError: a file of certificates
+        return False
+    return True
+
+
+def _check_hosts(address: Address) -> None:
+    # Reading mongodb+srv: asks a name server: connecting does.
+    if not address.url.startswith("mongodb+srv://") and not _readable(address.url):
+        raise _unknown("its hosts cannot be read")
 
 
 def _secrets(who: str, options: list[tuple[str, str]]) -> Iterator[str]:

@@ -58,12 +58,24 @@ def mongo_error(error: Exception, address: Address, doing: str) -> StoreError:
         return _refused(error.code, _said(error, address), what, error)
     if isinstance(error, errors.ConnectionFailure):
         return _unselected(error, address, what)
-    if isinstance(error, errors.ConfigurationError) and "wire version" in str(error):
-        return old_server(what)
+    if isinstance(error, errors.ConfigurationError):
+        return _configured(_said(error, address), what)
     return StoreError(
         f"{what}: {_said(error, address)}",
         slug="store-io",
         hint="nothing that was acknowledged before is affected; try again",
+    )
+
+
+def _configured(said: str, what: str) -> StoreError:
+    if "wire version" in said:
+        return old_server(what)
+    if "DNS" in said:
+        return _unreachable(f"{what}: {said}")
+    return StoreError(
+        f"{what}: {said}",
+        slug="store-option-invalid",
+        hint="correct the options of the URL, which do not go together",
     )
 
 
@@ -91,8 +103,12 @@ def _unselected(error: Exception, address: Address, what: str) -> StoreError:
     ):
         return busy(what, "the replica set has no primary")
     reason = said.partition(", Timeout:")[0].partition(" (configured timeouts:")[0]
+    return _unreachable(f"{what}: {_short(reason or type(error).__name__, address)}")
+
+
+def _unreachable(message: str) -> StoreError:
     return StoreError(
-        f"{what}: {_short(reason or type(error).__name__, address)}",
+        message,
         slug="store-unreachable",
         hint="check the host, the port and TLS in the URL, and that MongoDB runs and lets this "
         "machine in; a recorder keeps its traces on disk until it does",
