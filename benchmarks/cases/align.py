@@ -14,6 +14,7 @@ from tracediff.compare import compare
 from tracediff.model import Trace
 
 CHANGED = 25
+FEW = 2
 
 
 def as_data(trace: Trace) -> list[dict[str, Any]]:
@@ -41,6 +42,11 @@ def measure(quick: bool) -> list[Figure]:
         old, new = fresh()
         return once(lambda: _found(old, new))
 
+    def few() -> float:
+        seed = next(seeds)
+        old, new = price_trace(seed), price_trace(seed, changed=FEW)
+        return once(lambda: compare(old, new))
+
     def equal() -> float:
         seed = next(seeds)
         old, new = price_trace(seed), price_trace(seed)
@@ -51,13 +57,20 @@ def measure(quick: bool) -> list[Figure]:
         return once(lambda: DeepDiff(before, after))
 
     found = in_turns(
-        {"floor": lambda: per_call(floor, 300), "compared": compared, "equal": equal}, rounds
+        {
+            "floor": lambda: per_call(floor, 300),
+            "compared": compared,
+            "few": few,
+            "equal": equal,
+        },
+        rounds,
     )
     peer = in_turns({"compared": compared, "deepdiff": deepdiff}, 2 if quick else 20)
     against = {"base": found["floor"], "against": FLOOR}
     return [
         rate(f"align and walk two traces of 50 steps, {CHANGED} changed, one removed, one added",
              found["compared"], **against, target=2_000),
+        timed(f"the same where {FEW} results differ", found["few"], "µs", **against),
         timed("the same where nothing differs", found["equal"], "µs", **against),
         timed("DeepDiff on the same two, by position and already decoded", peer["deepdiff"], "ms",
               base=peer["compared"], against="times the comparison"),

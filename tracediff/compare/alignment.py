@@ -84,7 +84,8 @@ class _Aligner:
     def _pair(self, i: int, j: int) -> None:
         self.found.partner[i] = j
         self.found.back[j] = i
-        self.queue.append((i, j))
+        if self.old.children[i] and self.new.children[j]:
+            self.queue.append((i, j))
 
     def _drain(self) -> None:
         while self.queue:
@@ -92,8 +93,6 @@ class _Aligner:
             self._children(i, j)
 
     def _children(self, i: int, j: int) -> None:
-        if not self.old.children[i] or not self.new.children[j]:
-            return
         left = [a for a in self.old.children[i] if a not in self.found.partner]
         right = [b for b in self.new.children[j] if b not in self.found.back]
         if not left or not right:

@@ -209,6 +209,8 @@ def _ordinal(number: float) -> int:
 
 def delta(old: Any, new: Any) -> Any:
     """New minus old where both are numbers or times, exact where the type is; else None."""
+    if type(old) is type(new) is Decimal:
+        return _decimal_delta(old, new)
     if isinstance(old, bool) or isinstance(new, bool):
         return None
     if isinstance(old, _TIMES):
