@@ -54,7 +54,7 @@ class _Making:
         self._buffer = buffer
         self._root = root
         self._begun, self._ended = buffer.spans[0].start, buffer.spans[0].end
-        self._plain = buffer.redactor.plain_types()
+        self._plain = buffer.plain
         self._sources: dict[Mark | Line, Source] = {}
 
     def step(self, span: Span, parent: int, loose: bool) -> Step:
@@ -64,7 +64,7 @@ class _Making:
         if source is None:
             source = self._look_at(mark)
         if isinstance(mark, Mark):
-            args: Value | None = Value(arguments(span, mark, self._plain))
+            args: Value | None = Value(arguments(span, mark))
             name, head = mark.name, False
         else:
             args, name, head = None, self._buffer.scrub(mark.name)[:MAX_NAME], mark.head
@@ -113,21 +113,16 @@ def state_of(span: Span) -> State:
     return span.state or "success"  # type: ignore[return-value]  # set by warn and fail only
 
 
-def arguments(span: Span, mark: Mark, plain: frozenset[type]) -> bytes:
+def arguments(span: Span, mark: Mark) -> bytes:
     """The canonical dict of a call's arguments: in the order of the signature, defaults filled in.
 
     Secret ones are sealed here at the latest: nothing has left the process before.
-
-    Args:
-        span: The call.
-        mark: What is known of its function.
-        plain: The types whose objects are secret by their name at most.
     """
     buffer, order, positional = span.buffer, mark.order, span.args or ()
     if span.kwargs or mark.special or not len(positional) == len(order) == len(mark.names):
         return values.encode_map(_by_name(span, mark, positional))
     encode, seal, safe = buffer.encode, buffer.seal, buffer.redactor.safe
-    if plain.issuperset(map(type, positional)) and safe.issuperset(order):
+    if buffer.plain.issuperset(map(type, positional)) and safe.issuperset(order):
         return values.encode_numbers(order, positional)
     packed = [bytes(one) if type(one) is Packed else encode(one) for one in positional]
     pairs = zip(order, packed, strict=True)

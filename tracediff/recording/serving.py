@@ -23,7 +23,7 @@ def answer(span: Span, *, items: bool = False) -> Served:
         return _LIVE
     if mark.kind == "step" and mark.name not in server.steps:
         return _LIVE
-    args = arguments(span, mark, span.buffer.redactor.plain_types())
+    args = arguments(span, mark)
     key = span.key
     if key is UNSET:
         identity = args

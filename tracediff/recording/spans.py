@@ -72,14 +72,15 @@ class Buffer:
 
     __slots__ = (
         "artifacts", "bytes", "context", "depth", "encode", "ignored", "known", "last_fault",
-        "redactor", "rooted", "running", "scrub", "server", "shallow", "spans", "state", "tags",
-        "warnings",
+        "plain", "redactor", "rooted", "running", "scrub", "server", "shallow", "spans", "state",
+        "tags", "warnings",
     )  # fmt: skip
 
     def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
         self.spans: list[Span] = []
         self.redactor = redactor
         self.encode = redactor.encoder(self.warn)
+        self.plain = redactor.plain_types()
         self.scrub = redactor.scrub
         self.rooted = redactor.path_rule is not None
         self.running: Callable[[], Any] | None = None
