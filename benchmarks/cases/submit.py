@@ -10,12 +10,15 @@ from benchmarks.figures import Figure, timed
 from benchmarks.made_up import price_trace
 from benchmarks.measuring import FLOOR, floor, in_turns, per_call
 from tracediff.recording.writer import Finished, Writer
+from tracediff.stores.base import Capabilities
 
 BURST = 200
 
 
 class Nowhere:
     """A store that keeps nothing: what it costs is not what is measured here."""
+
+    capabilities = Capabilities()
 
     def save(self, traces: object) -> None:
         """Forget them."""
