@@ -297,3 +297,13 @@ with refused("store-driver"):
     S3Blobs("s3://traces/p")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_keys_are_sorted_where_the_server_sorts_otherwise(blobs):
+    """SeaweedFS lists folders by their bare names: ``a/b`` before ``a-b``."""
+    names = ["a/b", "a-b", "a+c", "3d/a/b", "3d/a-b", "3", "30d"]
+    for name in names:
+        blobs.put(name, b"1")
+    assert list(blobs.keys()) == sorted(names)
+    assert list(blobs.keys("3")) == ["3", "30d", "3d/a-b", "3d/a/b"]
+    assert list(blobs.keys("3d/")) == ["3d/a-b", "3d/a/b"]

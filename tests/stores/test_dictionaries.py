@@ -189,15 +189,19 @@ def test_a_frame_without_a_whole_header_is_hurt(blobs, payload):
 
 
 def test_the_wrong_dictionary_of_the_right_number_gives_no_wrong_bytes(dictionary):
-    other = train(map(sample, range(600, 750)), size=2048)
-    forged = Dictionary(
-        id=dictionary.id,
-        data=other.data[:4] + dictionary.id.to_bytes(4, "little") + other.data[8:],
-    )
+    content = bytes(one ^ 1 for one in dictionary.data[-1500:])
+    forged = Dictionary(id=dictionary.id, data=dictionary.data[:-1500] + content)
     blobs = MemoryBlobs()
     Dictionaries(blobs).save(forged)
     with refused("trace-hurt"):
         segments.decompress(framed(sample(1), dictionary), dictionaries=Dictionaries(blobs))
+
+
+def test_a_dictionary_of_any_size_is_not_read(blobs, dictionary, monkeypatch):
+    Dictionaries(blobs).save(dictionary)
+    monkeypatch.setattr(dictionaries, "LARGEST", len(dictionary.data) - 1)
+    with refused("dictionary-hurt"):
+        Dictionaries(blobs).load(dictionary.id)
 
 
 def test_a_bomb_is_bounded_with_a_dictionary_too(blobs, dictionary):
