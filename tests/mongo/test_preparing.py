@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bson
+import ormsgpack
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from servers.mongod import Mongod
@@ -73,9 +76,33 @@ def test_a_document_that_is_no_row_is_named(index, plain):
     plain.insert_one({"_id": "odd", "f": [0], "s": 1, "t": 5, "r": b"\xc1"})
     with refused("store-foreign"):
         index.search(Query())
-    plain.update_one({"_id": "odd"}, {"$set": {"r": b"\x90"}})
+    for fields in ({"r": b"\x90"}, {"e": b"{}", "l": []}, {"e": 1, "l": ["a", 1, 1]}, {"s": "x"}):
+        plain.update_one({"_id": "odd"}, {"$set": fields})
+        with refused("store-foreign"):
+            index.find("odd")
+
+
+def test_a_row_whose_fields_have_other_types_is_refused(index, plain):
+    index.create([make_row("a", tags=("x",), context={"n": 1})])
+    good = plain.find_one()
+    packed = ormsgpack.unpackb(good["r"])
+    others = [{"k": 1}, {"g": [1]}, {"g": 5}, {"c": {"n": [1]}}, {"c": 1}, {"_id": "odd id"}]
+    for at, value in ((0, 1), (1, "x"), (4, "x"), (6, b""), (9, 7), (10, -1)):
+        others.append({"r": ormsgpack.packb([*packed[:at], value, *packed[at + 1 :]])})
+    for fields in others:
+        with refused("store-foreign"):
+            plain.delete_many({})
+            plain.insert_one(good | fields)
+            index.search(Query())
+
+
+def test_a_document_that_is_no_bson_is_refused(index, plain):
+    index.create([make_row("a", key="price")])
+    data = bson.encode(plain.find_one()).replace(b"price", b"pri\xffe")
+    plain.delete_many({})
+    plain.insert_one(RawBSONDocument(data))
     with refused("store-foreign"):
-        index.find("odd")
+        index.search(Query())
 
 
 def test_an_index_of_another_form_is_made_anew(index, plain):

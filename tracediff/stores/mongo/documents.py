@@ -71,10 +71,12 @@ def decode_row(document: Mapping[str, Any]) -> Row:
     try:
         if "e" in document:
             blob, start, length = document["l"]
-            return load_row(document["e"], (blob, int(start), int(length)))
-        return _row(document)
+            return checked(load_row(document["e"], (blob, int(start), int(length))))
+        return checked(_typed(_row(document)))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a row: {type(error).__name__}") from error
+    except StoreError as error:
+        raise ValueError(error.message) from error
 
 
 def position(document: Mapping[str, Any]) -> tuple[int, str]:
@@ -140,6 +142,20 @@ def _row(document: Mapping[str, Any]) -> Row:
         expires_at=None if expires is None else int(expires) * _MS - over,
         location=(blob, start, length),
     )
+
+
+def _typed(row: Row) -> Row:
+    """The row, if its fields have their types: anybody may write who can reach the server."""
+    optional = [one for one in (row.commit, row.error) if one is not None]
+    kinds: tuple[tuple[type, Sequence[object]], ...] = (
+        (str, (row.id, row.key, row.meta, row.job, row.location[0], *row.tags, *optional)),
+        (int, (row.duration, row.steps, *row.location[1:])),
+        (bytes, (row.outcome, row.path_signature)),
+    )
+    for kind, values in kinds:
+        if not all(isinstance(value, kind) for value in values):
+            raise TypeError(kind.__name__)
+    return row
 
 
 def _exact(row: Row) -> dict[str, Any]:

@@ -7,9 +7,10 @@ document: the messages here are our own, and the rest is masked.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo import errors
 
 from tracediff.errors import StoreError
@@ -34,6 +35,8 @@ def mongo_errors(address: Address, doing: str) -> Iterator[None]:
     """What pymongo raises inside becomes a StoreError that says what was being done."""
     try:
         yield
+    except BSONError:
+        raise foreign(address, "a document of it cannot be read") from None
     except (errors.PyMongoError, OSError) as error:
         # The original is not chained: its text may hold a password or the contents of a row.
         raise mongo_error(error, address, doing) from None
@@ -116,12 +119,11 @@ def _unreachable(message: str) -> StoreError:
 
 
 def _bulk(error: errors.BulkWriteError, address: Address, what: str) -> StoreError:
-    found: list[dict[str, Any]] = [
-        one for one in error.details.get("writeErrors", ()) if one.get("code") != DUPLICATE
-    ] or list(error.details.get("writeConcernErrors", ()))
-    first = found[0] if found else {}
+    details: Mapping[str, Any] = error.details
+    refused = [one for one in details.get("writeErrors", ()) if one.get("code") != DUPLICATE]
+    first = (refused or details.get("writeConcernErrors") or [{}])[0]
     said = _short(str(first.get("errmsg", "a part of the batch was refused")), address)
-    if error.details.get("writeConcernErrors"):
+    if not refused:
         return busy(what, f"it was not acknowledged by a majority: {said}")
     return _refused(first.get("code"), said, what, error)
 
