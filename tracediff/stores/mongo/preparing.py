@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pymongo import IndexModel
+
 from tracediff.stores.mongo.connection import Connection
 from tracediff.stores.mongo.failures import (
     foreign,
@@ -120,13 +122,18 @@ def _make(
 ) -> None:
     rows = connection.rows()
     there = rows.index_information()
-    for name, options in missing.items():
-        if name in there:
-            rows.drop_index(name)
-        rows.create_index(
-            list(options["key"].items()),
-            name=name,
-            **{option: value for option, value in options.items() if option != "key"},
+    for name in missing.keys() & there.keys():
+        rows.drop_index(name)
+    if missing:
+        rows.create_indexes(
+            [
+                IndexModel(
+                    list(options["key"].items()),
+                    name=name,
+                    **{option: value for option, value in options.items() if option != "key"},
+                )
+                for name, options in missing.items()
+            ]
         )
     if about is None:
         made = {"schema": SCHEMA, "made": datetime.now(UTC)}
