@@ -53,7 +53,7 @@ class Bench:
         self.root = config.root
         self.rules = tuple(_rules(options))
         self.project = Project(config)
-        self.warm = Warm(config, options.redact)
+        self.warm = Warm(config)
         self._pinned: list[Pinned] | None = None
         self._commit: tuple[str | None, bool | None] | None = None
 

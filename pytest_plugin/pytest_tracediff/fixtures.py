@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_tracediff.items import TraceItem
 from pytest_tracediff.session import session_of
 
 if TYPE_CHECKING:
@@ -73,17 +74,35 @@ def hold(item: pytest.Item, writing: Any) -> None:
     item.stash.setdefault(HELD, []).append(writing)
 
 
-def finish(item: pytest.Item, *, passed: bool) -> None:
-    """Write what a test that passed made new, and nothing of one that failed."""
+NAMES = ("recorded_inputs", "recorded_trace", "replay_trace", "trace_snapshot", "tracediff_config")
+
+
+def is_used_by(item: pytest.Item) -> bool:
+    """Whether a test replays or compares traces."""
+    return isinstance(item, TraceItem) or not set(NAMES).isdisjoint(
+        getattr(item, "fixturenames", ())
+    )
+
+
+def finish(item: pytest.Item, *, passed: bool) -> str | None:
+    """Write what a test that passed made new, and nothing of one that failed; what went wrong."""
     held = item.stash.get(HELD, [])
     if not held:
-        return
+        return None
+    from tracediff.errors import TracediffError  # where something is held it is imported already
+
     item.stash[HELD] = []
     session = session_of(item.config)
+    problem: str | None = None
     for path, trace in held:
         name = session.bench.name(path)
         if not passed:
             session.tally.discarded.append(name)
             continue
-        session.bench.write(path, trace)
-        session.tally.written.append(name)
+        try:
+            session.bench.write(path, trace)
+        except TracediffError as error:
+            problem = f"{error.message}\n  hint: {error.hint}"
+        else:
+            session.tally.written.append(name)
+    return problem

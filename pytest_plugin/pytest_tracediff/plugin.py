@@ -38,7 +38,7 @@ def add_directory(config: pytest.Config, session: Session) -> None:
     """Collect the directory of traces where the whole suite is run, wherever it lies."""
     directory, options = session.options.directory, session.options
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    if not whole or session.is_worker or not options.collect or not directory.is_dir():
+    if not whole or not options.collect or not directory.is_dir():
         return
     here = config.invocation_params.dir
     if not any(directory.is_relative_to((here / one).resolve()) for one in config.args):
@@ -109,8 +109,11 @@ def pytest_runtest_protocol(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note what takes part."""
-    session_of(config).collected(items)
+    """Note what takes part; settings that cannot be used end the run before it begins."""
+    session = session_of(config)
+    session.collected(items)
+    if not session.is_worker and any(fixtures.is_used_by(item) for item in items):
+        _ = session.bench
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -126,7 +129,9 @@ def pytest_runtest_makereport(
     """Write what a test that passed makes the new expectation, and nothing of one that failed."""
     report: Any = yield
     if call.when == "call":
-        fixtures.finish(item, passed=report.passed and not hasattr(report, "wasxfail"))
+        problem = fixtures.finish(item, passed=report.passed and not hasattr(report, "wasxfail"))
+        if problem is not None:
+            report.outcome, report.longrepr = "failed", problem
     return report
 
 

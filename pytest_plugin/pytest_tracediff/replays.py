@@ -201,7 +201,7 @@ class Replays:
         if self._config == bench.config:
             return bench.warm
         if self._own is None:
-            self._own = Warm(self._config, self._config.redact)
+            self._own = Warm(self._config)
         return self._own
 
     def _recorded(self, reference: str | Path | Trace | None) -> tuple[Trace, Path | None]:

@@ -212,6 +212,8 @@ def shown(item: TraceItem, error: BaseException) -> Any:
         said = f"{clean(error.comparison.old.key)}: {error}"
         sections = [("Captured replay output", error.output)] if error.output.strip() else []
         return failure(lines, _near(item, file), line, said, sections)
+    if isinstance(error, pytest.UsageError):
+        return failure([str(error)], str(item.path), 1, str(error), [])
     if isinstance(error, TracediffError):
         path = _near(item, str(item.path))
         lines = [f"{error.message}", *([f"  hint: {error.hint}"] if error.hint else []),

@@ -101,8 +101,13 @@ class Session:
         """What replays and compares; made, and tracediff imported, when it is first used."""
         if self._bench is None:
             from pytest_tracediff.bench import Bench  # runs that use no trace do without
+            from tracediff.errors import TracediffError
 
-            self._bench = Bench(self.config.rootpath, self.options)
+            try:
+                self._bench = Bench(self.config.rootpath, self.options)
+            except TracediffError as error:
+                hint = f"; {error.hint}" if error.hint else ""
+                raise pytest.UsageError(f"tracediff: {error.message}{hint}") from None
         return self._bench
 
     def close(self) -> None:

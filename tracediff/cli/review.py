@@ -71,7 +71,8 @@ class _Review:
                 always = key = key.lower() if key.islower() else key
             self._do(key.lower(), group)
         left = len(self.results.all())
-        click.echo(f"{waiting.counted(left)} still wait" if left else "nothing waits any more")
+        wait = "waits" if left == 1 else "wait"
+        click.echo(f"{waiting.counted(left)} still {wait}" if left else "nothing waits any more")
         return self.code
 
     def _show(self, number: int, group: Group) -> None:

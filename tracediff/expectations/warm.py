@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -94,12 +93,10 @@ class Warm:
 
     Args:
         config: The project's settings.
-        redact: What is secret on top of them.
     """
 
-    def __init__(self, config: Config, redact: Sequence[str] = ()) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
-        self._redact = list(redact)
         self._process: _Process | None = None
         self._sent: deque[Request] = deque()
         self._answers: list[tuple[Request, list[Any]]] = []
@@ -182,7 +179,7 @@ class Warm:
 
     def _send(self, request: Request) -> None:
         if self._process is None:
-            self._process = _Process(self._config, self._redact)
+            self._process = _Process(self._config)
         self._sent.append(request)
         with contextlib.suppress(BrokenPipeError):  # it died: reading the answer says how
             self._process.send(request.packed())
@@ -209,7 +206,7 @@ class Warm:
 class _Process:
     """The process, and the pipes to it."""
 
-    def __init__(self, config: Config, redact: list[str]) -> None:
+    def __init__(self, config: Config) -> None:
         executable = config.python or sys.executable
         self._answers, reply = os.pipe()
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -237,7 +234,7 @@ class _Process:
         finally:
             os.close(reply)
         os.set_blocking(self._answers, False)
-        self.send([str(config.root), redact])
+        self.send([str(config.root), _settings(config)])
 
     def send(self, message: Any) -> None:
         """Write one message."""
@@ -298,3 +295,13 @@ class _Process:
                 self._process.stdin.close()
         os.close(self._answers)
         self._out.close()
+
+
+def _settings(config: Config) -> dict[str, list[str]]:
+    """What a replay needs of settings that may differ from those of the project's files."""
+    return {
+        "jobs": list(config.jobs),
+        "pythonpath": list(map(str, config.pythonpath)),
+        "redact": list(config.redact),
+        "replay_allow": list(config.replay_allow),
+    }

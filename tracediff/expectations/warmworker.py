@@ -78,9 +78,7 @@ def main(reply: int) -> None:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
     with contextlib.suppress(EOFError):
-        root, redact = receive(requests)
-        config = load_config(Path(root))
-        config = replace(config, redact=(*config.redact, *redact))
+        config = _configured(*receive(requests))
         _ask_git_once(config)
         imported = False
         while True:
@@ -90,6 +88,16 @@ def main(reply: int) -> None:
             imported = True
             if not _run(first, config, requests, reply):
                 return
+
+
+def _configured(root: str, given: dict[str, list[str]]) -> Config:
+    return replace(
+        load_config(Path(root)),
+        jobs=tuple(given["jobs"]),
+        pythonpath=tuple(map(Path, given["pythonpath"])),
+        redact=tuple(given["redact"]),
+        replay_allow=tuple(given["replay_allow"]),
+    )
 
 
 def _ask_git_once(config: Config) -> None:
