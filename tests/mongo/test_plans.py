@@ -30,6 +30,7 @@ NARROWING = (
     {"tags": ("everywhere", "oldest", "nowhere")},
     {"tags": ("commodity only",)},
     {"tags": ("ri:17",)},
+    {"tags": ("everywhere", "oldest", *(f"ri:{number}" for number in range(30, 44)))},
     {"context": {"country": "SK"}},
     {"context": {"country": "CZ"}},
     {"context": {"store": 7}},
