@@ -18,7 +18,7 @@ from xxhash import xxh3_64_digest
 
 from tracediff.errors import CodecError
 from tracediff.formkinds import Form, read_plain_text
-from tracediff.model import STATES, Source, Step, Trace, Value
+from tracediff.model import STATES, Source, Step, Trace, Value, make_step
 from tracediff.traceform import (
     KINDS,
     read_error,
@@ -155,7 +155,7 @@ def _steps(columns: Any) -> tuple[Step, ...]:
     rest = _rest(columns, size)
     nothing: dict[str, Any] = {}
     return tuple(
-        Step(
+        make_step(
             parent=parents[index],
             kind=kinds[index],  # type: ignore[arg-type]  # one of KINDS
             name=names[index],
