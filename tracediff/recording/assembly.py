@@ -10,7 +10,7 @@ from typing import Any
 from tracediff import values
 from tracediff.model import Artifact, Source, State, Step, Value, make_step
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import UNSET, Buffer, Items, Line, Packed, Span
+from tracediff.recording.spans import FIXED, UNSET, Buffer, Items, Line, Packed, Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""
@@ -121,10 +121,10 @@ def arguments(span: Span, mark: Mark) -> bytes:
     buffer, order, positional = span.buffer, mark.order, span.args or ()
     if span.kwargs or mark.special or not len(positional) == len(order) == len(mark.names):
         return values.encode_map(_by_name(span, mark, positional))
-    encode, seal, safe = buffer.encode, buffer.seal, buffer.redactor.safe
+    encode, pack, seal, safe = buffer.encode, buffer.packed, buffer.seal, buffer.redactor.safe
     if buffer.plain.issuperset(map(type, positional)) and safe.issuperset(order):
         return values.encode_numbers(order, positional)
-    packed = [bytes(one) if type(one) is Packed else encode(one) for one in positional]
+    packed = [encode(one) if type(one) in FIXED else pack(one) for one in positional]
     pairs = zip(order, packed, strict=True)
     return values.encode_map(
         [(name, data if name in safe else seal(name, data)) for name, data in pairs]
@@ -138,7 +138,7 @@ def _by_name(span: Span, mark: Mark, positional: Sequence[Any]) -> list[tuple[st
     for name, value in zip(mark.names, positional, strict=False):
         found[name] = value
     if mark.rest is not None:
-        rest = [_packed(value, buffer) for value in positional[len(mark.names) :]]
+        rest = [buffer.packed(value) for value in positional[len(mark.names) :]]
         found[mark.rest] = Packed(values.encode_tuple(rest))
     extra: list[tuple[str, bytes]] = []
     for name, value in (span.kwargs or {}).items():
@@ -156,17 +156,15 @@ def _by_name(span: Span, mark: Mark, positional: Sequence[Any]) -> list[tuple[st
 
 def _packed(captured: Any, buffer: Buffer) -> bytes:
     """The canonical bytes of what was captured, whole or item by item."""
-    if type(captured) is Packed:
-        return bytes(captured)
     if type(captured) is Items:
         if captured.data is not None:
             return captured.data
-        return buffer.join([_packed(item, buffer) for item in list(captured)])
-    return buffer.encode(captured)
+        return buffer.join([buffer.packed(item) for item in list(captured)])
+    return buffer.packed(captured)
 
 
 def _sealed(name: str, value: Any, buffer: Buffer) -> bytes:
-    return buffer.seal(name, _packed(value, buffer))
+    return buffer.seal(name, buffer.packed(value))
 
 
 def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracediff.recording.assembly import arguments
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import UNSET, Packed, Span
+from tracediff.recording.spans import UNSET, Span
 from tracediff.runtime import Call, Served
 
 _LIVE = Served(live=True)
@@ -24,11 +24,7 @@ def answer(span: Span, *, items: bool = False) -> Served:
     if mark.kind == "step" and mark.name not in server.steps:
         return _LIVE
     args = arguments(span, mark)
-    key = span.key
-    if key is UNSET:
-        identity = args
-    else:
-        identity = bytes(key) if type(key) is Packed else span.buffer.encode(key)
+    identity = args if span.key is UNSET else span.buffer.packed(span.key)
     served = server.serve(Call(mark.kind, mark.name, identity, args, path(span), position(span)))
     if served.error is not None and not items:
         raise served.error

@@ -1,60 +1,151 @@
-"""Seeing that a value has not changed, without encoding it again.
+"""Holding a value as it is now, without encoding it: that is for the writer's thread.
 
-A snapshot holds what stands in each plain container of a value. While every one of these objects is
-still in its place, and all but the containers are of types that never change, the value is what it
-was. Where anything is another object, only encoding it tells whether it differs.
+Only what is made of plain dicts and lists, whose other members never change, can be held; the rest
+is encoded at once. What is held is a *print* of the value: ormsgpack's bytes of it, in which a
+member that ormsgpack has no form for stands by its address, and a list of these members, which
+keeps their addresses theirs. The value can be built from that later, and is unchanged while its
+print is the same.
+
+A print would take for ever where the job has put a small graph into the value whose paths are many.
+So what stands in the containers is compared first: that ends where anything differs.
 """
 
 from __future__ import annotations
 
-from operator import is_
-from typing import Any
+from collections.abc import Callable
+from gc import get_referents
+from typing import Any, Final
+
+import ormsgpack
+from ormsgpack import packb, unpackb
 
 from tracediff import values
 
-CONTAINERS = frozenset({dict, list, tuple})
+CONTAINERS: Final = frozenset({dict, list, tuple})
 
-MOST = 256
-"""Containers in one value, and members in one of them, that are worth looking at."""
+MOST: Final = 2_000
+"""Members of a value that are worth looking at."""
 
-Snapshot = list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]]
+LARGEST: Final = 16 * 1024
+"""Bytes of a value that are worth looking at again to see a change."""
 
-_is_scalar = values.SCALARS.issuperset
+OVERHEAD: Final = 1_000
+"""Bytes that holding a value takes beside its print, about."""
+
+UNCLEAR: Final = "<what is held of it can be read in two ways>"
+
+# Big integers are refused: they would stand by their address and not be among the leaves.
+_OPTIONS: Final = values.OPTIONS & ~ormsgpack.OPT_PASSTHROUGH_BIG_INT
+_NATIVE: Final = frozenset({int, float, bool, type(None)})
+_LEAVES: Final = values.SCALARS - _NATIVE - {str, bytes}
+_is_scalar: Final = values.SCALARS.issuperset
+
+# Where an object is. Not ``id``, which a job might put in its place.
+_address: Final[Any] = object.__hash__
 
 
-def snapshot(value: Any) -> Snapshot | None:
-    """What stands in the containers of a value; None where something else in it may change."""
-    found: Snapshot = []
-    waiting = [value]
-    try:
-        while waiting:
-            one = waiting.pop()
-            plain = type(one) is not dict
-            members = tuple(one) if plain else tuple(one.values())
-            found.append((one, (), members) if plain else (one, tuple(one), members))
-            if not _is_scalar(map(type, members)):
-                below = [each for each in members if type(each) not in values.SCALARS]
-                if not CONTAINERS.issuperset(map(type, below)):
-                    return None
-                waiting += below
-            if len(found) + len(waiting) > MOST or len(members) > MOST:
+class Held:
+    """A dict, list or tuple as it was; ``size`` is about how many bytes its encoding takes."""
+
+    __slots__ = ("containers", "data", "is_tuple", "leaves", "members", "print", "size")
+
+    def __init__(
+        self,
+        containers: list[Any],
+        members: list[Any],
+        leaves: list[Any],
+        found: bytes,
+        is_tuple: bool,
+    ) -> None:
+        self.containers = containers
+        self.members = members
+        self.leaves = leaves
+        self.print = found
+        self.size = len(found)
+        self.is_tuple = is_tuple
+        self.data: bytes | None = None
+
+    def is_unchanged(self) -> bool:
+        """Whether the value is what it was; False when in doubt."""
+        containers = self.containers
+        try:
+            return (
+                get_referents(*containers) == self.members
+                and packb(containers[0], _address, _OPTIONS) == self.print
+            )
+        except (Exception, SystemExit):  # of an object that the job has put there
+            return False
+
+    def encoded(self, encode: Callable[[Any], bytes]) -> bytes:
+        """Its canonical bytes, made once."""
+        if self.data is None:
+            self.data = encode(self.value())
+        return self.data
+
+    def value(self) -> Any:
+        """The value as it was, in containers of its own."""
+        if not self.leaves:
+            found = unpackb(self.print)
+        else:
+            put = _Leaves(self.leaves)
+            found = put.into(unpackb(self.print))
+            if put.left:  # an integer is the address of a leaf, by chance
+                kind = "tuple" if self.is_tuple else type(found).__name__
+                return values.Opaque(f"builtins:{kind}", UNCLEAR, None)
+        return tuple(found) if self.is_tuple else found
+
+
+class _Leaves:
+    """Puts leaves in the place of their addresses; ``left`` is how many have none yet."""
+
+    def __init__(self, leaves: list[Any]) -> None:
+        self.known = {_address(leaf): leaf for leaf in leaves}
+        self.left = len(leaves)
+
+    def into(self, found: Any) -> Any:
+        """What was read from a print, with its leaves."""
+        kind = type(found)
+        if kind is int and found in self.known:
+            self.left -= 1
+            return self.known[found]
+        if kind is dict:
+            return {key: self.into(one) for key, one in found.items()}
+        return [self.into(one) for one in found] if kind is list else found
+
+
+def hold(value: Any) -> Held | None:
+    """Hold a dict, list or tuple; None where it has members that may change, or is large."""
+    is_tuple = type(value) is tuple
+    level = [[*value] if is_tuple else value]
+    containers = level[:]
+    members: list[Any] = []
+    leaves: list[Any] = []
+    size = 0
+    while level:
+        found = get_referents(*level)
+        members += found
+        if len(members) > MOST or len(found) != sum(map(len, level)):
+            return None  # too many, or more than values: keys that are no str
+        level = []
+        for each in found:
+            kind = type(each)
+            if kind is str:
+                size += len(each)
+            elif kind in _NATIVE:
+                continue
+            elif kind is dict or kind is list:
+                level.append(each)
+            elif kind in _LEAVES or (kind is tuple and _is_scalar(map(type, each))):
+                leaves.append(each)
+            else:
                 return None
-    except RuntimeError:  # another thread changes it meanwhile
+        containers += level
+    if size > LARGEST:
         return None
-    return found
-
-
-def is_unchanged(found: Snapshot) -> bool:
-    """Whether the same objects still stand at the same places."""
     try:
-        for one, keys, members in found:
-            if len(one) != len(members):
-                return False
-            if type(one) is not dict:
-                if not all(map(is_, one, members)):
-                    return False
-            elif not (all(map(is_, one, keys)) and all(map(is_, one.values(), members))):
-                return False
-    except RuntimeError:  # as above
-        return False
-    return True
+        seen = packb(containers[0], _address, _OPTIONS)
+    except TypeError:  # a key that is no str, an integer or a str that has no plain form
+        return None
+    if get_referents(*containers) != members:  # another thread has changed it meanwhile
+        return None
+    return Held(containers, members, leaves, seen, is_tuple)

@@ -20,7 +20,7 @@ from tracediff.model import Depth, ErrorInfo, Kind, Source
 from tracediff.recording.faults import brief, describe, raised_at
 from tracediff.recording.marks import Mark
 from tracediff.recording.redaction import Redactor
-from tracediff.recording.snapshots import CONTAINERS, Snapshot, is_unchanged, snapshot
+from tracediff.recording.snapshots import CONTAINERS, OVERHEAD, Held, hold
 from tracediff.runtime import Server, current
 
 FIXED = values.SCALARS - {str, bytes}
@@ -52,6 +52,10 @@ class Packed(bytes):
     """A captured value that is encoded already."""
 
     __slots__ = ()
+
+
+CHANGEABLE = frozenset({Packed, Held})
+"""What is captured of a value that may change later."""
 
 
 class Items(list[Any]):
@@ -90,7 +94,7 @@ class Buffer:
         self.shallow = depth == "inputs"
         self.server = server
         self.bytes = 0
-        self.known: dict[int, tuple[Any, Snapshot, Packed]] = {}
+        self.known: dict[int, Held] = {}
         self.ignored = False
         self.state: str | None = None
         self.tags: list[str] = []
@@ -100,39 +104,53 @@ class Buffer:
         self.last_fault: tuple[tuple[Any, ...], Any, ErrorInfo] | None = None
 
     def capture(self, value: Any) -> Any:
-        """The value itself when nothing can change it, else its canonical bytes.
+        """The value itself when nothing can change it, else as it is now: held, or encoded.
 
-        A dict, list or tuple that the trace has seen and that is unchanged is not encoded again:
-        what one step gives is mostly what others take.
+        A dict, list or tuple that the trace has seen and that is unchanged is not held again: what
+        one step gives is mostly what others take.
         """
         kind = type(value)
         if kind in FIXED:
             return value
-        if kind is str or kind is bytes:
+        if kind in CONTAINERS:
+            held = self.known.get(id(value))  # which it keeps alive, so nothing else has its id
+            if held is not None and held.is_unchanged():
+                self.bytes += held.size
+                return held
+            held = hold(value)
+            if held is not None:
+                self.bytes += held.size + OVERHEAD
+                if kind is not tuple and held.size <= MUTATION_LIMIT:
+                    if len(self.known) >= MAX_KNOWN:
+                        self.known.clear()
+                    self.known[id(value)] = held
+                return held
+        elif kind is str or kind is bytes:
             if len(value) > LONG:
                 self.bytes += len(value)
             return value
-        before: Snapshot | None = None
-        if kind in CONTAINERS:
-            known = self.known.get(id(value))
-            if known is not None and known[0] is value and is_unchanged(known[1]):
-                self.bytes += len(known[2])
-                return known[2]
-            before = snapshot(value)  # first, so that no later change looks like this state
         data = Packed(self.encode(value))
         self.bytes += len(data)
-        if before is not None and len(data) <= MUTATION_LIMIT:
-            if len(self.known) >= MAX_KNOWN:
-                self.known.clear()
-            self.known[id(value)] = (value, before, data)
         return data
 
-    def is_unchanged(self, value: Any, before: Packed) -> bool:
-        """Whether an argument is still what was captured; when in doubt it is encoded again."""
-        known = self.known.get(id(value))
-        if known is not None and known[2] is before and is_unchanged(known[1]):
+    def packed(self, captured: Any) -> bytes:
+        """The canonical bytes of what was captured."""
+        kind = type(captured)
+        if kind is Held:
+            data: bytes = captured.encoded(self.encode)
+            return data
+        return bytes(captured) if kind is Packed else self.encode(captured)
+
+    def is_unchanged(self, name: str, value: Any, before: Held | Packed) -> bool:
+        """Whether an argument is what was captured; where that is not seen it is encoded again."""
+        if type(before) is Held:
+            if before.is_unchanged() or before.size > MUTATION_LIMIT:
+                return True
+            return bool(self.encode(value) == before.encoded(self.encode))
+        if len(before) > MUTATION_LIMIT:  # type: ignore[arg-type]  # it is Packed
             return True
-        return bool(self.encode(value) == before)
+        encode = self.encoder(name) if self.rooted else self.encode
+        return bool(encode(value) == before)
 
     def capture_below(self, name: str, value: Any) -> Any:
         """As ``capture``, for an argument, where paths that begin with its name may be secret."""
@@ -281,13 +299,13 @@ def open_span(
             captured = [
                 value if type(value) in FIXED else buffer.capture(value) for value in captured
             ]
-        packed = Packed in map(type, captured)
+        packed = not CHANGEABLE.isdisjoint(map(type, captured))
     if named:
         if buffer.rooted:
             named = {name: buffer.capture_below(name, value) for name, value in named.items()}
         else:
             named = {name: buffer.capture(value) for name, value in named.items()}
-        packed = packed or Packed in map(type, named.values())
+        packed = packed or not CHANGEABLE.isdisjoint(map(type, named.values()))
     span = Span(mark, buffer, parent, captured, named)
     span.packed = packed
     if mark.key is not None:
@@ -329,29 +347,24 @@ def user_key(mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[
 
 
 def mutations(span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Mark the arguments that the step changed: encoded again, they differ."""
+    """Mark the arguments that the step changed."""
     buffer, mark = span.buffer, span.mark
     if type(mark) is not Mark:
         return
-    drop = mark.drop
-    again = [
-        (mark.place(at), args[at + drop], before)
-        for at, before in enumerate(span.args)
-        if type(before) is Packed
-    ]
-    for name, before in (span.kwargs or {}).items():
-        if type(before) is Packed:
-            again.append((name, kwargs[name] if name in kwargs else mark.defaults[name], before))
     changed: list[str] = []
-    for name, value, before in again:
-        if len(before) > MUTATION_LIMIT:
+    at = -1
+    for before in span.args:
+        at += 1
+        if type(before) not in CHANGEABLE or (type(before) is Held and before.is_unchanged()):
             continue
-        if buffer.rooted:
-            same = buffer.encoder(name)(value) == before
-        else:
-            same = buffer.is_unchanged(value, before)
-        if not same:
+        name = mark.place(at)
+        if not buffer.is_unchanged(name, args[at + mark.drop], before):
             changed.append(name)
+    for name, before in (span.kwargs or {}).items():
+        if type(before) in CHANGEABLE:
+            value = kwargs[name] if name in kwargs else mark.defaults[name]
+            if not buffer.is_unchanged(name, value, before):
+                changed.append(name)
     if changed:
         span.mutated = tuple(dict.fromkeys(changed))
 

@@ -7,6 +7,7 @@ without importing anything, ``live`` rebuilds the very objects of allowed classe
 from tracediff.values.allow import Allow
 from tracediff.values.encode import (
     NUMBERS,
+    OPTIONS,
     digest,
     encode,
     encode_map,
@@ -39,6 +40,7 @@ from tracediff.values.text import text
 
 __all__ = [
     "NUMBERS",
+    "OPTIONS",
     "SCALARS",
     "Allow",
     "Deep",
