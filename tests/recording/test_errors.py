@@ -195,14 +195,24 @@ def test_a_recorded_error_does_not_keep_its_frames_alive(recording):
     assert counted == [0]
 
 
-def test_a_wrong_call_raises_what_python_would_and_is_recorded(recording, args):
-    two: Any = td.step("two")(lambda a, b: None)
+def test_a_wrong_call_raises_what_python_would_and_is_the_callers_error(recording):
+    def plain(a, b):
+        return None
 
-    trace = recording.run(lambda: two(1))
+    for decorated in (td.step("two")(plain), td.input("two")(plain)):
+        two: Any = decorated
+        for call in (lambda f: f(1), lambda f: f(1, 2, 3), lambda f: f(1, 2, c=4)):
+            with pytest.raises(TypeError) as expected:
+                call(plain)
+            trace = recording.run(lambda: call(two))  # noqa: B023 - it is called at once
+            assert trace.steps[0].error.message == str(expected.value)
+
+
+def test_a_wrong_call_of_what_takes_any_arguments_is_recorded(recording, args):
+    some: Any = td.step("some")(lambda a, b, *rest: None)
+    trace = recording.run(lambda: some(1))
     assert "missing 1 required positional argument" in trace.steps[1].error.message
-    assert args(trace.steps[1]) == {"a": 1}
-    trace = recording.run(lambda: two(1, 2, 3, c=4))
-    assert trace.steps[1].state == "error"
+    assert args(trace.steps[1]) == {"a": 1, "rest": ()}
 
 
 def test_a_cancelled_task_is_recorded_as_cancelled(recording):

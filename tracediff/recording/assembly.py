@@ -26,6 +26,7 @@ def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
         buffer: What the job wrote.
         root: The project's directory with a separator at its end; files below are named from it.
     """
+    buffer.warn_of_bounds()
     root_end = buffer.spans[0].end
     spans = [  # a thread may go on
         span for span in list(buffer.spans) if getattr(span, "start", root_end + 1) <= root_end

@@ -24,7 +24,7 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        parent = _parent(mark, served)
+        parent = recorded_in(mark, served)
         if parent is None:
             return (yield from function(*args, **kwargs))
         span = open_span(mark, parent.buffer, parent, args, kwargs)
@@ -90,7 +90,7 @@ def turns_of(
     """What begins a call of an async generator function that is a step or an input."""
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Turns:
-        parent = _parent(mark, served)
+        parent = recorded_in(mark, served)
         if parent is None:
             return Turns(function(*args, **kwargs))
         span = open_span(mark, parent.buffer, parent, args, kwargs)
@@ -192,13 +192,19 @@ async def _items(recorded: Generator[Any, Any, Any]) -> AsyncIterator[Any]:
             yield item
 
 
-def _parent(mark: Mark, served: bool) -> Span | None:
+def recorded_in(mark: Mark, served: bool) -> Span | None:
+    """The span that a call becomes a child of; None where it is not recorded."""
     parent: Span | None = current.get()
-    if parent is None and served and runtime.guard is not None:
-        runtime.guard.refuse(mark.kind, mark.name)
-    if parent is not None and parent.buffer.shallow and not served:
+    if parent is None:
+        if served and runtime.guard is not None:
+            runtime.guard.refuse(mark.kind, mark.name)
         return None
-    return parent
+    buffer = parent.buffer
+    if served:
+        buffer.unserved += buffer.full
+        return None if buffer.full else parent
+    buffer.skipped += buffer.shallow
+    return None if buffer.shallow else parent
 
 
 def _recorded(span: Span, parent: Span) -> Served | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tracediff.recording.faults import brief
-from tracediff.recording.spans import Line, Span
+from tracediff.recording.spans import Line, Span, new_span
 from tracediff.recording.wrappers import input as recorded_input
 from tracediff.runtime import current
 
@@ -27,10 +27,13 @@ MAX_ARTIFACT = 256 * 1024 * 1024
 def note(text: object, *, head: bool = False) -> None:
     """Add a free line of text to the trace; ``head`` makes it a section heading."""
     parent: Span | None = current.get()
-    if parent is None or parent.buffer.shallow:
+    if parent is None:
+        return
+    if parent.buffer.shallow:
+        parent.buffer.skipped += 1
         return
     line = Line("note", _text(text)[:MAX_NOTE], head, 2)
-    span = Span(line, parent.buffer, parent, (), None)
+    span = new_span(line, parent.buffer, parent, (), None)
     span.end = span.start
 
 
@@ -38,8 +41,7 @@ def tag(*tags: str) -> None:
     """Add search labels to the trace."""
     parent: Span | None = current.get()
     if parent is not None:
-        scrub = parent.buffer.scrub
-        parent.buffer.tags.extend(scrub(_text(one)[:MAX_NOTE])[:200] for one in tags)
+        parent.buffer.tag(map(_text, tags))
 
 
 def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str = "") -> None:
@@ -65,7 +67,7 @@ def artifact(name: str, content: bytes | str | os.PathLike[str], media_type: str
     guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
     buffer.artifacts.append((name, data, guessed))
     buffer.bytes += len(data)
-    span = Span(Line("artifact", name, False, 2), buffer, parent, (), None)
+    span = new_span(Line("artifact", name, False, 2), buffer, parent, (), None)
     span.end = span.start
 
 

@@ -27,7 +27,7 @@ from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.marks import called
 from tracediff.recording.recorder import Callbacks, Recorder
-from tracediff.recording.spans import Buffer, Span, lane, mutations, open_span
+from tracediff.recording.spans import MAX_TEXT, Buffer, Span, lane, mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
 from tracediff.runtime import Server, current
 
@@ -39,10 +39,7 @@ Retention = int | Callable[[Trace], int | None] | None
 """Days, or a function that gives them for a finished trace; None is for ever."""
 
 MAX_META = 160
-MAX_TAG = 200
 MAX_CONTEXT = 1_000
-MAX_TEXT = 16_000
-"""Characters of a text that are looked at for secrets, where fewer are kept."""
 
 
 class Run:
@@ -72,7 +69,7 @@ class Run:
         self.started_at = started_at
         self.environment = surroundings
         self.retention = retention
-        buffer.tags.extend(buffer.scrub(str(tag))[:MAX_TAG] for tag in job.tags)
+        buffer.tag(map(str, job.tags))
         self.meta = self._described()
         self.root = open_span(job.mark, buffer, None, args, kwargs)
         self.token = current.set(self.root)
@@ -169,7 +166,7 @@ class Run:
             depth=buffer.depth,
             started_at=self.started_at,
             duration=steps[0].duration,
-            tags=tuple(dict.fromkeys(buffer.tags)),
+            tags=tuple(buffer.tags),
             meta=self.meta if self.meta is not None else described(steps[0].args),
             context=dict(buffer.context),
             code=self.recorder.code.current(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from _thread import get_ident
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
 from types import CodeType
 from typing import Any
@@ -36,7 +36,20 @@ MUTATION_LIMIT = 16 * 1024
 
 
 MAX_KNOWN = 256
-"""Values of a trace that are remembered, so that none is encoded twice while it is unchanged."""
+"""Values of a trace that are remembered, so that none is held twice while it is unchanged."""
+
+MAX_STEPS = 100_000
+"""Spans of a trace after which steps, blocks and notes run unrecorded."""
+
+MAX_SPANS = 1_000_000
+"""Spans of a trace after which inputs and outputs do too: it cannot be replayed then."""
+
+MAX_TAGS = 100
+MAX_TAG = 200
+"""Tags of a trace, and characters of one."""
+
+MAX_TEXT = 16_000
+"""Characters of a text that are looked at for secrets, where fewer are kept."""
 
 
 class Unset:
@@ -75,9 +88,9 @@ class Buffer:
     """One trace while it is recorded."""
 
     __slots__ = (
-        "artifacts", "bytes", "context", "depth", "encode", "ignored", "known", "last_fault",
-        "plain", "redactor", "rooted", "running", "scrub", "server", "shallow", "spans", "state",
-        "tags", "warnings",
+        "answering", "artifacts", "bytes", "context", "depth", "encode", "full", "ignored", "known",
+        "last_fault", "limit", "plain", "redactor", "rooted", "running", "scrub", "server",
+        "shallow", "skipped", "spans", "state", "tags", "tags_skipped", "unserved", "warnings",
     )  # fmt: skip
 
     def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
@@ -93,11 +106,17 @@ class Buffer:
         self.depth = depth
         self.shallow = depth == "inputs"
         self.server = server
+        self.answering = server is not None and bool(server.steps)
+        self.full = False
+        self.limit = MAX_STEPS
+        self.skipped = 0
+        self.unserved = 0
+        self.tags_skipped = 0
         self.bytes = 0
         self.known: dict[int, Held] = {}
         self.ignored = False
         self.state: str | None = None
-        self.tags: list[str] = []
+        self.tags: dict[str, None] = {}
         self.context: dict[str, str | int | float | bool] = {}
         self.artifacts: list[tuple[str, bytes, str]] = []
         self.warnings: list[str] = []
@@ -187,6 +206,37 @@ class Buffer:
         if message not in self.warnings and len(self.warnings) < 100:
             self.warnings.append(message)
 
+    def tag(self, tags: Iterable[str]) -> None:
+        """Add search labels, secrets taken out of them."""
+        for one in tags:
+            label = self.scrub(one[:MAX_TEXT])[:MAX_TAG]
+            if label in self.tags or len(self.tags) < MAX_TAGS:
+                self.tags[label] = None
+            else:
+                self.tags_skipped += 1
+
+    def crowded(self) -> None:
+        """There are many spans: stop recording those that a replay can do without."""
+        self.shallow = True
+        self.full = len(self.spans) >= MAX_SPANS and self.server is None
+
+    def warn_of_bounds(self) -> None:
+        """Say what was left out of the trace, before its other warnings."""
+        found = []
+        if self.unserved:
+            found.append(
+                f"inputs and outputs after the first {MAX_SPANS:,} steps were left out, and this "
+                f"trace cannot be replayed: {self.unserved:,}"
+            )
+        if self.skipped and self.depth != "inputs":
+            found.append(
+                f"steps after the first {MAX_STEPS:,} were left out, except inputs and outputs: "
+                f"{self.skipped:,}"
+            )
+        if self.tags_skipped:
+            found.append(f"tags after the first {MAX_TAGS} were left out: {self.tags_skipped:,}")
+        self.warnings[:0] = [one for one in found if one not in self.warnings]
+
     def fault(self, error: BaseException, parent: Span | None) -> ErrorInfo:
         """Describe an exception, once while it travels up through the steps; never raises.
 
@@ -218,25 +268,45 @@ class Span:
     )  # fmt: skip
 
     mark: Mark | Line
+    buffer: Buffer
+    parent: Span | None
+    args: Any
+    kwargs: Any
+    result: Any
+    error: ErrorInfo | None
+    state: str | None
+    key: Any
+    mutated: tuple[str, ...]
+    packed: bool
+    lane: Any
+    end: int
+    start: int
 
-    def __init__(
-        self, mark: Mark | Line, buffer: Buffer, parent: Span | None, args: Any, kwargs: Any
-    ) -> None:
-        self.mark = mark
-        self.buffer = buffer
-        self.parent = parent
-        self.args = args
-        self.kwargs = kwargs
-        self.result: Any = UNSET
-        self.error: ErrorInfo | None = None
-        self.state: str | None = None
-        self.key: Any = UNSET
-        self.mutated: tuple[str, ...] = ()
-        self.packed = False
-        self.lane: Any = get_ident() if buffer.running is None else lane(buffer.running())
-        self.end = 0
-        buffer.spans.append(self)
-        self.start = perf_counter_ns()
+
+def new_span(
+    mark: Mark | Line, buffer: Buffer, parent: Span | None, args: Any, kwargs: Any
+) -> Span:
+    """Open a span. All in one function, since each call is a tenth of what a step costs."""
+    span = Span()
+    span.mark = mark
+    span.buffer = buffer
+    span.parent = parent
+    span.args = args
+    span.kwargs = kwargs
+    span.result = UNSET
+    span.error = None
+    span.state = None
+    span.key = UNSET
+    span.mutated = ()
+    span.packed = False
+    span.end = 0
+    span.lane = get_ident() if buffer.running is None else lane(buffer.running())
+    spans = buffer.spans
+    spans.append(span)
+    if len(spans) >= buffer.limit:
+        buffer.crowded()
+    span.start = perf_counter_ns()
+    return span
 
 
 def lane(loop: Any) -> int | tuple[int, Any]:
@@ -306,11 +376,18 @@ def open_span(
         else:
             named = {name: buffer.capture(value) for name, value in named.items()}
         packed = packed or not CHANGEABLE.isdisjoint(map(type, named.values()))
-    span = Span(mark, buffer, parent, captured, named)
+    span = new_span(mark, buffer, parent, captured, named)
     span.packed = packed
     if mark.key is not None:
         span.key = user_key(mark, buffer, args, kwargs)
     return span
+
+
+def ended(span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
+    """Keep the result of a step that has returned, and what it has changed."""
+    if span.packed:
+        mutations(span, args, kwargs)
+    span.result = result if type(result) in FIXED else span.buffer.capture(result)
 
 
 def adjusted(

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-from _thread import get_ident
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from tracediff import runtime
 from tracediff.model import Kind
-from tracediff.recording.generators import wrap_async_generator, wrap_generator
+from tracediff.recording.generators import recorded_in, wrap_async_generator, wrap_generator
 from tracediff.recording.marks import Mark, called
 from tracediff.recording.serving import answer
+from tracediff.recording.signatures import fitting
 from tracediff.recording.spans import (
-    FIXED,
     UNSET,
     Line,
     Packed,
     Span,
-    lane,
+    ended,
     leave,
     mutations,
+    new_span,
     open_span,
 )
 from tracediff.runtime import current
@@ -79,24 +79,19 @@ def instrument(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
 
 def wrap_step(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
     """A step: recomputed in replay."""
-    get, set_, reset = current.get, current.set, current.reset
-    bare = mark.key is None and not mark.special
 
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        parent = get()
+    def general(*args: P.args, **kwargs: P.kwargs) -> R:
+        parent = current.get()
         if parent is None:
             return function(*args, **kwargs)
         buffer = parent.buffer
         if buffer.shallow:
+            buffer.skipped += 1
             return function(*args, **kwargs)
-        if bare and not args and not kwargs:
-            span = Span(mark, buffer, parent, (), kwargs)
-        else:
-            span = open_span(mark, buffer, parent, args, kwargs)
-        token = set_(span)
+        span = open_span(mark, buffer, parent, args, kwargs)
+        token = current.set(span)
         try:
-            if buffer.server is not None:
+            if buffer.answering:
                 served = answer(span)
                 if not served.live:
                     span.end = perf_counter_ns()
@@ -108,13 +103,13 @@ def wrap_step(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
             span.error = buffer.fault(error, parent)
             raise
         finally:
-            reset(token)
+            current.reset(token)
         span.end = perf_counter_ns()
-        if span.packed:
-            mutations(span, args, kwargs)
-        span.result = result if type(result) in FIXED else buffer.capture(result)
+        ended(span, args, kwargs, result)
         return result
 
+    wrapper: Callable[P, R] = fitting(mark, function, general) or general
+    functools.update_wrapper(wrapper, function)
     return wrapper
 
 
@@ -128,6 +123,9 @@ def wrap_input(mark: Mark, function: Callable[P, R]) -> Callable[P, R]:
         if parent is None:
             if runtime.guard is not None:
                 runtime.guard.refuse(mark.kind, mark.name)
+            return function(*args, **kwargs)
+        if parent.buffer.full:
+            parent.buffer.unserved += 1
             return function(*args, **kwargs)
         span = open_span(mark, parent.buffer, parent, args, kwargs)
         token = set_(span)
@@ -156,10 +154,8 @@ def wrap_coroutine(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
 
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        parent = current.get()
-        if parent is None or (parent.buffer.shallow and not served):
-            if parent is None and served and runtime.guard is not None:
-                runtime.guard.refuse(mark.kind, mark.name)
+        parent = recorded_in(mark, served)
+        if parent is None:
             return await function(*args, **kwargs)
         if parent.buffer.running is None:
             parent.buffer.watch_tasks()
@@ -195,56 +191,41 @@ class Used:
     """A block that was left."""
 
 
-class Block(Span):
+class Block:
     """A step written as a ``with`` block; as a decorator it wraps a function.
 
     Set ``result`` to record one. The block's name is its identity in a comparison, with ``key``
     when it runs in a loop.
     """
 
-    __slots__ = ("kind", "name", "options", "token")
+    __slots__ = ("ignored", "key_given", "name", "result", "span", "token")
 
-    def __init__(self, kind: Kind, name: str, key: Any, ignore: Iterable[str]) -> None:
-        self.kind = kind
-        self.name = name
-        self.options = (key, ignore)
-        self.token: Any = Never
+    name: str
+    key_given: Any
+    ignored: Iterable[str]
+    result: Any
+    span: Span
+    token: Any
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function as a step with these options."""
-        key, ignore = self.options
+        return marked("step", self.name, self.key_given, self.ignored)(function)
 
-        def wrap(inner: Callable[..., Any], drop: int | None = None) -> Callable[..., Any]:
-            return instrument(Mark(self.kind, self.name, inner, key, ignore, drop), inner)
-
-        if isinstance(function, Descriptor):
-            found: Callable[P, R] = within(function, wrap)
-            return found
-        return wrap(function)
-
-    def __enter__(self) -> Self:
-        parent = current.get()
+    def __enter__(self) -> Block:  # noqa: PYI034 - entered again, it is another one
+        parent = _get()
         if self.token is not Never:
             return self._enter_again()
-        self.parent = parent
-        self.result = UNSET
-        if parent is None or parent.buffer.shallow:
+        if parent is None:
             return self
-        buffer = self.buffer = parent.buffer
-        self.mark = Line(self.kind, self.name, False, 2)
-        self.args = ()
-        self.kwargs = None
-        self.packed = False
-        self.error = None
-        self.state = None
-        self.mutated = ()
-        key = self.options[0]
-        self.key = UNSET if key is None else buffer.capture(key)
-        self.lane = get_ident() if buffer.running is None else lane(buffer.running())
-        self.end = 0
-        buffer.spans.append(self)
-        self.token = current.set(self)
-        self.start = perf_counter_ns()
+        buffer = parent.buffer
+        if buffer.shallow:
+            buffer.skipped += 1
+            return self
+        key = UNSET if self.key_given is None else buffer.capture(self.key_given)
+        span = self.span = new_span(Line("step", self.name, False, 2), buffer, parent, (), None)
+        span.key = key
+        self.result = UNSET
+        self.token = _set(span)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -254,20 +235,21 @@ class Block(Span):
         if type(token) is list:
             self._exit_again(token, error)
             return
-        self.end = perf_counter_ns()
+        span = self.span
+        span.end = perf_counter_ns()
         leave(token)
         self.token = Used
         if error is not None:
-            self.error = self.buffer.fault(error, self.parent)
+            span.error = span.buffer.fault(error, span.parent)
         if self.result is not UNSET:
-            self.result = self.buffer.capture(self.result)
+            span.result = span.buffer.capture(self.result)
 
-    def _enter_again(self) -> Self:
+    def _enter_again(self) -> Block:
         """One object in several ``with`` statements is a step in each of them."""
-        fresh = type(self)(self.kind, self.name, *self.options)
+        fresh = step(self.name, key=self.key_given, ignore=self.ignored)
         fresh.__enter__()
         if fresh.token is not Never:
-            fresh.mark = Line(self.kind, self.name, False, 3)
+            fresh.span.mark = Line("step", self.name, False, 3)
         if type(self.token) is not list:
             self.token = [self.token]
         self.token.append(fresh)
@@ -277,6 +259,20 @@ class Block(Span):
         opened.pop().__exit__(type(error), error, None)
         if len(opened) == 1:
             self.token = opened[0]
+
+
+def marked(kind: Kind, name: str, key: Any, ignore: Iterable[str]) -> Callable[[Any], Any]:
+    """A decorator that makes a function, or what stands in its place in a class, such a step."""
+
+    def wrap(inner: Callable[..., Any], drop: int | None = None) -> Callable[..., Any]:
+        return instrument(Mark(kind, name, inner, key, ignore, drop), inner)
+
+    return lambda function: (
+        within(function, wrap) if isinstance(function, Descriptor) else wrap(function)
+    )
+
+
+_get, _set = current.get, current.set
 
 
 @overload
@@ -293,7 +289,13 @@ def step(name: Any, /, *, key: Any = None, ignore: Iterable[str] = ()) -> Any:
         ignore: Names of arguments that are neither recorded nor compared.
     """
     if isinstance(name, str):
-        return Block("step", name, key, ignore)
+        block = Block()  # its attributes are set here, since ``__init__`` would take longer
+        block.name = name
+        block.key_given = key
+        block.ignored = ignore
+        block.token = Never
+        block.result = UNSET
+        return block
     return _decorate("step", name, key, ignore)
 
 
@@ -337,5 +339,5 @@ def output(
 
 def _decorate(kind: Kind, name: Any, key: Any, ignore: Iterable[str]) -> Any:
     if callable(name) or isinstance(name, Descriptor):
-        return Block(kind, name_of(name), key, ignore)(name)
-    return Block(kind, name, key, ignore).__call__
+        return marked(kind, name_of(name), key, ignore)(name)
+    return marked(kind, name, key, ignore)
