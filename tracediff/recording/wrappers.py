@@ -209,7 +209,8 @@ class Block:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function as a step with these options."""
-        return marked("step", self.name, self.key_given, self.ignored)(function)
+        wrapper: Callable[P, R] = marked("step", self.name, self.key_given, self.ignored)(function)
+        return wrapper
 
     def __enter__(self) -> Block:  # noqa: PYI034 - entered again, it is another one
         parent = _get()
