@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,6 +50,17 @@ def test_another_error_or_state_is_an_outcome_too(
 def test_with_the_same_code_it_is_a_hidden_input(trace: Make, node: Make) -> None:
     old, new = (trace(node("f", args={"x": 1}, result=r, source=A), **OLD) for r in (1, 2))
     assert labels(compare(old, new)) == {"f": "hidden input"}
+
+
+@pytest.mark.parametrize("file", ["<notebook cell 12345>", "<stdin>"])
+def test_code_of_a_notebook_or_prompt_is_never_taken_for_the_same(
+    trace: Make, node: Make, file: str
+) -> None:
+    old, new = (trace(node("f", args={"x": 1}, result=r), **OLD) for r in (1, 2))
+    typed = replace(new.steps[0], source=Source(file, 1, "__main__:job"))
+    new = replace(new, steps=(typed, *new.steps[1:]))
+    assert labels(compare(old, new)) == {"f": "origin"}
+    assert labels(compare(new, old)) == {"f": "origin"}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Labels:
     def __init__(self, old: Trace, new: Trace) -> None:
         self._old = old.code.files
         self._new = new.code.files
-        self._same_code = _same_code(old.code, new.code)
+        self._same_code = _same_code(old.code, new.code) and not (_typed(old) or _typed(new))
         self._differed = False
 
     def of(
@@ -91,6 +91,12 @@ def _same_code(old: Code, new: Code) -> bool:
         and not _differ(old.distributions, new.distributions)
         and old.python == new.python
     )
+
+
+def _typed(trace: Trace) -> bool:
+    """Whether a notebook or a prompt defined the job: no digest of such code is recorded."""
+    source = trace.steps[0].source if trace.steps else None
+    return source is not None and source.file.startswith("<")
 
 
 def _differ(old: Mapping[str, str], new: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,9 @@ from tracediff.recording.spans import FIXED, UNSET, Buffer, Items, Line, Packed,
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""
+
+_CELL = re.compile(r".*[/\\]ipykernel_\d+[/\\](\d+)\.py")
+"""A cell's file name in a Jupyter kernel: the process's id, and a digest of the cell's text."""
 
 
 def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
@@ -97,7 +101,9 @@ class _Making:
             names = ", ".join(mark.unknown)
             self._buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
         source = mark.source if isinstance(mark, Mark) else mark.source()
-        source = replace(source, file=source.file.removeprefix(self._root))
+        cell = _CELL.fullmatch(source.file)
+        file = f"<notebook cell {cell[1]}>" if cell else source.file.removeprefix(self._root)
+        source = replace(source, file=file)
         self._sources[mark] = source
         return source
 
