@@ -308,6 +308,15 @@ def test_long_lists_are_opened_to_what_they_are(old: list[Any], new: list[Any]) 
     assert right == opened(encode(new))
 
 
+def test_long_lists_in_other_than_canonical_bytes_are_opened_to_what_they_are() -> None:
+    rows: list[Any] = [f"{at:90}" for at in range(1_000)]
+    plain = encode([1, *rows]), encode([1, *rows[:500], "x", *rows[501:]])
+    # The same 1 in three bytes, as only a made-up trace has it.
+    wide = [data[:3] + b"\xd1\x00\x01" + data[4:] for data in plain]
+    for old, new in (wide, wide[::-1], (wide[0], plain[1]), (plain[0], wide[1])):
+        assert opened_both(old, new) == (opened(old), opened(new))
+
+
 def test_equal_ends_of_long_lists_are_the_same_objects() -> None:
     rows = [{"row": f"{at:90}"} for at in range(2_000)]
     left, right = opened_both(encode(rows), encode([*rows[:900], 1, *rows[901:]]))

@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracediff import codec
 from tracediff.errors import StoreError
 from tracediff.stores.packing import open_frame, pack, unpack
 from tracediff.stores.segments import (
@@ -184,6 +185,15 @@ def test_a_frame_of_a_newer_version_is_not_taken_for_a_torn_one():
 def test_a_made_up_payload_is_refused(changes):
     with refused("trace-hurt", "trace-too-large"):
         unpack(frame_with(**changes), "made-up")
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_trace_of_another_length_than_its_frame_says_is_refused(more):
+    data = codec.dump(make_trace("made-up"))
+    changes = {"row": b"", "payload": zstandard.compress(data)}
+    assert unpack(frame_with(**changes, raw_length=len(data)), "made-up").id == "made-up"
+    with refused("trace-hurt"):
+        unpack(frame_with(**changes, raw_length=len(data) + more), "made-up")
 
 
 def test_a_frame_that_holds_another_trace_is_refused():
