@@ -51,10 +51,8 @@ format: setup ## Mend style and format where a program can
 bench: setup ## Measure; each figure in docs/performance.md names its benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# What is timed runs first, and alone.
-soak: setup ## Search for rare failures, for many minutes; writes docs/soak.md; KILLS=… FUZZ=… for fewer
-	$(if $(KILLS),KILLS=$(KILLS)) $(if $(FUZZ),FUZZ=$(FUZZ)) $(PYTEST) --timeout=0 -m soak
-	HYPOTHESIS_PROFILE=soak $(PYTEST) -n auto --timeout=0 -m "hypothesis and not soak"
+soak: setup ## Search for rare failures, for an hour; writes docs/soak.md; KILLS=… FUZZ=… EXAMPLES=… for fewer
+	$(foreach name,KILLS FUZZ EXAMPLES,$(if $($(name)),$(name)=$($(name)))) $(PYTEST) --timeout=0 -m soak
 
 clean: ## Remove what was built or cached, and .venv
 	rm -rf $(VENV) build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

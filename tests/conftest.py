@@ -10,7 +10,13 @@ from hypothesis import settings
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, database=None, print_blob=True)
-settings.register_profile("soak", max_examples=20_000, deadline=None, print_blob=True)
+settings.register_profile(  # database=None: the seed alone decides
+    "soak",
+    max_examples=int(os.environ.get("EXAMPLES") or 10_000),
+    deadline=None,
+    database=None,
+    print_blob=True,
+)
 
 pytest.register_assert_rewrite("tracediff.testing")  # before any test imports it
 

@@ -13,7 +13,7 @@ from typing import Any
 import ormsgpack
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracediff import codec, tracefile
@@ -162,7 +162,6 @@ def traces(draw: st.DrawFn) -> Trace:
 
 
 @given(traces())
-@settings(max_examples=150)
 def test_every_trace_comes_back_from_bytes(trace: Trace) -> None:
     data = codec.dump(trace)
     assert codec.load(data) == trace
@@ -170,7 +169,6 @@ def test_every_trace_comes_back_from_bytes(trace: Trace) -> None:
 
 
 @given(traces())
-@settings(max_examples=150)
 def test_every_trace_comes_back_from_text(trace: Trace) -> None:
     text = tracefile.dumps(trace)
     assert tracefile.loads(text) == trace

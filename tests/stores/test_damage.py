@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracediff.model import Query
@@ -460,7 +460,7 @@ def test_an_id_that_a_made_up_tombstone_buried_for_ever_is_refused(directory):
         assert store.delete(["more", "t1"]) == 1
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=max(settings.default.max_examples // 10, 5))  # each makes a store
 @given(st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=9)), min_size=1))
 def test_a_store_with_a_mutated_segment_opens_and_reads(tmp_path_factory, edits):
     directory = tmp_path_factory.mktemp("mutated")
