@@ -91,9 +91,10 @@ def test_a_plain_pool_thread_reaches_nothing(shop, saved, call):
         "    with ThreadPoolExecutor() as pool:\n"
         f"        return pool.submit(lambda: {call}).result()",
     )
-    new = shop.replay(saved)
-    assert not (shop.directory / "saved").exists()
-    assert "tracediff.propagate" in new.replay.misses[0].hint
+    for on_miss in ("live", "fail"):
+        new = shop.replay(saved, on_miss=on_miss)
+        assert not (shop.directory / "saved").exists()
+        assert "tracediff.propagate" in new.replay.misses[0].hint
     assert shop.cli("compare", saved.id).returncode == 1
 
 
