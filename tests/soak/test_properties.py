@@ -75,6 +75,6 @@ def test_every_property_holds_for_thousands_of_examples(run, write_figures):
         f"{max(passed for passed, _, _ in found):,}",
         "properties that do not hold": "0",
         "seed": os.environ["SEED"],
-        "duration": f"{minutes} minutes in {workers} processes",
+        "duration": f"{minutes} minutes, processes: {workers}",
     }
     write_figures("properties", command, figures)
