@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 import tracediff as td
-from tracediff.recording import spans
+from tracediff.recording import buffers
 
 
 @pytest.fixture(autouse=True)
 def _low(monkeypatch):
-    monkeypatch.setattr(spans, "MAX_STEPS", 10)
-    monkeypatch.setattr(spans, "MAX_SPANS", 20)
+    monkeypatch.setattr(buffers, "MAX_STEPS", 10)
+    monkeypatch.setattr(buffers, "MAX_SPANS", 20)
 
 
 @td.step("line")
@@ -122,14 +122,14 @@ def test_a_bound_is_told_before_all_other_warnings(recording):
 def test_a_trace_has_so_many_tags_and_no_more(recording):
     def job():
         for _ in range(3):
-            td.tag(*(f"line:{number}" for number in range(spans.MAX_TAGS)))
+            td.tag(*(f"line:{number}" for number in range(buffers.MAX_TAGS)))
         td.tag("one:more", "two:more", "line:1")
         td.tag("x" * 1000)
 
     trace = recording.run(job)
-    assert trace.tags == tuple(f"line:{number}" for number in range(spans.MAX_TAGS))
+    assert trace.tags == tuple(f"line:{number}" for number in range(buffers.MAX_TAGS))
     assert trace.warnings == ("tags after the first 100 were left out: 3",)
 
 
 def test_a_tag_has_so_many_characters_and_no_more(recording):
-    assert recording.run(lambda: td.tag("x" * 1000)).tags == ("x" * spans.MAX_TAG,)
+    assert recording.run(lambda: td.tag("x" * 1000)).tags == ("x" * buffers.MAX_TAG,)

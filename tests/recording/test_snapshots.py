@@ -13,7 +13,7 @@ import pytest
 
 import tracediff as td
 from tracediff import values
-from tracediff.recording import spans
+from tracediff.recording import buffers
 from tracediff.recording.redaction import Redactor
 from tracediff.recording.snapshots import LARGEST, MOST, hold
 
@@ -117,6 +117,7 @@ def test_one_object_in_two_places_is_held_in_both():
         list(range(MOST + 1)),
         [[0] for _ in range(MOST)],
         ["x" * (LARGEST + 1)],
+        ["x" * 10_000_000] * 1_000,
     ],
 )
 def test_what_may_change_unseen_or_is_large_is_not_held(value):
@@ -163,7 +164,7 @@ def test_what_another_thread_changes_meanwhile_is_never_held_half():
     changing = threading.Thread(target=change)
     changing.start()
     try:
-        kept = [held for held in (hold(value) for _ in range(2000)) if held is not None]
+        kept = [held for held in (hold(value) for _ in range(10_000)) if held is not None]
     finally:
         stop.set()
         changing.join()
@@ -175,7 +176,7 @@ def test_what_another_thread_changes_meanwhile_is_never_held_half():
 
 @pytest.fixture
 def buffer(monkeypatch):
-    buffer = spans.Buffer(Redactor((), lambda: b"k" * 32), "steps")
+    buffer = buffers.Buffer(Redactor((), lambda: b"k" * 32), "steps")
     encode, buffer.encoded = buffer.encode, []
 
     def counting(value):
@@ -188,10 +189,10 @@ def buffer(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _countable(monkeypatch):
-    class Buffer(spans.Buffer):
+    class Buffer(buffers.Buffer):
         __slots__ = ("encoded",)
 
-    monkeypatch.setattr(spans, "Buffer", Buffer)
+    monkeypatch.setattr(buffers, "Buffer", Buffer)
 
 
 def test_what_is_unchanged_is_held_once_and_encoded_only_when_asked_for(buffer):
@@ -229,10 +230,10 @@ def test_a_new_object_at_the_address_of_an_old_one_is_not_taken_for_it(buffer):
 
 
 def test_what_is_remembered_is_bounded(buffer):
-    kept = [[number] for number in range(3 * spans.MAX_KNOWN)]
+    kept = [[number] for number in range(3 * buffers.MAX_KNOWN)]
     for value in kept:
         buffer.capture(value)
-    assert len(buffer.known) <= spans.MAX_KNOWN
+    assert len(buffer.known) <= buffers.MAX_KNOWN
 
 
 def test_the_bytes_that_are_held_are_counted(buffer):
@@ -243,7 +244,7 @@ def test_the_bytes_that_are_held_are_counted(buffer):
 
 def test_a_secret_in_what_is_held_is_sealed_when_it_is_encoded(buffer):
     held = buffer.capture({"parts": [{"password": "hunter2hunter2"}]})
-    assert type(held) is spans.Held
+    assert type(held) is buffers.Held
     assert b"hunter2" not in buffer.packed(held)
 
 

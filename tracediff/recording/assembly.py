@@ -10,8 +10,9 @@ from typing import Any
 
 from tracediff import values
 from tracediff.model import Artifact, Source, State, Step, Value, make_step
+from tracediff.recording.buffers import FIXED, UNSET, Buffer, Items, Packed
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import FIXED, UNSET, Buffer, Items, Line, Packed, Span
+from tracediff.recording.spans import Line, Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""

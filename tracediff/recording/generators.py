@@ -13,9 +13,10 @@ from time import perf_counter_ns
 from typing import Any
 
 from tracediff import runtime
+from tracediff.recording.buffers import Items
 from tracediff.recording.marks import Mark
 from tracediff.recording.serving import answer
-from tracediff.recording.spans import Items, Span, leave, open_span
+from tracediff.recording.spans import Span, leave, open_span
 from tracediff.runtime import Served, current
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tracediff.recording.assembly import arguments
+from tracediff.recording.buffers import UNSET
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import UNSET, Span
+from tracediff.recording.spans import Span
 from tracediff.runtime import Call, Served
 
 _LIVE = Served(live=True)

@@ -22,12 +22,13 @@ from tracediff.config import Config, load_config, override
 from tracediff.errors import RecordingError
 from tracediff.model import Depth, Environment, Trace, Value
 from tracediff.recording.assembly import artifacts_of, steps_of
+from tracediff.recording.buffers import MAX_TEXT, Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.marks import called
 from tracediff.recording.recorder import Callbacks, Recorder
-from tracediff.recording.spans import MAX_TEXT, Buffer, Span, lane, mutations, open_span
+from tracediff.recording.spans import Span, lane, mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
 from tracediff.runtime import Server, current
 

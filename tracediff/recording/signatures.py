@@ -17,8 +17,9 @@ from time import perf_counter_ns
 from types import CodeType, FunctionType
 from typing import Any, Final
 
+from tracediff.recording.buffers import FIXED, UNSET
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import FIXED, UNSET, Span, ended, lane, open_span
+from tracediff.recording.spans import Span, ended, lane, open_span
 from tracediff.runtime import current
 
 _VARIABLE: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS

@@ -49,21 +49,13 @@ class Held:
 
     __slots__ = ("containers", "data", "is_tuple", "leaves", "members", "print", "size")
 
-    def __init__(
-        self,
-        containers: list[Any],
-        members: list[Any],
-        leaves: list[Any],
-        found: bytes,
-        is_tuple: bool,
-    ) -> None:
-        self.containers = containers
-        self.members = members
-        self.leaves = leaves
-        self.print = found
-        self.size = len(found)
-        self.is_tuple = is_tuple
-        self.data: bytes | None = None
+    containers: list[Any]
+    members: list[Any]
+    leaves: list[Any]
+    print: bytes
+    size: int
+    is_tuple: bool
+    data: bytes | None
 
     def is_unchanged(self) -> bool:
         """Whether the value is what it was; False when in doubt."""
@@ -116,16 +108,21 @@ class _Leaves:
 def hold(value: Any) -> Held | None:
     """Hold a dict, list or tuple; None where it has members that may change, or is large."""
     is_tuple = type(value) is tuple
+    if len(value) > MOST:
+        return None
     level = [[*value] if is_tuple else value]
-    containers = level[:]
+    containers = [*level]
     members: list[Any] = []
     leaves: list[Any] = []
     size = 0
     while level:
+        count = sum(map(len, level))
+        if count + len(members) > MOST:
+            return None
         found = get_referents(*level)
+        if len(found) != count:
+            return None  # more than values: keys that are no str
         members += found
-        if len(members) > MOST or len(found) != sum(map(len, level)):
-            return None  # too many, or more than values: keys that are no str
         level = []
         for each in found:
             kind = type(each)
@@ -133,19 +130,36 @@ def hold(value: Any) -> Held | None:
                 size += len(each)
             elif kind in _NATIVE:
                 continue
+            elif kind in _LEAVES:
+                leaves.append(each)
             elif kind is dict or kind is list:
                 level.append(each)
-            elif kind in _LEAVES or (kind is tuple and _is_scalar(map(type, each))):
+            elif kind is tuple and _is_scalar(map(type, each)):
                 leaves.append(each)
             else:
                 return None
         containers += level
-    if size > LARGEST:
+    # Before it is made, since one text may stand in a thousand places.
+    seen = None if size > LARGEST else _print(containers, members)
+    if seen is None:
         return None
+    held = Held()
+    held.containers = containers
+    held.members = members
+    held.leaves = leaves
+    held.print = seen
+    held.size = len(seen)
+    held.is_tuple = is_tuple
+    held.data = None
+    return held
+
+
+def _print(containers: list[Any], members: list[Any]) -> bytes | None:
+    """The print of a value; None where it has none, or another thread has changed the value."""
     try:
-        seen = packb(containers[0], _address, _OPTIONS)
+        found = packb(containers[0], _address, _OPTIONS)
     except TypeError:  # a key that is no str, an integer or a str that has no plain form
         return None
-    if get_referents(*containers) != members:  # another thread has changed it meanwhile
+    if len(found) > LARGEST or get_referents(*containers) != members:
         return None
-    return Held(containers, members, leaves, seen, is_tuple)
+    return found

@@ -13,14 +13,13 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from tracediff import runtime
 from tracediff.model import Kind
+from tracediff.recording.buffers import UNSET, Packed
 from tracediff.recording.generators import recorded_in, wrap_async_generator, wrap_generator
 from tracediff.recording.marks import Mark, called
 from tracediff.recording.serving import answer
 from tracediff.recording.signatures import fitting
 from tracediff.recording.spans import (
-    UNSET,
     Line,
-    Packed,
     Span,
     ended,
     leave,

@@ -11,12 +11,12 @@ from time import perf_counter_ns
 from tracediff import runtime, values
 from tracediff.config import Config
 from tracediff.model import Trace
+from tracediff.recording.buffers import Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.jobs import Job
 from tracediff.recording.marks import Mark
 from tracediff.recording.recorder import Recorder
 from tracediff.recording.session import Run
-from tracediff.recording.spans import Buffer
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer

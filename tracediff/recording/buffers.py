@@ -1,0 +1,251 @@
+"""What one trace is written into while its job runs: its spans, and what was captured for them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tracediff import values
+from tracediff.model import Depth, ErrorInfo
+from tracediff.recording.faults import describe, raised_at
+from tracediff.recording.redaction import Redactor
+from tracediff.recording.snapshots import CONTAINERS, OVERHEAD, Held, hold
+from tracediff.runtime import Server
+
+if TYPE_CHECKING:
+    from tracediff.recording.spans import Span
+
+FIXED = values.SCALARS - {str, bytes}
+"""Types kept by reference without a look at their size."""
+
+LONG = 1024
+"""Strings longer than this count towards the bytes a trace holds."""
+
+MUTATION_LIMIT = 16 * 1024
+"""Arguments larger than this, encoded, are not encoded again after the step to see a change."""
+
+
+MAX_KNOWN = 256
+"""Values of a trace that are remembered, so that none is held twice while it is unchanged."""
+
+MAX_STEPS = 100_000
+"""Spans of a trace after which steps, blocks and notes run unrecorded."""
+
+MAX_SPANS = 1_000_000
+"""Spans of a trace after which inputs and outputs do too: it cannot be replayed then."""
+
+MAX_TAGS = 100
+MAX_TAG = 200
+"""Tags of a trace, and characters of one."""
+
+MAX_TEXT = 16_000
+"""Characters of a text that are looked at for secrets, where fewer are kept."""
+
+
+class Unset:
+    """No result was captured."""
+
+    __slots__ = ()
+
+
+UNSET = Unset()
+
+
+class Packed(bytes):
+    """A captured value that is encoded already."""
+
+    __slots__ = ()
+
+
+CHANGEABLE = frozenset({Packed, Held})
+"""What is captured of a value that may change later."""
+
+
+class Items(list[Any]):
+    """What a generator has yielded so far, each item captured.
+
+    Args:
+        data: The canonical list of all that it yields, where a recording says so.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | None = None) -> None:
+        self.data = data
+
+
+class Buffer:
+    """One trace while it is recorded."""
+
+    __slots__ = (
+        "answering", "artifacts", "bytes", "context", "depth", "encode", "full", "ignored", "known",
+        "last_fault", "limit", "plain", "redactor", "rooted", "running", "scrub", "server",
+        "shallow", "skipped", "spans", "state", "tags", "tags_skipped", "unserved", "warnings",
+    )  # fmt: skip
+
+    def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
+        self.spans: list[Span] = []
+        self.redactor = redactor
+        self.encode = redactor.encoder(self.warn)
+        self.plain = redactor.plain_types()
+        self.scrub = redactor.scrub
+        self.rooted = redactor.path_rule is not None
+        self.running: Callable[[], Any] | None = None
+        if "asyncio" in sys.modules:
+            self.watch_tasks()
+        self.depth = depth
+        self.shallow = depth == "inputs"
+        self.server = server
+        self.answering = server is not None and bool(server.steps)
+        self.full = False
+        self.limit = MAX_STEPS
+        self.skipped = 0
+        self.unserved = 0
+        self.tags_skipped = 0
+        self.bytes = 0
+        self.known: dict[int, Held] = {}
+        self.ignored = False
+        self.state: str | None = None
+        self.tags: dict[str, None] = {}
+        self.context: dict[str, str | int | float | bool] = {}
+        self.artifacts: list[tuple[str, bytes, str]] = []
+        self.warnings: list[str] = []
+        self.last_fault: tuple[tuple[Any, ...], Any, ErrorInfo] | None = None
+
+    def capture(self, value: Any) -> Any:
+        """The value itself when nothing can change it, else as it is now: held, or encoded.
+
+        A dict, list or tuple that the trace has seen and that is unchanged is not held again: what
+        one step gives is mostly what others take.
+        """
+        kind = type(value)
+        if kind in FIXED:
+            return value
+        if kind in CONTAINERS:
+            held = self.known.get(id(value))  # which it keeps alive, so nothing else has its id
+            if held is not None and held.is_unchanged():
+                self.bytes += held.size
+                return held
+            held = hold(value)
+            if held is not None:
+                self.bytes += held.size + OVERHEAD
+                if kind is not tuple and held.size <= MUTATION_LIMIT:
+                    if len(self.known) >= MAX_KNOWN:
+                        self.known.clear()
+                    self.known[id(value)] = held
+                return held
+            self.known.pop(id(value), None)
+        elif kind is str or kind is bytes:
+            if len(value) > LONG:
+                self.bytes += len(value)
+            return value
+        data = Packed(self.encode(value))
+        self.bytes += len(data)
+        return data
+
+    def packed(self, captured: Any) -> bytes:
+        """The canonical bytes of what was captured."""
+        kind = type(captured)
+        if kind is Held:
+            data: bytes = captured.encoded(self.encode)
+            return data
+        return bytes(captured) if kind is Packed else self.encode(captured)
+
+    def is_unchanged(self, name: str, value: Any, before: Held | Packed) -> bool:
+        """Whether an argument is what was captured; where that is not seen it is encoded again."""
+        if type(before) is Held:
+            if before.is_unchanged() or before.size > MUTATION_LIMIT:
+                return True
+            return bool(self.encode(value) == before.encoded(self.encode))
+        if len(before) > MUTATION_LIMIT:  # type: ignore[arg-type]  # it is Packed
+            return True
+        encode = self.encoder(name) if self.rooted else self.encode
+        return bool(encode(value) == before)
+
+    def capture_below(self, name: str, value: Any) -> Any:
+        """As ``capture``, for an argument, where paths that begin with its name may be secret."""
+        if type(value) in values.SCALARS:
+            return self.capture(value)
+        data = self.encoder(name)(value)
+        self.bytes += len(data)
+        return Packed(data)
+
+    def encoder(self, name: str) -> Callable[[Any], bytes]:
+        """What encodes the value of an argument of this name."""
+        return self.redactor.encoder(self.warn, under=name)
+
+    def seal(self, name: str, data: bytes) -> bytes:
+        """Canonical bytes, sealed when their name says that they are secret."""
+        redactor = self.redactor
+        if name in redactor.safe or not redactor.secret(name):
+            return data
+        return values.seal(data, redactor)
+
+    def watch_tasks(self) -> None:
+        """Tell steps of different asyncio tasks apart from now on."""
+        from asyncio.events import _get_running_loop  # slow to import; few programs need it
+
+        self.running = _get_running_loop
+
+    def join(self, items: Sequence[bytes]) -> bytes:
+        """The canonical list of values that are encoded already."""
+        return values.encode_list(items)
+
+    def warn(self, message: str) -> None:
+        """Add a warning of the recorder to the trace, each text once."""
+        message = self.scrub(message)
+        if message not in self.warnings and len(self.warnings) < 100:
+            self.warnings.append(message)
+
+    def tag(self, tags: Iterable[str]) -> None:
+        """Add search labels, secrets taken out of them."""
+        for one in tags:
+            label = self.scrub(one[:MAX_TEXT])[:MAX_TAG]
+            if label in self.tags or len(self.tags) < MAX_TAGS:
+                self.tags[label] = None
+            else:
+                self.tags_skipped += 1
+
+    def crowded(self) -> None:
+        """There are many spans: stop recording those that a replay can do without."""
+        self.shallow = True
+        self.full = len(self.spans) >= MAX_SPANS and self.server is None
+
+    def warn_of_bounds(self) -> None:
+        """Say what was left out of the trace, before its other warnings."""
+        found = []
+        if self.unserved:
+            found.append(
+                f"inputs and outputs after the first {MAX_SPANS:,} steps were left out, and this "
+                f"trace cannot be replayed: {self.unserved:,}"
+            )
+        if self.skipped and self.depth != "inputs":
+            found.append(
+                f"steps after the first {MAX_STEPS:,} were left out, except inputs and outputs: "
+                f"{self.skipped:,}"
+            )
+        if self.tags_skipped:
+            found.append(f"tags after the first {MAX_TAGS} were left out: {self.tags_skipped:,}")
+        self.warnings[:0] = [one for one in found if one not in self.warnings]
+
+    def fault(self, error: BaseException, parent: Span | None) -> ErrorInfo:
+        """Describe an exception, once while it travels up through the steps; never raises.
+
+        It is not kept, which would keep its frames alive. So that another one at its address is
+        not taken for it, it must have been raised at the same place, and no step begun since.
+        """
+        mark: tuple[Any, ...]
+        try:
+            notes = len(getattr(error, "__notes__", ()))
+            mark = (id(error), type(error), raised_at(error), len(self.spans), notes)
+            args = error.args
+        except Exception:  # foreign code
+            mark, args = (), None
+        known = self.last_fault
+        if known is not None and args is not None and known[0] == mark and known[1] is args:
+            info = known[2]
+        else:
+            info = describe(error, self.redactor.encoder(self.warn, texts=True), self.scrub)
+        self.last_fault = (mark, args, info) if parent is not None else None
+        return info
