@@ -256,13 +256,15 @@ def test_a_child_does_not_wait_for_a_thread_that_only_its_parent_has(tmp_path, r
     assert out == "[0, 0, 0] ['child', 'parent']\n"
 
 
-def test_a_child_that_lives_on_does_not_hold_its_killed_parents_segment(tmp_path, start):
+@pytest.mark.parametrize("saves", [True, False], ids=["saves", "idles"])
+def test_a_child_that_lives_on_does_not_hold_its_killed_parents_segment(tmp_path, start, saves):
     parent = start(
         """
         store = LocalStore(Path(sys.argv[1]))
         store.save([make_trace("one")])
         if os.fork() == 0:
-            store.save([make_trace("child")])
+            if sys.argv[2] == "True":
+                store.save([make_trace("child")])
             print(os.getpid(), flush=True)
             sys.stdin.readline()
             os._exit(0)
@@ -272,6 +274,7 @@ def test_a_child_that_lives_on_does_not_hold_its_killed_parents_segment(tmp_path
         os.wait()
         """,
         tmp_path / "s",
+        saves,
         stdin=-1,
     )
     child = int(parent.stdout.readline())
@@ -282,7 +285,7 @@ def test_a_child_that_lives_on_does_not_hold_its_killed_parents_segment(tmp_path
     parent.kill()
     parent.wait()
     store = LocalStore(tmp_path / "s")
-    assert sorted(everything(store)) == ["child", "one", "unindexed"]
+    assert sorted(everything(store)) == ["child"] * saves + ["one", "unindexed"]
     store.close()
     assert child
     parent.stdin.close()  # lets the child go
