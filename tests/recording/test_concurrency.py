@@ -69,6 +69,17 @@ def test_pool_threads_with_propagate_nest_under_the_step_that_handed_work_out(re
         assert args(step)["x"] == args(trace.steps[step.parent])["x"]
 
 
+def test_steps_on_another_thread_are_concurrent_though_they_did_not_overlap(recording):
+    def work() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            for n in (1, 2):
+                pool.submit(td.propagate(leaf), n).result()
+        leaf(3)
+
+    trace = recording.run(work)
+    assert [step.concurrent for step in trace.steps[1:]] == [True, True, False]
+
+
 def test_a_plain_thread_belongs_to_no_trace_and_a_propagated_one_does(recording):
     def work() -> None:
         for target in (leaf, td.propagate(leaf)):
