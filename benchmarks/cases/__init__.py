@@ -12,4 +12,5 @@ CASES = {
     "stored": "the size of a trace of 50 steps in a store",
     "mongo": "rows into a real MongoDB, and pages out of it",
     "commands": "starting the command line",
+    "plugin": "the pytest plugin: loading, collecting, replaying, a large mismatch",
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from pytest_tracediff.items import ENDING, SNAPSHOTS
 from pytest_tracediff.options import Options
+from tracediff import values
 from tracediff.api import Project
 from tracediff.codefiles import source_reader
 from tracediff.compare import compare
@@ -18,19 +20,22 @@ from tracediff.config import Config, load_config, override
 from tracediff.errors import StoreError, TracediffError, TraceReferenceError
 from tracediff.expectations.accepting import write_expectation
 from tracediff.expectations.baseline import baseline, obstacle
-from tracediff.expectations.causes import cause_of, step_of, summary
+from tracediff.expectations.causes import beginning, cause_of, step_of, summary
 from tracediff.expectations.files import digest, relative_name
 from tracediff.expectations.manifest import Pinned, read_manifest
 from tracediff.expectations.pending import DIRECTORY, Pending, Results, pending_id
 from tracediff.expectations.reading import head, read_trace
 from tracediff.expectations.rules import given_rules, parse_rule
 from tracediff.expectations.warm import Warm
-from tracediff.model import Comparison, Tolerance, Trace
+from tracediff.model import Comparison, Tolerance, Trace, Value
 from tracediff.recording.codeversion import git_commit
 from tracediff.reports.json import comparison_document
 from tracediff.stores.base import Store
 from tracediff.stores.files import FileBlobs
 from tracediff.stores.sources import load_source
+
+SHOWN = 256 * 1024
+"""Bytes of a job's result above which a report does not repeat it."""
 
 _PLACE = re.compile(r"(?P<key>.*)@(?:last|\{(?P<nth>\d{1,6})\})")
 
@@ -203,19 +208,16 @@ class Bench:
             raise StoreError("no store is asked in CI", slug="store-missing", hint=None)
         return self.project.store
 
-    def keep(
-        self, comparison: Comparison, path: Path, test: str, *, report: bool = True
-    ) -> Pending | None:
+    def keep(self, comparison: Comparison, made: Pending) -> Pending | None:
         """Keep a result that differs from a file; None where nothing is kept.
 
         Raises:
             ExpectationError: ``expectation-unwritable``.
         """
         results = self.results
-        made = self.described(comparison, path, test)
         if results is None:
             return None
-        document = comparison_document(comparison) if report else None
+        document = comparison_document(_light(comparison))
         return results.keep(made, baseline(comparison), document)
 
     def described(self, comparison: Comparison, path: Path, test: str) -> Pending:
@@ -273,12 +275,28 @@ class Bench:
 
 def place_of(comparison: Comparison, path: Path) -> tuple[str, int]:
     """The file and line of the step where two traces part; of the trace file where nobody knows."""
-    first = comparison.first
+    first = beginning(comparison)
     steps = [step_of(comparison, first)] if first is not None else []
     for step in (*steps, comparison.new.steps[0]):
         if step.source is not None and step.source.file and step.source.line > 0:
             return step.source.file, step.source.line
     return str(path), 1
+
+
+def _light(comparison: Comparison) -> Comparison:
+    """A comparison whose job has no argument or result of many megabytes: what differs is kept."""
+    return replace(comparison, old=_cut(comparison.old), new=_cut(comparison.new))
+
+
+def _cut(trace: Trace) -> Trace:
+    def small(value: Value | None) -> Value | None:
+        if value is None or len(value.data) <= SHOWN:
+            return value
+        return Value(values.encode(f"{len(value.data):,} bytes, which are not repeated here"))
+
+    root = trace.steps[0]
+    root = replace(root, args=small(root.args), result=small(root.result))
+    return replace(trace, steps=(root, *trace.steps[1:]))
 
 
 def _bundled(directory: Path, blob: str) -> str | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracediff.config import Config
     from tracediff.model import Trace
 
+FAILED: pytest.StashKey[bool] = pytest.StashKey()
 HELD: pytest.StashKey[list[Any]] = pytest.StashKey()
 
 

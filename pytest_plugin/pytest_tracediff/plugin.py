@@ -112,7 +112,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Note what takes part; settings that cannot be used end the run before it begins."""
     session = session_of(config)
     session.collected(items)
-    if not session.is_worker and any(fixtures.is_used_by(item) for item in items):
+    listing = session.is_worker or config.getoption("collectonly")
+    if not listing and any(fixtures.is_used_by(item) for item in items):
         _ = session.bench
 
 
@@ -130,6 +131,7 @@ def pytest_runtest_makereport(
     report: Any = yield
     if call.when == "call":
         problem = fixtures.finish(item, passed=report.passed and not hasattr(report, "wasxfail"))
+        item.stash[fixtures.FAILED] = report.failed
         if problem is not None:
             report.outcome, report.longrepr = "failed", problem
     return report

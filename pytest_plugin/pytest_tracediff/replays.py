@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_tracediff.fixtures import hold
+from pytest_tracediff.fixtures import FAILED, hold
 from pytest_tracediff.marks import tolerances
 from pytest_tracediff.running import asserted, different, forget
 from pytest_tracediff.session import Session, session_of
@@ -44,7 +44,8 @@ def _failing() -> Iterator[None]:
         yield
     except TracediffError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        pytest.fail(f"{error.message}{hint}\n  see docs/errors.md#{error.slug}", pytrace=False)
+        said = f"{error.message}{hint}\n  see docs/errors.md#{error.slug}"
+        raise pytest.fail.Exception(said, pytrace=False) from None
 
 
 @dataclass(eq=False)
@@ -188,7 +189,8 @@ class Replays:
         """Look at the replays the test forgot to look at; one that differs fails it."""
         if self._own is not None:
             self._own.close()
-        for one in self._made:
+        failed = self._node.stash.get(FAILED, False)  # one message is enough
+        for one in () if failed else self._made:
             if not one.looked_at and not one.same:
                 text = "\n".join(one.said)
                 pytest.fail(
@@ -285,7 +287,7 @@ class Inputs:
                 yield trace
         except ReplayAbort as error:
             hint = error.hint or "--tracediff-record-mode=new_episodes records what is new"
-            pytest.fail(f"{error}\n  hint: {hint}", pytrace=False)
+            raise pytest.fail.Exception(f"{error}\n  hint: {hint}", pytrace=False) from None
         new = finished()
         misses = [one for one in new.replay.misses if one.served == "failed"] if new.replay else []
         if misses:  # the code under test swallowed it

@@ -14,7 +14,7 @@ from pytest_tracediff.failing import failure
 from pytest_tracediff.session import Session, session_of
 from tracediff.errors import TracediffError
 from tracediff.expectations.baseline import baseline, obstacle
-from tracediff.expectations.causes import step_of, summary
+from tracediff.expectations.causes import beginning, step_of, summary
 from tracediff.expectations.limits import used
 from tracediff.expectations.pending import Pending
 from tracediff.expectations.warm import Outcome, Request
@@ -187,7 +187,7 @@ def different(
     kept, note = None, ""
     described = bench.described(comparison, path, test)
     try:
-        kept = bench.keep(comparison, path, test) if keep else None
+        kept = bench.keep(comparison, described) if keep else None
     except TracediffError as error:
         note = f"the result was not kept: {error.message}"
     if kept is not None:
@@ -239,7 +239,7 @@ def _near(item: TraceItem, file: str) -> str:
 
 def brief(comparison: Comparison) -> list[str]:
     """A few lines on where two traces part, for those who are shown no more."""
-    first = comparison.first
+    first = beginning(comparison)
     if first is None:
         return []
     step = step_of(comparison, first)

@@ -174,7 +174,8 @@ def _read(path: Path) -> Trace:
     try:
         return read_trace(path)
     except TracediffError as error:
-        pytest.fail(f"{error.message}\n  hint: {error.hint}", pytrace=False)
+        said = f"{error.message}\n  hint: {error.hint}"
+        raise pytest.fail.Exception(said, pytrace=False) from None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from tracediff.model import CodeChange, Comparison, Divergence, Step
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
 
+_LARGE = 64 * 1024
 _AT_THE_ROOT = ("origin", "mixed", "hidden input")
 
 
@@ -77,21 +78,47 @@ def step_of(comparison: Comparison, one: Divergence) -> Step:
     return comparison.old.steps[one.old or 0]
 
 
+def beginning(comparison: Comparison) -> Divergence | None:
+    """Where two traces part: the first step that differs, or the code behind what it was given.
+
+    A step inside of another ends first, and may only pass on what its changed parent gave it.
+    """
+    first = comparison.first
+    if first is None or first.label not in ("propagated", "absorbed"):
+        return first
+    origins = [
+        one for one in comparison.divergences if one.label in _AT_THE_ROOT and not one.within
+    ]
+    return origins[-1] if origins else first
+
+
 def summary(comparison: Comparison, limit: int = 160) -> str:
     """What changed, on one line: "36.90 → 36.88 (-0.02), first at Rounding to cents"."""
     stop = _stop(comparison)
     if stop is not None:
         return excerpt.cut(stop, limit)
     old, new = comparison.old.steps[0], comparison.new.steps[0]
-    before, after = excerpt.outcome(old, 40) or "None", excerpt.outcome(new, 40) or "None"
-    said = f"{before} → {after}" if before != after else _elsewhere(comparison)
     root = next((one for one in comparison.divergences if one.old == one.new == 0), None)
     changes = root.changes.get("result", ()) if root is not None else ()
+    if changes and _is_large(old, new):
+        one = changes[0]
+        before, after = (excerpt.short(side, 40) for side in (one.old, one.new))
+        said = f"{wording.field_path(one.path)} {before} → {after}".strip()
+        said += f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    else:
+        before, after = excerpt.outcome(old, 40) or "None", excerpt.outcome(new, 40) or "None"
+        said = f"{before} → {after}" if before != after else _elsewhere(comparison)
     if len(changes) == 1 and not changes[0].path and changes[0].delta is not None:
         said += f" ({wording.signed(changes[0].delta)})"
-    if comparison.first is not None:
-        said += f", first at {clean(step_of(comparison, comparison.first).name)}"
+    start = beginning(comparison)
+    if start is not None:
+        said += f", first at {clean(step_of(comparison, start).name)}"
     return excerpt.cut(said, limit)
+
+
+def _is_large(*steps: Step) -> bool:
+    """Whether a result is too large to be read again for a line about it."""
+    return any(len(step.result.data) > _LARGE for step in steps if step.result is not None)
 
 
 def _elsewhere(comparison: Comparison) -> str:

@@ -80,12 +80,10 @@ def main(reply: int) -> None:
     with contextlib.suppress(EOFError):
         config = _configured(*receive(requests))
         _ask_git_once(config)
-        imported = False
         while True:
             first = receive(requests)
-            if not imported or not _is_large(first):
+            if not _is_large(first):  # reading it twice would cost more than the import
                 _import(first, config)
-            imported = True
             if not _run(first, config, requests, reply):
                 return
 
