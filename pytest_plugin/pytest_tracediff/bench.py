@@ -199,7 +199,11 @@ class Bench:
 
         def read(path: str, blob: str) -> str | None:
             found = load(path, blob)
-            return found if found is not None or beside is None else _bundled(beside.parent, blob)
+            places = [beside.parent] if beside is not None else []
+            for place in (*places, self.options.directory):
+                if found is None and (place / "sources").is_dir():
+                    found = _bundled(place, blob)
+            return found
 
         return compare(old, new, tolerances=rules, strict_steps=strict, load=read)
 

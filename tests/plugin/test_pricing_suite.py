@@ -32,9 +32,8 @@ def test_the_suite_of_the_example_passes_and_breaks_with_the_calculation(prices,
     prices.change("pricing/cost.py", 'Decimal("0.115")', 'Decimal("0.215")')
     broken = prices.pytest(*parallel)
     assert broken.code == 1
-    line = (
-        (PRICING / "v1/pricing/cost.py").read_text().splitlines().index('@td.step("Handling fee")')
-    )
+    source = (PRICING / "v1/pricing/cost.py").read_text("utf-8").splitlines()
+    line = source.index('@td.step("Handling fee")')
     assert f"pricing/cost.py:{line + 1}: commodity/calculate/one: 85.05 → " in broken.out
     assert '-     return to_cents(inspection + weight * Decimal("0.115"))' in broken.out
     assert "of 1 cause wait: tracediff review" in broken.out

@@ -30,8 +30,9 @@ def cause_of(comparison: Comparison) -> Cause:
     origins = [
         one for one in comparison.divergences if one.label in _AT_THE_ROOT and not one.within
     ]
-    if not origins and comparison.first is not None:
-        origins = [comparison.first]
+    start = beginning(comparison)
+    if not origins and start is not None:
+        origins = [start]
     changed = sorted({_code(one) for two in origins for one in two.code or ()})
     if changed:
         names = list(dict.fromkeys(f"{clean(name)} ({clean(file)})" for file, name, _ in changed))
@@ -79,17 +80,21 @@ def step_of(comparison: Comparison, one: Divergence) -> Step:
 
 
 def beginning(comparison: Comparison) -> Divergence | None:
-    """Where two traces part: the first step that differs, or the code behind what it was given.
+    """Where two traces part: the first step that differs, or the one that gave it something else.
 
     A step inside of another ends first, and may only pass on what its changed parent gave it.
     """
     first = comparison.first
-    if first is None or first.label not in ("propagated", "absorbed"):
+    if first is None or first.label not in ("propagated", "absorbed") or first.new is None:
         return first
-    origins = [
-        one for one in comparison.divergences if one.label in _AT_THE_ROOT and not one.within
-    ]
-    return origins[-1] if origins else first
+    by_step = {one.new: one for one in comparison.divergences if one.new is not None}
+    at = comparison.new.steps[first.new].parent
+    while at >= 0:
+        one = by_step.get(at)
+        if one is not None and not one.within and "args" not in one.changes:
+            return one
+        at = comparison.new.steps[at].parent
+    return first
 
 
 def summary(comparison: Comparison, limit: int = 160) -> str:
