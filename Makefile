@@ -12,10 +12,10 @@ export VENV PYTHON DIR
 
 # One after the other, also with -j: each of them takes all processors.
 .NOTPARALLEL:
-.PHONY: help setup demo test fast slow lint style types contracts format bench soak clean
+.PHONY: help setup demo demo-servers test fast slow lint style types contracts format bench soak clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## Make .venv with everything that is needed
 	@scripts/bootstrap.sh
@@ -23,6 +23,9 @@ setup: ## Make .venv with everything that is needed
 demo: ## Record prices, change the code, compare; the example stays, in DIR or a temporary directory
 	@scripts/bootstrap.sh demo
 	@$(BIN)/tracediff demo $${DIR:+"$$DIR"}
+
+demo-servers: setup ## Record 10,000 jobs to real servers, kill a recorder and the servers, find every trace; JOBS=…
+	@$(BIN)/python scripts/demo_servers.py $(if $(JOBS),--jobs $(JOBS)) $(if $(DIR),--directory "$(DIR)")
 
 test: fast slow ## Run all tests, the fast ones first
 
