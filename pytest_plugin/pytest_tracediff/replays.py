@@ -37,15 +37,20 @@ def pinned_trace(request: pytest.FixtureRequest, path: Path) -> Trace:
         return read_trace(path)
 
 
+def _failed(error: TracediffError, *, pytrace: bool) -> BaseException:
+    """An error as a failure of the test: its message and hint, no traceback of ours."""
+    hint = f"\n  hint: {error.hint}" if error.hint else ""
+    said = f"{error.message}{hint}\n  see docs/errors.md#{error.slug}"
+    return pytest.fail.Exception(said, pytrace=pytrace)
+
+
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     """Fail the test with an error's message and hint instead of its traceback."""
     try:
         yield
     except TracediffError as error:
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        said = f"{error.message}{hint}\n  see docs/errors.md#{error.slug}"
-        raise pytest.fail.Exception(said, pytrace=False) from None
+        raise _failed(error, pytrace=False) from None
 
 
 @dataclass(eq=False)
@@ -152,7 +157,8 @@ class Replays:
             sets: What-ifs "STEP=VALUE".
             pins: What-ifs "STEP".
         """
-        with _failing():
+        __tracebackhide__ = True
+        try:
             given = given_rules(
                 rel_tol=rel_tol, abs_tol=abs_tol, ignore=ignore, where="replay_trace"
             )
@@ -177,6 +183,8 @@ class Replays:
             if outcome.remark:
                 self._session.tally.remarks.append(f"{self._node.nodeid}: {outcome.remark}")
             comparison = bench.compare(old, outcome.new, rules, strict=strict, beside=path)
+        except TracediffError as error:
+            raise _failed(error, pytrace=True) from None
         asked = bool(sets or pins) or on_miss != "fail"
         made = Replay(
             old, outcome.new, comparison, path,
@@ -209,9 +217,8 @@ class Replays:
     def _recorded(self, reference: str | Path | Trace | None) -> tuple[Trace, Path | None]:
         chosen = self._given if reference is None else reference
         if chosen is None:
-            raise pytest.UsageError(
-                "replay_trace() needs a reference, or the mark tracediff to choose traces"
-            )
+            __tracebackhide__ = True
+            pytest.fail("replay_trace() needs a reference, or the mark tracediff to choose traces")
         bench, about = self._session.bench, self._node.user_properties
         trace, path = bench.resolve(chosen, self._node.path.parent)
         if path is None and self._given is not None and isinstance(chosen, Trace):

@@ -83,6 +83,7 @@ class TraceSnapshot:
 
     def __eq__(self, value: object) -> bool:
         """Whether the job that finished since the last comparison is the stored one."""
+        __tracebackhide__ = True
         shared, options = self._shared, self._shared.session.options
         new = _with_value(self._one_job(), value)
         path = self._path()
@@ -112,6 +113,7 @@ class TraceSnapshot:
         return False
 
     def _one_job(self) -> Trace:
+        __tracebackhide__ = True
         finished = self._shared.captured.take()
         if len(finished) == 1:
             return finished[0]
