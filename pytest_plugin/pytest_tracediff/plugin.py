@@ -158,13 +158,21 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return header(session_of(config))
 
 
+def _may_tell(run: Session) -> bool:
+    """Whether a run says anything of traces: it used some, or all of a suite that has some ran."""
+    if run.config.getoption("collectonly"):
+        return False
+    whole = run.config.args_source is not pytest.Config.ArgsSource.ARGS
+    return run.touched or (whole and run.options.directory.is_dir())
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Hand over what was counted, or keep it."""
     run = session_of(session.config)
     if run.is_worker:
         session.config.workeroutput["tracediff"] = run.tally.as_plain()  # type: ignore[attr-defined]  # xdist adds it
-    elif run.touched or run.options.directory.is_dir():
+    elif _may_tell(run):
         from pytest_tracediff.summary import finish  # runs without traces do without
 
         finish(run, session, int(exitstatus))
@@ -174,7 +182,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What was compared, what waits, what is unused."""
     run = session_of(config)
-    if run.touched or run.options.directory.is_dir():
+    if _may_tell(run):
         from pytest_tracediff.summary import summarise  # as above
 
         summarise(run, terminalreporter)

@@ -34,6 +34,7 @@ def test_a_snapshot_nobody_uses_is_named_and_never_deleted_by_itself(suite):
     done = suite.pytest()
     assert done.code == 0
     assert "1 pinned trace unused: --tracediff-warn-unused lists" in done.out
+    assert "unused" not in suite.pytest("--co", "--tracediff-warn-unused").out
     listed = suite.tracediff("unused")
     assert (listed.code, listed.out) == (1, f"unused  {gone}\n")
     assert (suite.directory / gone).is_file()
