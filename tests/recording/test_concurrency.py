@@ -265,3 +265,40 @@ def test_jobs_of_different_tasks_do_not_meet(recording, args):
     for trace in traces:
         assert [step.name for step in trace.steps] == ["concurrent", "fetch", "leaf", "inner"]
         assert len({args(step)["x"] for step in trace.steps}) == 1
+
+
+def test_a_job_that_runs_while_another_thread_imports_asyncio_hurts_nobody(program):
+    program.write("""
+        import sys, threading
+
+        @td.job("job")
+        def job(): return 1
+
+        job()
+        assert td.flush(60) and "asyncio" not in sys.modules
+        entered, go = threading.Event(), threading.Event()
+
+        class Pause:
+            def find_spec(self, name, path=None, target=None):
+                if name == "asyncio.events":
+                    entered.set()
+                    assert go.wait(10)
+
+        def imports():
+            import asyncio
+            assert asyncio.get_event_loop_policy()
+
+        sys.meta_path.insert(0, Pause())
+        thread = threading.Thread(target=imports)
+        thread.start()
+        assert entered.wait(60)
+        assert job() == 1
+        go.set()
+        thread.join()
+        import asyncio
+        async def task():
+            return job()
+        assert asyncio.run(task()) == 1
+    """)
+    assert program.run().stderr == ""
+    assert len(program.traces()) == 3

@@ -91,9 +91,10 @@ class Buffer:
         self.plain = redactor.plain_types()
         self.scrub = redactor.scrub
         self.rooted = redactor.path_rule is not None
-        self.running: Callable[[], Any] | None = None
-        if "asyncio" in sys.modules:
-            self.watch_tasks()
+        # Not imported: another thread may be importing it now, and both would find it broken.
+        self.running: Callable[[], Any] | None = getattr(
+            sys.modules.get("asyncio"), "_get_running_loop", None
+        )
         self.depth = depth
         self.shallow = depth == "inputs"
         self.server = server
