@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -13,6 +14,7 @@ from tracediff.stores.files import make_directories, sync_directory, write_all
 
 ROLL_AT = 8 * 1024 * 1024
 SUFFIX = ".seg"
+TRIES = 20
 
 
 def segment_name() -> str:
@@ -29,24 +31,16 @@ class OpenSegment:
     """
 
     def __init__(self, directory: Path, *, sync: bool) -> None:
-        self.name = segment_name()
         self.end = 0
         self._sync = sync
         self._broken = False
         try:
             make_directories(directory, sync=sync)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-            self._file = os.open(directory / self.name, flags, 0o600)
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if sync:
-                    sync_directory(directory)
-            except BaseException:
-                os.close(self._file)
-                raise
+            self.name, self._file = _made(directory)
+            if sync:
+                sync_directory(directory)
         except OSError as error:
             raise system_error(error, "open a segment") from error
-        _owned.add(self._file)
 
     @property
     def full(self) -> bool:
@@ -77,6 +71,26 @@ class OpenSegment:
     def close(self) -> None:
         """Give the segment up; it is complete."""
         _give_up(self._file)
+
+
+def _made(directory: Path) -> tuple[str, int]:
+    """A new segment that is locked: another process may take it for one that was left."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    for _ in range(TRIES):
+        name = segment_name()
+        file = os.open(directory / name, flags, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_nlink:
+                _owned.add(file)
+                return name, file
+        except BlockingIOError:
+            pass
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+    raise BlockingIOError(errno.EWOULDBLOCK, "others take each new one", str(directory))
 
 
 class Ownership:
