@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import signal
@@ -16,10 +17,12 @@ import pytest
 
 from tracediff.errors import StoreError
 from tracediff.model import Artifact, Query
-from tracediff.stores.files import FileBlobs
+from tracediff.stores.files import TEMPORARY, FileBlobs
 from tracediff.stores.memory import MemoryBlobs, MemoryIndex
+from tracediff.stores.open_segment import OpenSegment, Ownership
 from tracediff.stores.places import LARGE
 from tracediff.stores.remote import RemoteStore
+from tracediff.stores.segments import scan
 from tracediff.stores.shipping import waiting
 from tracediff.stores.spool import SpoolStore
 from tracediff.stores.sqlite_index import SqliteIndex
@@ -146,6 +149,100 @@ def test_a_full_spool_refuses_and_takes_again_when_it_was_emptied(tmp_path, away
     spool.close()
 
 
+def frames(spool: SpoolStore) -> list[str]:
+    """The ids of all frames that wait."""
+    paths = sorted(spool.directory.glob("segments/*/*.seg"))
+    return [frame.id for path in paths for frame in scan(path.read_bytes())]
+
+
+def test_a_batch_that_fails_half_way_is_not_there_twice_when_it_is_saved_again(tmp_path, away):
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("before", retention=1)])
+    in_the_way = spool.directory / "segments" / "30d"
+    in_the_way.write_text("")
+    batch = [make_trace("a", retention=1), make_trace("b", retention=30)]
+    with refused("store-io"):
+        spool.save(batch)
+    assert frames(spool) == ["before"]
+    in_the_way.unlink()
+    spool.save(batch)
+    assert frames(spool) == ["before", "a", "b"]
+    assert spool.flush(20)
+    spool.close()
+
+
+def test_a_half_written_artifact_of_a_killed_process_stops_nothing(spool, away):
+    data = os.urandom(LARGE + 1)
+    page = Artifact(name="p", sha256=hashlib.sha256(data).hexdigest(), size=len(data), data=data)
+    spool.save([make_trace("a", artifacts=(page,))])
+    (beside,) = spool.directory.glob("artifacts/*/*")
+    (beside / f"{TEMPORARY}0123").write_bytes(data[:100])
+    (beside / "foreign").write_bytes(b"")
+    assert spool.flush(20)
+    assert away.ids() == ["a"]
+    assert waiting(spool.directory).bytes == 0
+    assert len(list(away.blobs.keys("keep/artifacts/"))) == 1
+
+
+def test_a_segment_that_cannot_be_moved_does_not_hold_up_the_others(tmp_path, away):
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("stuck")])
+    (stuck,) = spool.directory.glob("segments/*/*.seg")
+    put = away.blobs.put
+
+    def refuse(key, data):
+        if key.endswith(stuck.name):
+            raise StoreError("other bytes are there", slug="blob-exists", hint="none")
+        put(key, data)
+
+    away.blobs.put = refuse
+    spool.roll(at_once=True)
+    spool.save([make_trace("other")])
+    assert not spool.flush(1, patient=False)
+    poll(lambda: away.ids() == ["other"])
+    assert stuck.exists()
+    assert "other bytes are there" in spool.unmoved()
+    away.blobs.put = put
+    assert spool.flush(20)
+    assert away.ids() == ["other", "stuck"]
+    assert spool.unmoved() == ""
+    spool.close()
+
+
+def test_a_flush_waits_for_a_segment_that_another_process_is_moving(tmp_path, away):
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("a")])
+    spool.roll(at_once=True)
+    (path,) = spool.directory.glob("segments/*/*.seg")
+    with Ownership(path) as file:
+        assert file is not None
+        assert not spool.flush(0.3)
+    assert spool.flush(20)
+    assert away.ids() == ["a"]
+    spool.close()
+
+
+def test_a_new_segment_that_others_take_for_one_that_was_left_is_made_anew(tmp_path, monkeypatch):
+    """Before it has its lock, another process may lock it, or remove it as an empty one."""
+    tries = []
+    lock = fcntl.flock
+
+    def flock(file, how):
+        tries.append(file)
+        if len(tries) == 1:
+            raise BlockingIOError
+        if len(tries) == 2:
+            Path(f"/proc/self/fd/{file}").resolve().unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    segment = OpenSegment(tmp_path, sync=False)
+    segment.append(b"abc")
+    assert len(tries) == 3
+    assert (tmp_path / segment.name).read_bytes() == b"abc"
+    segment.close()
+
+
 def test_a_trace_that_no_store_could_keep_is_refused_before_anything_is_written(spool):
     with refused("row-invalid"):
         spool.save([make_trace("good"), make_trace("bad/id")])
@@ -217,7 +314,7 @@ def test_two_processes_that_move_at_once_move_each_trace_once(tmp_path):
     program = f"""
 import sys
 from pathlib import Path
-from tracediff.stores.files import FileBlobs
+from tracediff.stores.files import TEMPORARY, FileBlobs
 from tracediff.stores.remote import RemoteStore
 from tracediff.stores.spool import SpoolStore
 from tracediff.stores.sqlite_index import SqliteIndex

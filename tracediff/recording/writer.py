@@ -8,6 +8,7 @@ with growing pauses, up to the bound; drops are counted and reported, never sile
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - clients need it, and cannot import it at the end
 import contextlib
 import logging
 import os
@@ -125,7 +126,7 @@ class Writer:
         self._told = 0
         self._told_losses = Losses()
         self._shared = False
-        self._waits = False
+        self._in_vain = -1
         self._problem: str | None = None
 
     def submit(self, finished: Finished) -> None:
@@ -168,16 +169,18 @@ class Writer:
     def upload_early(self) -> None:
         """Have all moved to the store while threads and imports still work as ever."""
         if self._pid == os.getpid() and self._thread is not None:
+            until = time.monotonic() + EXIT_DEADLINE
             self._settle(EXIT_DEADLINE, RETRIES)
-            self._upload_at_end(EXIT_DEADLINE)
+            self._upload_at_end(max(0.0, until - time.monotonic()))
 
     def _upload_at_end(self, deadline: float) -> None:
         """Once in vain is enough: the process wants to end, and what waits is safe."""
-        if self._waits or self._upload(deadline, patient=False):
+        if self._in_vain == self._submitted or self._upload(deadline, patient=False):
             return
-        self._waits = True
-        store = self._store
-        _say(f"traces wait in {store.url if store else 'the spool'} to be uploaded")
+        self._in_vain = self._submitted
+        unmoved = getattr(self._store, "unmoved", str)()
+        if unmoved:
+            _say(unmoved)
 
     def _upload(self, deadline: float | None, *, patient: bool) -> bool:
         """Have what was saved moved to the store itself; a fork may have closed the store."""
@@ -215,10 +218,10 @@ class Writer:
             return
         thread = self._thread
         if thread is not None:
-            self._closing = True
             until = time.monotonic() + deadline
             self._gave_up = not self._settle(deadline, RETRIES)
             self._upload_at_end(max(0.0, until - time.monotonic()))
+            self._closing = True  # only now: the thread would close the store
             self._wake.set()
             self._hurry.set()
             if thread is not threading.current_thread():

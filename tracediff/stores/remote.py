@@ -207,6 +207,13 @@ class RemoteStore:
                 found += look(*more)
         return found
 
+    def connect(self) -> None:
+        """Make both clients, which imports much; no server is asked."""
+        for part in (self.index, self.blobs):
+            make = getattr(part, "connect", None)
+            if make is not None:
+                make()
+
     def close(self) -> None:
         """Let go of both clients."""
         if not self._closed:

@@ -7,16 +7,18 @@ object, then its rows in one batch; only then is the file removed. Every part ma
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import random
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracediff.errors import StoreError
 from tracediff.model import Row
@@ -41,6 +43,19 @@ MAX_PAUSE = 60.0
 
 IDLE = 10.0
 """Seconds after which the thread of a spool that nobody uses ends."""
+
+LOOK = 0.05
+"""Seconds between two looks at segments of this process that another one is moving."""
+
+FORK_DEADLINE = 5.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_OF_ALL = frozenset({
+    "bucket-missing", "store-busy", "store-denied", "store-driver", "store-foreign", "store-full",
+    "store-newer", "store-old-server", "store-unknown", "store-unprepared", "store-unreachable",
+    "store-unsuitable", "store-url-invalid",
+})  # fmt: skip
+"""What the store says of itself: the next segment would fare no better."""
 
 
 class Source(Protocol):
@@ -94,6 +109,8 @@ class Shipper:
         self._open_remote = open_remote
         self._every = every
         self._remote: RemoteStore | None = None
+        self._stale = False
+        self._own: set[Path] = set()
         self._sources: list[Source] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -104,15 +121,25 @@ class Shipper:
         self._failed = 0
         self._thread: threading.Thread | None = None
 
+    def renew(self, open_remote: Callable[[], RemoteStore], every: float) -> None:
+        """Move to the same store by other means from now on, such as a new password."""
+        with self._lock:
+            self._stale = self._stale or not _same(open_remote, self._open_remote)
+            self._open_remote, self._every = open_remote, every
+
     def attach(self, source: Source) -> None:
         """Start to move what this source fills the spool with."""
         with self._lock:
             self._sources.append(source)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="tracediff-shipper", daemon=True
-                )
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="tracediff-shipper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the interpreter ends: another process moves it
+                self.problem = str(error)
+            else:
+                self._thread = thread
 
     def detach(self, source: Source) -> None:
         """The source is closed; what it left is still moved."""
@@ -124,18 +151,44 @@ class Shipper:
         """There is something to move."""
         self._wake.set()
 
+    def given_up(self, path: Path) -> None:
+        """A segment of this process is complete: ``drain`` waits until it is moved."""
+        with self._lock:
+            self._own.add(path)
+
+    def waiting(self) -> int:
+        """How many complete segments of this process are not moved yet."""
+        with self._lock:
+            self._own = {path for path in self._own if path.exists()}
+            return len(self._own)
+
     def drain(self, deadline: float | None = None, *, patient: bool = True) -> bool:
         """Wait until all is moved that lies in the spool now; False when it is not.
+
+        What living processes still write is theirs. What this one wrote is waited for when
+        another is moving it.
 
         Args:
             deadline: The seconds to keep trying; by default, until the store refuses.
             patient: Whether to try again, until the deadline, when the store refuses.
         """
+        until = None if deadline is None else time.monotonic() + deadline
+        with self._lock:
+            sources = list(self._sources)
+        for source in sources:
+            source.roll(at_once=True)
+        while self._passed(until, patient=patient):
+            if not self.waiting():
+                return True
+            time.sleep(LOOK)
+        return False
+
+    def _passed(self, until: float | None, *, patient: bool) -> bool:
+        """Wait for a pass through the spool that begins now and does not fail."""
         with self._lock:
             target, failed = self._begun + 1, self._failed
             self._hurry = True
         self._wake.set()
-        until = None if deadline is None else time.monotonic() + deadline
         with self._done:
             while self._ended < target:
                 left = None if until is None else until - time.monotonic()
@@ -143,7 +196,7 @@ class Shipper:
                     return False
                 self._done.wait(left)
                 if self._failed > failed:
-                    if deadline is None or not patient:
+                    if until is None or not patient:
                         return False
                     failed = self._failed
                     self._done.wait(MIN_PAUSE if left is None else min(MIN_PAUSE, left))
@@ -159,6 +212,9 @@ class Shipper:
             with self._lock:
                 sources, hurry, self._hurry = list(self._sources), self._hurry, False
                 self._begun += 1
+                stale, self._stale = self._stale, False
+            if stale:
+                self._close()
             moved = self._ship_all(sources, hurry=hurry)
             failures = 0 if moved else failures + 1
             with self._done:
@@ -167,6 +223,7 @@ class Shipper:
                     self._ended = self._begun
                 else:
                     self._failed += 1
+                self._own = {path for path in self._own if path.exists()}
                 over = not self._sources and idle >= IDLE
                 if over:
                     self._thread = None
@@ -176,30 +233,33 @@ class Shipper:
                 return
 
     def _ship_all(self, sources: Sequence[Source], *, hurry: bool) -> bool:
-        """Move all that nobody writes; False when the store refused."""
-        try:
-            for source in sources:
-                source.roll(at_once=hurry)
-            for path in _segments(self.directory):
-                self._ship(path)
-        except StoreError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            self._refused(f"{error.message}{hint}")
-            return False
-        except OSError as error:
-            self._refused(system_error(error, f"read the spool {self.directory}").message)
-            return False
-        except Exception as error:  # of a client: nothing may end this thread
-            log.exception("tracediff could not move traces")
-            self.problem = f"{type(error).__name__}: {error}"
-            return False
-        self.problem = None
-        return True
-
-    def _refused(self, problem: str) -> None:
-        if problem != self.problem:
+        """Move all that nobody writes; False when the store refused any of it."""
+        problem = None
+        for work in self._work(sources, hurry=hurry):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - of a client, too: nothing ends this thread
+                problem = problem or self._said(error)
+                if getattr(error, "slug", None) in _OF_ALL:
+                    break
+        if problem is not None and problem != self.problem:
             log.warning("tracediff keeps traces in %s: %s", self.directory, problem)
         self.problem = problem
+        return problem is None
+
+    def _work(self, sources: Sequence[Source], *, hurry: bool) -> Iterator[Callable[[], None]]:
+        for source in sources:
+            yield functools.partial(source.roll, at_once=hurry)
+        for path in _segments(self.directory):
+            yield functools.partial(self._ship, path)
+
+    def _said(self, error: Exception) -> str:
+        if isinstance(error, StoreError):
+            return f"{error.message} ({error.hint})" if error.hint else error.message
+        if isinstance(error, OSError):
+            return system_error(error, f"read the spool {self.directory}").message
+        log.error("tracediff could not move traces", exc_info=error)
+        return f"{type(error).__name__}: {error}"
 
     def _ship(self, path: Path) -> None:
         try:
@@ -217,15 +277,24 @@ class Shipper:
         beside = self.directory / ARTIFACTS / kept / name
         rows = list(_rows(items, segment_key(kept, name)))
         if data:
-            remote = self._remote = self._remote or self._open_remote()
-            for artifact in _plain_files(beside):
+            remote = self._opened()
+            for artifact in _artifacts(beside):
                 remote.blobs.put(artifact_key(kept, name, artifact.name), artifact.read_bytes())
             remote.blobs.put(segment_key(kept, name), data)
             self.dictionary = remote.dictionary()
             self._index(remote, rows, data)
             self.uploaded += len(rows)
+        shutil.rmtree(beside, ignore_errors=True)  # first: nobody would find them without it
         path.unlink()
-        shutil.rmtree(beside, ignore_errors=True)
+
+    def _opened(self) -> RemoteStore:
+        """The store. A fork waits meanwhile: a child would find modules half imported for ever."""
+        if self._remote is None:
+            with _opening:
+                opened = self._open_remote()
+                opened.connect()
+            self._remote = opened
+        return self._remote
 
     def _index(self, remote: RemoteStore, rows: list[Row], data: bytes) -> None:
         try:
@@ -261,13 +330,22 @@ class Shipper:
                 log.exception("tracediff could not close the store")
 
 
+def _same(one: Callable[[], RemoteStore], other: Callable[[], RemoteStore]) -> bool:
+    if isinstance(one, functools.partial) and isinstance(other, functools.partial):
+        return (one.func, one.args, one.keywords) == (other.func, other.args, other.keywords)
+    return one == other
+
+
 def _pause(failures: int) -> float:
     longest: float = min(MAX_PAUSE, MIN_PAUSE * 2 ** min(failures - 1, 10))
     return longest * (0.5 + random.random() / 2)  # noqa: S311 - so that not all try at once
 
 
 def _segments(directory: Path) -> list[Path]:
-    found = (directory / SEGMENTS).glob(f"*/*{SUFFIX}")
+    try:
+        found = list((directory / SEGMENTS).glob(f"*/*{SUFFIX}"))
+    except OSError:  # it is being taken away
+        return []
     # Reading a pipe would wait for ever, and unlinking is for files that are ours.
     return sorted(
         path
@@ -282,10 +360,14 @@ def _files(directory: Path) -> Iterator[Path]:
             yield from (Path(folder) / name for name in names)
 
 
-def _plain_files(directory: Path) -> Iterable[Path]:
+def _artifacts(directory: Path) -> Iterable[Path]:
     if not directory.is_dir():
         return []
-    return [one for one in directory.iterdir() if one.is_file() and not one.is_symlink()]
+    return [
+        one
+        for one in directory.iterdir()
+        if _SHA256.fullmatch(one.name) and one.is_file() and not one.is_symlink()
+    ]
 
 
 def _rows(items: Iterable[object], key: str) -> Iterator[Row]:
@@ -310,18 +392,35 @@ def shipper_of(directory: Path, open_remote: Callable[[], RemoteStore], every: f
         known = _shippers.get(directory)
         if known is None:
             known = _shippers[directory] = Shipper(directory, open_remote, every)
+        else:
+            known.renew(open_remote, every)
         return known
 
 
 _inherited: list[Shipper] = []
+_opening = threading.RLock()
+_held: list[Any] = []
+
+
+def _before_fork() -> None:
+    if _opening.acquire(timeout=FORK_DEADLINE):
+        _held.append(_opening)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
 
 
 def _forget() -> None:
     """A child has none of its parent's threads; closing its clients would hurt the parent's."""
-    global _lock  # noqa: PLW0603 - the inherited one may be held by a thread that is gone
-    _lock = threading.Lock()
+    global _lock, _opening  # the inherited ones may be held by threads that are gone
+    _held.clear()
+    _lock, _opening = threading.Lock(), threading.RLock()
     _inherited.extend(_shippers.values())
     _shippers.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_forget
+)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from tracediff.config import mask
 from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row, Trace
 from tracediff.stores.base import Capabilities
@@ -89,17 +90,24 @@ class SpoolStore:
             if self._closed:
                 raise closed(f"cannot use {self.url}")
             self._check_room(sum(group.size for group in groups.values()))
-            for kept, group in groups.items():
-                self._append(kept, group)
+            written: list[tuple[OpenSegment, int]] = []
+            try:
+                for kept, group in groups.items():
+                    written.append(self._append(kept, group))
+            except BaseException:  # all of them are saved again: none may be there twice
+                for segment, start in written:
+                    segment.cut(start)
+                raise
+            for kept in groups:
+                if self._open[kept][0].full:
+                    self._give_up(kept)
+                    self.shipper.wake()
 
-    def _append(self, kept: str, group: Group) -> None:
+    def _append(self, kept: str, group: Group) -> tuple[OpenSegment, int]:
         segment = self._current(kept)
         for sha256, data in group.artifacts.items():
             self._write_artifact(kept, segment.name, sha256, data)
-        segment.append(group.frames)
-        if segment.full:
-            self._give_up(kept)
-            self.shipper.wake()
+        return segment, segment.append(group.frames)
 
     def _write_artifact(self, kept: str, name: str, sha256: str, data: bytes) -> None:
         place = self.directory / ARTIFACTS / kept / name
@@ -138,6 +146,15 @@ class SpoolStore:
             patient: Whether to try again, until the deadline, when the store refuses.
         """
         return self.shipper.drain(deadline, patient=patient)
+
+    def unmoved(self) -> str:
+        """What this process saved and is not in the store yet, and why; nothing when it is."""
+        count = self.shipper.waiting()
+        if not count:
+            return ""
+        what = "1 segment of traces waits" if count == 1 else f"{count} segments of traces wait"
+        why = mask(self.shipper.problem or "the store does not answer in time")
+        return f"{what} in {self.directory} to be uploaded by a later process: {why}"
 
     def load(self, row: Row) -> Trace:
         """The whole trace, from the store."""
@@ -198,4 +215,6 @@ class SpoolStore:
         return found[0]
 
     def _give_up(self, kept: str) -> None:
-        self._open.pop(kept)[0].close()
+        segment = self._open.pop(kept)[0]
+        self.shipper.given_up(self.directory / SEGMENTS / kept / segment.name)
+        segment.close()

@@ -158,6 +158,10 @@ class MongoIndex:
         """Look at the server, the user, the clock and the indexes; nothing is written."""
         return diagnosing.diagnose(self._connection)
 
+    def connect(self) -> None:
+        """Make this process's client; no server is asked."""
+        self._connection.client()
+
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
         self._connection.close()

@@ -179,6 +179,10 @@ class S3Blobs:
         """
         return diagnosis.diagnose(self._clients, self.address, tuple(retentions))
 
+    def connect(self) -> None:
+        """Make this process's client; no server is asked."""
+        self._clients.connect()
+
     def close(self) -> None:
         """Let go of connections, unless the client was handed over; a second call does nothing."""
         self._clients.close()

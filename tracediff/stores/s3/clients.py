@@ -99,6 +99,10 @@ class Clients:
             found += [name for name in names if is_days(name)]
         return found
 
+    def connect(self) -> None:
+        """Make the client of this process; no server is asked."""
+        self._of_this_process("connect")
+
     def close(self) -> None:
         """Let go of the connections, of a client that was made here; a second call does nothing."""
         self._closed = True
