@@ -1,32 +1,59 @@
-"""Stores whose rows are in a real MongoDB and whose bytes are in files or in a real S3."""
+"""Stores whose rows are in a real MongoDB and whose bytes are in files or in a real S3.
+
+``production`` is a project whose programs record into both. What it stored is read by plain pymongo
+and boto3 and by the segment reader below, which follows the docstring of tracediff's
+stores/segments.py and imports nothing of the package: a second opinion.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import ormsgpack
 import pymongo
 import pytest
+import xxhash
+import zstandard
 
 from servers import mongod, seaweed
 from tracediff.stores import open_store
 from tracediff.stores.base import Store
 
+ROOT = Path(__file__).parents[2]
+BUCKETS = ("traces-a", "traces-b")
+SECONDS = 60.0
+
 
 @pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    own = os.environ.get(mongod.VARIABLE)
-    if own:
-        yield own
-        return
+def own_mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mongod.Mongod]:
+    """A server that a test may kill and make fail, if it starts it again."""
     with mongod.Mongod(tmp_path_factory.mktemp("mongod")) as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_url(request: pytest.FixtureRequest) -> str:
+    """The user's own server where there is one."""
+    own = os.environ.get(mongod.VARIABLE)
+    return own or request.getfixturevalue("own_mongod").url
 
 
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
+    """A server that a test may kill, if it starts it again."""
     with seaweed.Seaweed(tmp_path_factory.mktemp("weed")) as server:
         yield server
 
@@ -38,6 +65,10 @@ def named(url: str, database: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}/{database}" + (f"?{query}" if query else "")
 
 
+def database_of(directory: Path) -> str:
+    return "tracediff_" + re.sub(r"\W", "_", "_".join(directory.parts[-3:]))[-40:]
+
+
 @pytest.fixture
 def open_remote(
     mongo_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -47,7 +78,7 @@ def open_remote(
     databases: set[str] = set()
 
     def open_remote(directory: Path, *, s3: bool) -> Store:
-        database = "tracediff_" + re.sub(r"\W", "_", "_".join(directory.parts[-3:]))[-40:]
+        database = database_of(directory)
         databases.add(database)
         if s3:
             weed = request.getfixturevalue("weed")
@@ -67,3 +98,238 @@ def open_remote(
     with pymongo.MongoClient(mongo_url) as client:
         for database in databases:
             client.drop_database(database)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFrame:
+    """A frame both of whose checksums hold, and where it lies."""
+
+    place: tuple[str, int, int]
+    id: str
+    row: dict[str, Any]
+    raw: bytes
+
+
+def read_frames(key: str, data: bytes) -> Iterator[StoredFrame]:
+    """The frames of an uploaded segment, which is nothing else."""
+    at = 0
+    while at < len(data):
+        head = data[at : at + 56]
+        magic, version, kind, id_length = struct.unpack_from("<4sBBH", head)
+        row_length, _generation, payload_length, raw_length = struct.unpack_from("<IIQQ", head, 8)
+        assert (magic, version, kind) == (b"\x89TDF", 1, 0)
+        start = at + 56 + id_length
+        name, middle = data[at + 56 : start], start + row_length
+        end = middle + payload_length
+        assert head[48:] == xxhash.xxh3_64_digest(head[:48] + name)
+        assert head[32:48] == xxhash.xxh3_128_digest(data[start:end])
+        raw = zstandard.decompress(data[middle:end])
+        assert len(raw) == raw_length
+        row = json.loads(data[start:middle])
+        yield StoredFrame(place=(key, at, end - at), id=name.decode("ascii"), row=row, raw=raw)
+        at = end
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the servers hold: rows by id, and every frame of every segment."""
+
+    rows: dict[str, tuple[str, int, int]]
+    frames: list[StoredFrame]
+    objects: dict[str, bytes]
+
+    @property
+    def jobs(self) -> Counter[str]:
+        """How many traces carry each tag: the programs here tag each job with a name of its own."""
+        return Counter(tag for frame in self.frames for tag in frame.row["tags"])
+
+
+@dataclass
+class Production:
+    """A project whose programs record into MongoDB and S3, and what these hold of it."""
+
+    directory: Path
+    mongod: mongod.Mongod
+    weed: seaweed.Seaweed
+    name: str
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def url(self, *, mongo: int | None = None, s3: str | None = None, **options: object) -> str:
+        """The URL of its store, by way of other ports if some are given."""
+        given: dict[str, object] = {"heartbeatFrequencyMS": 500, **options}
+        if mongo is None:
+            base = self.mongod.uri(self.name, **given)
+        else:  # a proxy: the replica set's own address would go round it
+            more = "&".join(f"{key}={value}" for key, value in given.items())
+            base = f"mongodb://127.0.0.1:{mongo}/{self.name}?directConnection=true&{more}"
+        blobs = f"s3://{','.join(BUCKETS)}/{self.name}?endpoint={s3 or self.weed.endpoint}"
+        return f"{base}&blobs={quote(blobs, safe='')}"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """That of a process that imports this checkout and records into the store."""
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("TRACEDIFF_", "COV_", "AWS_"))
+        }
+        return kept | self.weed.identities["admin"].environment() | {
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TRACEDIFF_STORE": self.url(),
+            "TRACEDIFF_UPLOAD_EVERY": "0.1",
+        } | more  # fmt: skip
+
+    def write(self, text: str, name: str = "program.py") -> None:
+        """Write a program; ``td`` and what ``PRELUDE`` has are there."""
+        (self.directory / name).write_text(PRELUDE + textwrap.dedent(text))
+
+    def start(self, *command: object, **more: str) -> subprocess.Popen[str]:
+        """Start a program of the project, or with ``-m`` a module."""
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command or ("program.py",))],
+            cwd=self.directory, env=self.environment(**more), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def run(self, *command: object, status: int = 0, **more: str) -> tuple[str, str]:
+        """Run a program to its end; what it wrote to stdout and stderr."""
+        process = self.start(*command, **more)
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == status, f"{process.returncode}\n{out}\n{err}"
+        return out, err
+
+    def doctor(self, **more: str) -> list[dict[str, Any]]:
+        """What the command ``doctor`` finds."""
+        process = self.start("-m", "tracediff", "doctor", "--format", "json", **more)
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode in (0, 1), err
+        return json.loads(out)["findings"]
+
+    @property
+    def spools(self) -> list[Path]:
+        """The spools on this machine, one a store."""
+        return sorted((self.directory / ".tracediff" / "spool").glob("*"))
+
+    def waiting(self) -> list[Path]:
+        """The segments that are not uploaded."""
+        return [path for spool in self.spools for path in spool.glob("segments/*/*.seg")]
+
+    def acknowledged(self) -> list[str]:
+        """The ids in the ledgers; a kill may have cut the last one of each."""
+        return [
+            one
+            for path in sorted(self.directory.glob("*.acknowledged"))
+            for one in path.read_text().rpartition("\n")[0].splitlines()
+        ]
+
+    def upload(self) -> None:
+        """What any later process of the project does: upload what others left."""
+        self.write("job('later')\nsys.exit(not td.flush(50, upload=True))", name="later.py")
+        self.run("later.py")
+        assert self.waiting() == []
+
+    def stored(self) -> Stored:
+        """What plain pymongo and boto3 find."""
+        with self.mongod.client() as client:
+            rows = {one["_id"]: _place(one) for one in client[self.name].traces.find()}
+        objects = dict(self._objects())
+        segments = {key: data for key, data in sorted(objects.items()) if "/segments/" in key}
+        frames = [frame for key, data in segments.items() for frame in read_frames(key, data)]
+        return Stored(rows, frames, objects)
+
+    def _objects(self) -> Iterator[tuple[str, bytes]]:
+        client = self.weed.client()
+        try:
+            for bucket in BUCKETS:
+                for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                    for one in page.get("Contents", ()):
+                        kept, _, rest = one["Key"].partition("/")
+                        if rest.startswith(self.name + "/"):
+                            got = client.get_object(Bucket=bucket, Key=one["Key"])
+                            key = rest.removeprefix(self.name + "/")
+                            with got["Body"] as body:
+                                yield (key if kept == "keep" else f"{kept}/{key}"), body.read()
+        finally:
+            client.close()
+
+    def verify(self, *, rejected: int = 0) -> Stored:
+        """Every acknowledged trace is there, at the place its row says; none is there twice."""
+        found, said = self.stored(), self.acknowledged()
+        assert len(said) == len(set(said)), "a trace was acknowledged twice"
+        ids = Counter(frame.id for frame in found.frames)
+        assert [one for one, count in ids.items() if count > 1] == [], "a trace is there twice"
+        assert [one for one, count in found.jobs.items() if count > 1] == [], "a job is there twice"
+        assert set(said) <= ids.keys(), "an acknowledged trace is lost"
+        assert len(ids) - len(found.rows) == rejected, "a trace cannot be found"
+        places = {frame.id: frame.place for frame in found.frames}
+        assert found.rows.items() <= places.items()
+        return found
+
+
+PRELUDE = '''
+import os, sys, time
+import tracediff as td
+
+def ledger(name):
+    """Acknowledged ids go to a file that is synced for each."""
+    file = os.open(f"{name}.acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    def on_ack(trace_id):
+        os.write(file, f"{trace_id}\\n".encode())
+        os.fsync(file)
+    return on_ack
+
+@td.input("Read")
+def read(size):
+    return os.urandom(size)
+
+@td.job("made/one")
+def job(name, size=100):
+    td.tag(name)
+    return len(read(size))
+
+'''
+
+
+def _place(document: dict[str, Any]) -> tuple[str, int, int]:
+    if "l" in document:
+        blob, start, length = document["l"]
+    else:
+        blob, start, length = ormsgpack.unpackb(document["r"])[9:12]
+    return blob, int(start), int(length)
+
+
+@pytest.fixture
+def production(
+    own_mongod: mongod.Mongod, weed: seaweed.Seaweed, tmp_path: Path, monkeypatch
+) -> Iterator[Production]:
+    """A project that records into servers which are prepared for it."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    made = Production(directory, own_mongod, weed, database_of(tmp_path))
+    for variable, text in weed.identities["admin"].environment().items():
+        monkeypatch.setenv(variable, text)
+    store = open_store(made.url())
+    store.prepare()
+    store.close()
+    yield made
+    for process in made.processes:
+        process.kill()
+        process.communicate()
+    with own_mongod.client() as client:
+        client.drop_database(made.name)
+
+
+@pytest.fixture
+def poll() -> Callable[..., None]:
+    """Ask until the answer is yes."""
+
+    def poll(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    return poll
