@@ -7,9 +7,11 @@ stores/segments.py and imports nothing of the package: a second opinion.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -190,6 +192,7 @@ class Production:
             [sys.executable, *map(str, command or ("program.py",))],
             cwd=self.directory, env=self.environment(**more), text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
         )  # fmt: skip
         self.processes.append(process)
         return process
@@ -316,7 +319,8 @@ def production(
     store.close()
     yield made
     for process in made.processes:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its children, too
         process.communicate()
     with own_mongod.client() as client:
         client.drop_database(made.name)
