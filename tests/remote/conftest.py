@@ -197,10 +197,12 @@ class Production:
         self.processes.append(process)
         return process
 
-    def run(self, *command: object, status: int = 0, **more: str) -> tuple[str, str]:
+    def run(
+        self, *command: object, status: int = 0, seconds: float = SECONDS, **more: str
+    ) -> tuple[str, str]:
         """Run a program to its end; what it wrote to stdout and stderr."""
         process = self.start(*command, **more)
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = process.communicate(timeout=seconds)
         assert process.returncode == status, f"{process.returncode}\n{out}\n{err}"
         return out, err
 

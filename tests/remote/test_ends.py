@@ -206,18 +206,18 @@ def test_a_clock_that_jumps_delays_nothing_and_mixes_nothing_up(production):
     assert set(production.verify().jobs) == {"now", "past", "future", "again"}
 
 
-SHARED = 100
-
-
-@pytest.mark.slow
-def test_a_hundred_short_processes_share_a_spool(production):
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "count", [pytest.param(25, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.soak)]
+)
+def test_many_short_processes_share_a_spool(production, count):
     """Children of one that has the clients imported: that alone would take a minute."""
     production.write(f"""
         import boto3, tracediff.stores.mongo, tracediff.stores.s3
         boto3.client("s3", region_name="us-east-1").close()
         td.configure(on_ack=ledger("a"))
         running = 0
-        for n in range({SHARED}):
+        for n in range({count}):
             if running == 6:
                 assert os.wait()[1] == 0
                 running -= 1
@@ -228,8 +228,8 @@ def test_a_hundred_short_processes_share_a_spool(production):
         for _ in range(running):
             assert os.wait()[1] == 0
     """)
-    _, err = production.run()
+    _, err = production.run(seconds=280)
     assert all("to be uploaded by a later process" in line for line in err.splitlines())
-    assert len(production.acknowledged()) == SHARED
+    assert len(production.acknowledged()) == count
     production.upload()
-    assert set(production.verify().jobs) == {*(f"p{n}" for n in range(SHARED)), "later"}
+    assert set(production.verify().jobs) == {*(f"p{n}" for n in range(count)), "later"}
