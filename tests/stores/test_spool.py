@@ -114,10 +114,13 @@ def test_a_flush_that_is_patient_waits_until_the_store_is_back(tmp_path, away):
     spool.close()
 
 
+def large_artifact() -> Artifact:
+    data = bytes(range(256)) * (LARGE // 256 + 1)
+    return Artifact(name="p", sha256=hashlib.sha256(data).hexdigest(), size=len(data), data=data)
+
+
 def test_large_artifacts_travel_beside_their_segment(spool, away):
-    data = os.urandom(LARGE + 1)
-    page = Artifact(name="p", sha256=hashlib.sha256(data).hexdigest(), size=len(data), data=data)
-    trace = make_trace("a", artifacts=(page,), retention=30)
+    trace = make_trace("a", artifacts=(large_artifact(),), retention=30)
     spool.save([trace])
     assert spool.flush(20)
     assert away.store.load(away.store.find("a")[0]) == trace
@@ -192,7 +195,7 @@ def test_a_segment_that_cannot_be_moved_does_not_hold_up_the_others(tmp_path, aw
 
     def refuse(key, data):
         if key.endswith(stuck.name):
-            raise StoreError("other bytes are there", slug="blob-exists", hint="none")
+            raise StoreError("it is too large", slug="blob-key-invalid", hint="none")
         put(key, data)
 
     away.blobs.put = refuse
@@ -363,4 +366,26 @@ def test_a_child_neither_moves_nor_locks_what_is_its_parent_s(tmp_path, away):
         os.close(told)
     assert spool.flush(20)
     assert away.ids() == ["child", "parent"]
+    spool.close()
+
+
+def test_a_segment_whose_name_is_taken_by_other_bytes_is_moved_under_another(tmp_path, away):
+    """As after a power cut: what was uploaded is longer than what the disk still has."""
+    spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
+    spool.save([make_trace("a", artifacts=(large_artifact(),))])
+    (segment,) = spool.directory.glob("segments/keep/*.seg")
+    taken = f"keep/segments/{segment.name}"
+    put = away.blobs.put
+
+    def once(key, data):
+        if key == taken:
+            raise StoreError("other bytes are there", slug="blob-exists", hint="none")
+        put(key, data)
+
+    away.blobs.put = once
+    assert spool.flush(20)
+    (row,) = away.store.find("a")
+    assert row.location[0] != taken
+    assert away.store.load(row).artifacts[0].data == large_artifact().data
+    assert waiting(spool.directory).bytes == 0
     spool.close()

@@ -25,7 +25,7 @@ from tracediff.model import Row
 from tracediff.stores.dictionaries import Dictionary
 from tracediff.stores.failures import system_error
 from tracediff.stores.files import make_directories, write_whole
-from tracediff.stores.open_segment import SUFFIX, Ownership
+from tracediff.stores.open_segment import SUFFIX, Ownership, segment_name
 from tracediff.stores.places import artifact_key, segment_key
 from tracediff.stores.remote import RemoteStore
 from tracediff.stores.retention import is_class
@@ -266,7 +266,12 @@ class Shipper:
             with Ownership(path) as file:
                 if file is None or os.fstat(file).st_nlink == 0:
                     return  # somebody writes it, or has moved it just now
-                self._move(path, path.read_bytes())
+                try:
+                    self._move(path, path.read_bytes())
+                except StoreError as error:
+                    if error.slug != "blob-exists":
+                        raise
+                    self._rename(path)
         except FileNotFoundError:
             return
 
@@ -286,6 +291,19 @@ class Shipper:
             self.uploaded += len(rows)
         shutil.rmtree(beside, ignore_errors=True)  # first: nobody would find them without it
         path.unlink()
+
+    def _rename(self, path: Path) -> None:
+        """Give a segment a new name: its own is taken by other bytes.
+
+        A machine that lost power after an upload may have lost the end of the file too. Rows that
+        were indexed by then stay where they point to.
+        """
+        name = segment_name()
+        beside = self.directory / ARTIFACTS / path.parent.name
+        if (beside / path.name).exists():
+            (beside / path.name).rename(beside / name)
+        path.rename(path.with_name(name))
+        self._wake.set()
 
     def _opened(self) -> RemoteStore:
         """The store. A fork waits meanwhile: a child would find modules half imported for ever."""
