@@ -204,7 +204,7 @@ def test_a_segment_that_cannot_be_moved_does_not_hold_up_the_others(tmp_path, aw
     assert not spool.flush(1, patient=False)
     poll(lambda: away.ids() == ["other"])
     assert stuck.exists()
-    assert "other bytes are there" in spool.unmoved()
+    assert "it is too large" in spool.unmoved()
     away.blobs.put = put
     assert spool.flush(20)
     assert away.ids() == ["other", "stuck"]
@@ -373,8 +373,8 @@ def test_a_segment_whose_name_is_taken_by_other_bytes_is_moved_under_another(tmp
     """As after a power cut: what was uploaded is longer than what the disk still has."""
     spool = SpoolStore(tmp_path / "spool", away.open, upload_every=3600)
     spool.save([make_trace("a", artifacts=(large_artifact(),))])
-    (segment,) = spool.directory.glob("segments/keep/*.seg")
-    taken = f"keep/segments/{segment.name}"
+    (segment,) = spool.directory.glob("segments/*/*.seg")
+    taken = f"{segment.parent.name}/segments/{segment.name}"
     put = away.blobs.put
 
     def once(key, data):

@@ -271,7 +271,8 @@ class Shipper:
                 except StoreError as error:
                     if error.slug != "blob-exists":
                         raise
-                    self._rename(path)
+                    renamed = self._rename(path)
+                    self._move(renamed, renamed.read_bytes())
         except FileNotFoundError:
             return
 
@@ -292,7 +293,7 @@ class Shipper:
         shutil.rmtree(beside, ignore_errors=True)  # first: nobody would find them without it
         path.unlink()
 
-    def _rename(self, path: Path) -> None:
+    def _rename(self, path: Path) -> Path:
         """Give a segment a new name: its own is taken by other bytes.
 
         A machine that lost power after an upload may have lost the end of the file too. Rows that
@@ -302,8 +303,7 @@ class Shipper:
         beside = self.directory / ARTIFACTS / path.parent.name
         if (beside / path.name).exists():
             (beside / path.name).rename(beside / name)
-        path.rename(path.with_name(name))
-        self._wake.set()
+        return path.rename(path.with_name(name))
 
     def _opened(self) -> RemoteStore:
         """The store. A fork waits meanwhile: a child would find modules half imported for ever."""
