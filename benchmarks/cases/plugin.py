@@ -48,6 +48,7 @@ def table(rows):
     "record.py": "import sys\n\nimport shop\n\nfor number in range(int(sys.argv[1])):\n"
     "    shop.total(number)\n",
     "test_one.py": "def test_one():\n    pass\n",
+    "nothing.py": "",
     "bare.py": """
 import sys
 import time
@@ -88,12 +89,17 @@ def project(directory: Path, traces: int) -> None:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """This one without what would change the runs, with the plugin's metadata."""
+    """This one without what would change the runs, with the plugin's metadata.
+
+    Compiled modules are kept, as on any machine: else each run is mostly compilation.
+    """
     kept = {
         name: text
         for name, text in os.environ.items()
-        if not name.startswith(("TRACEDIFF_", "PYTEST_", "GITHUB_")) and name != "CI"
+        if not name.startswith(("TRACEDIFF_", "PYTEST_", "GITHUB_"))
+        and name not in ("CI", "PYTHONDONTWRITEBYTECODE")
     }
+    kept["PYTHONPYCACHEPREFIX"] = str(directory / "compiled")
     root = Path(__file__).resolve().parents[2]
     paths = [directory / "metadata", root, root / "pytest_plugin"]
     return {**kept, "PYTHONPATH": os.pathsep.join(map(str, paths)),
@@ -147,9 +153,11 @@ def measure(quick: bool) -> list[Figure]:
         directory = Path(name)
         project(directory, traces)
         with_it, ini = ("-p", "tracediff"), ("-o", "tracediff_dir=traces")
+        empty = ("-p", "nothing")
         loading = in_turns(
             {
-                "without": lambda: once(lambda: pytest_run(directory, "test_one.py")),
+                # An empty plugin: pytest looks through what is installed for that one too.
+                "without": lambda: once(lambda: pytest_run(directory, *empty, "test_one.py")),
                 "with": lambda: once(lambda: pytest_run(directory, *with_it, "test_one.py")),
             },
             2 if quick else 40,

@@ -127,13 +127,14 @@ class Suite:
             name: text
             for name, text in os.environ.items()
             if not name.startswith(("TRACEDIFF_", "PYTEST_", "COV_", "GITHUB_", "GIT_"))
-            and name not in ("CI", "BUILD_NUMBER", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
+            and name not in ("CI", "PYTHONDONTWRITEBYTECODE", "BUILD_NUMBER", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
         }
         paths = [self.metadata, CHECKOUT, CHECKOUT / "pytest_plugin"]
         kept |= {
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled once for all of the runs, and not among the project's files.
+            "PYTHONPYCACHEPREFIX": str(self.metadata / "compiled"),
             "COLUMNS": "110",
         }
         for name, text in changes.items():
