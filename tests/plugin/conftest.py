@@ -127,7 +127,16 @@ class Suite:
             name: text
             for name, text in os.environ.items()
             if not name.startswith(("TRACEDIFF_", "PYTEST_", "COV_", "GITHUB_", "GIT_"))
-            and name not in ("CI", "PYTHONDONTWRITEBYTECODE", "BUILD_NUMBER", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
+            and name
+            not in (
+                "CI",
+                "PYTHONDONTWRITEBYTECODE",
+                "BUILD_NUMBER",
+                "NO_COLOR",
+                "FORCE_COLOR",
+                "COLUMNS",
+                "TERM",
+            )
         }
         paths = [self.metadata, CHECKOUT, CHECKOUT / "pytest_plugin"]
         kept |= {

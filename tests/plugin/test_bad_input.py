@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -180,3 +182,42 @@ def test_a_worker_killed_in_the_middle_of_an_update_leaves_nothing_half_written(
         if written > 3:
             break
     assert written
+
+
+def test_no_runner_outlives_a_run_that_was_killed(suite):
+    """The job is deep in a loop of its own, which sees no pipe end."""
+    suite.change(
+        "shop.py", "    weight(net)\n",
+        "    import os, pathlib\n    pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "    while True: pass\n",
+    )  # fmt: skip
+    run = subprocess.Popen(
+        suite.command(suite.traces[0]), cwd=suite.directory, env=suite.environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    note = suite.directory / "pid"
+    eventually(lambda: note.exists() and note.read_text())
+    runner = int(note.read_text())
+    run.kill()
+    run.wait()
+    try:
+        eventually(lambda: not running(runner))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(runner, signal.SIGKILL)
+
+
+def running(pid: int) -> bool:
+    """Whether a process runs; one that ended and was not waited for yet does not."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return said.rpartition(")")[2].split()[0] != "Z"
+
+
+def eventually(holds) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

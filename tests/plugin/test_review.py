@@ -235,3 +235,25 @@ def test_the_review_skips_rejects_and_ends(suite, keys, left):
     said = f"{left} results still wait" if left else "nothing waits any more"
     assert said in terminal.text
     assert not (suite.directory / "tracediff-accepted.json").exists()
+
+
+@pytest.mark.parametrize(("key", "left"), [("A", 0), ("R", 0), ("S", 2)])
+def test_one_key_decides_all_that_follow(suite, key, left):
+    suite.break_it()
+    suite.pytest(suite.traces[0]).counts(failed=1)
+    suite.change("shop.py", 'Decimal("0.1")', 'Decimal("0.01")')
+    suite.change("shop.py", "return Decimal(net) + vat", "return 1 + Decimal(net) + vat")
+    suite.pytest(suite.traces[1]).counts(failed=1)
+    terminal = Terminal(suite)
+    terminal.type(key, "> ")
+    if key == "A":
+        terminal.type("both are right\n", "reason")
+    assert terminal.finish() == 0
+    assert "2 of 2  " in terminal.text
+    assert terminal.text.count("a accept") == 1, "it asks once"
+    said = "2 results still wait" if left else "nothing waits any more"
+    assert said in terminal.text
+    log = suite.directory / "tracediff-accepted.json"
+    assert log.exists() == (key == "A")
+    if key == "A":
+        assert [one["reason"] for one in decided(suite)] == ["both are right"] * 2

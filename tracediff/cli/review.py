@@ -58,6 +58,7 @@ class _Review:
         self.results = results
         self.groups = groups
         self.code = 0
+        self._last = ""
 
     def run(self) -> int:
         """Ask about each cause; decisions are carried out at once."""
@@ -67,9 +68,8 @@ class _Review:
             key = always or self._ask(group)
             if key == "q":
                 break
-            if key in "ARS":
-                always = key = key.lower() if key.islower() else key
-            self._do(key.lower(), group)
+            self._do(key.lower(), group, again=bool(always))
+            always = key if key in ("A", "R", "S") else ""
         left = len(self.results.all())
         wait = "waits" if left == 1 else "wait"
         click.echo(f"{waiting.counted(left)} still {wait}" if left else "nothing waits any more")
@@ -98,7 +98,8 @@ class _Review:
             elif key in ("a", "r", "s", "A", "R", "S", "q"):
                 return key
 
-    def _do(self, key: str, group: Group) -> None:
+    def _do(self, key: str, group: Group, *, again: bool) -> None:
+        """Carry out a decision; one for all that follow is given its reason once."""
         from tracediff.expectations.accepting import accept
 
         some = group[2]
@@ -106,12 +107,12 @@ class _Review:
             self.results.drop([one.id for one in some])
             click.echo(f"rejected {waiting.counted(len(some))}")
         elif key == "a":
-            reason = self._reason()
+            reason = self._last if again else self._reason()
             root = self.project.config.root
             self.code |= waiting.say(accept(root, self.results, some, reason), "text")
 
     def _reason(self) -> str:
-        known = getattr(self, "_last", "")
+        known = self._last
         while True:
             found = click.prompt("reason", default=known or None, show_default=bool(known))
             if str(found).strip():

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +42,9 @@ RENEW = 75
 
 LARGE = 1 << 20
 """Bytes of a trace above which what differs is told by the one who asks, who needs it anyway."""
+
+POLLED = 50
+"""Milliseconds between two looks at a runner, where the system cannot tell of its end."""
 
 OUTSIDE_INPUTS = frozenset({"job", "step", "note", "artifact"})
 
@@ -144,8 +149,7 @@ def _run(first: dict[str, Any], config: Config, requests: int, reply: int) -> bo
     sys.stderr.flush()
     child = os.fork()
     if child:
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = os.waitstatus_to_exitcode(_ended(child, requests))
         if code == RENEW:
             return True
         if code < 0:
@@ -160,6 +164,31 @@ def _run(first: dict[str, Any], config: Config, requests: int, reply: int) -> bo
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _ended(child: int, requests: int) -> int:
+    """Wait for a runner; when nobody asks any more, as after kill -9, end it and what it started.
+
+    A runner that is deep in a job would not notice the end of the pipe.
+    """
+    poll = select.poll()
+    poll.register(requests, 0)  # the hang-up alone, which is always reported
+    handle = os.pidfd_open(child) if sys.platform == "linux" else None
+    if handle is not None:
+        poll.register(handle, select.POLLIN)
+    while True:
+        found = dict(poll.poll(None if handle is not None else POLLED))
+        if requests in found and os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        if requests in found or handle in found:
+            status = os.waitpid(child, 0)[1]
+            break
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+    if handle is not None:
+        os.close(handle)
+    return status
 
 
 def _answer_all(first: dict[str, Any], config: Config, requests: int, reply: int) -> int:
