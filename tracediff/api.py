@@ -27,6 +27,7 @@ from tracediff.stores.memory import MemoryStore
 from tracediff.stores.sources import save_source
 
 if TYPE_CHECKING:
+    from tracediff.explain.bisect import Bisection
     from tracediff.replay import Replayed
     from tracediff.stores.remote import Training
 
@@ -195,6 +196,7 @@ class Project:
         sets: Sequence[str] = (),
         pins: Sequence[str] = (),
         against: str | None = None,
+        deep: bool = False,
     ) -> Replayed:
         """Run a trace's job again, in a process of its own, with its recorded inputs.
 
@@ -204,9 +206,11 @@ class Project:
             sets: What-ifs "STEP=VALUE": steps that are answered with a literal value.
             pins: What-ifs "STEP": steps that are answered with their recorded result.
             against: A git revision, to run the code as it was there; None runs it as it is now.
+            deep: Make steps of the functions of the job's own modules, or of ``autotrace``'s.
         """
         from tracediff.replay import (  # listing and showing traces do without
             checked_out,
+            environment_at,
             replay,
             what_ifs,
         )
@@ -214,7 +218,7 @@ class Project:
         trace = reference if isinstance(reference, Trace) else self.resolve(reference)
         chosen = what_ifs(trace, sets, pins)
         if against is None:
-            return replay(trace, self.config, on_miss=on_miss, what_ifs=chosen)
+            return replay(trace, self.config, on_miss=on_miss, what_ifs=chosen, deep=deep)
         with checked_out(self.config, against) as (then, commit):
             return replay(
                 trace,
@@ -223,7 +227,8 @@ class Project:
                 what_ifs=chosen,
                 timeout=self.config.replay_timeout,
                 python=self.config.python,
-                environment={"TRACEDIFF_CODE_VERSION": commit},
+                environment=environment_at(self.config, commit),
+                deep=deep,
             )
 
     def compare(
@@ -235,6 +240,7 @@ class Project:
         tolerances: Iterable[Tolerance] = (),
         on_miss: OnMiss = "fail",
         against: str | None = None,
+        deep: bool = False,
         progress: Progress | None = None,
     ) -> Comparison:
         """Lay a trace against another, or against its replay on the code as it is now.
@@ -246,6 +252,8 @@ class Project:
             tolerances: On top of the configured ones.
             on_miss: What a replay does about a call that was not recorded.
             against: A git revision, to replay on the code as it was there.
+            deep: Replay the recorded commit too, both with the functions of the job's own modules
+                as steps.
             progress: Called with the name of each phase as it begins.
         """
         from tracediff.codefiles import source_reader  # listing and showing traces do without
@@ -258,11 +266,40 @@ class Project:
             new = self.resolve(other)
         else:
             say("replaying")
-            new = self.replay(old, on_miss=on_miss, against=against).trace
+            new = self.replay(old, on_miss=on_miss, against=against, deep=deep).trace
+            if deep:
+                from tracediff.explain.certificate import recorded_commit  # as above
+
+                then = recorded_commit(old)
+                old = self.replay(old, on_miss=on_miss, against=then, deep=True).trace
         say("comparing")
         rules = (*self.config.tolerances, *tolerances)
         load = source_reader(self.config.root, lambda: self.store)
         return compare(old, new, tolerances=rules, strict_steps=strict_steps, load=load)
+
+    def bisect(
+        self,
+        reference: str,
+        *,
+        good: str | None = None,
+        bad: str = "HEAD",
+        tolerances: Iterable[Tolerance] = (),
+        progress: Progress | None = None,
+    ) -> Bisection:
+        """Find the commit that changed a trace's result; see ``explain.bisect``.
+
+        Args:
+            reference: The trace.
+            good: A revision with the recorded result; the recorded commit by default.
+            bad: A revision with another.
+            tolerances: On top of the configured ones.
+            progress: Called with the commit that is tried.
+        """
+        from tracediff.explain.bisect import bisect  # listing and showing traces do without
+
+        trace = self.resolve(reference)
+        rules = (*self.config.tolerances, *tolerances)
+        return bisect(trace, self.config, good=good, bad=bad, tolerances=rules, progress=progress)
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""

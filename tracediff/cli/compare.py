@@ -16,6 +16,7 @@ from tracediff.cli.progress import phases
 @click.argument("ref")
 @click.argument("ref2", required=False)
 @click.option("--against", metavar="REV", help="Replay on the code as it was at a git revision.")
+@click.option("--deep", is_flag=True, help="Replay both sides, every function of the job a step.")
 @click.option("--strict-steps", is_flag=True, help="Let any differing step decide the verdict.")
 @click.option("--all", "every", is_flag=True, help="Show every step and note that differs.")
 @options.on_miss
@@ -27,6 +28,7 @@ def command(
     ref: str,
     ref2: str | None,
     against: str | None,
+    deep: bool,
     strict_steps: bool,
     every: bool,
     on_miss: OnMiss,
@@ -44,6 +46,8 @@ def command(
     """
     if ref2 is not None and against is not None:
         raise click.UsageError("REF2 and --against each name the other side: give one of them.")
+    if ref2 is not None and deep:
+        raise click.UsageError("--deep replays both sides; REF2 is one that is not replayed.")
     with open_project(store=store) as project, phases() as progress:
         comparison = project.compare(
             ref,
@@ -52,6 +56,7 @@ def command(
             tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
             on_miss=on_miss,
             against=against,
+            deep=deep,
             progress=progress,
         )
     if form == "json":

@@ -32,6 +32,7 @@ from tracediff.reports.text.trace import trace_lines
     metavar="STEP",
     help="What if STEP had still answered what was recorded? It is not run.",
 )
+@click.option("--deep", is_flag=True, help="Make every function of the job's modules a step.")
 @options.on_miss
 @options.store
 @options.form
@@ -40,6 +41,7 @@ def command(
     ref: str,
     sets: tuple[str, ...],
     pins: tuple[str, ...],
+    deep: bool,
     on_miss: OnMiss,
     store: str | None,
     form: str,
@@ -54,7 +56,7 @@ def command(
     with phases() as progress:
         progress("replaying")
         recorded = project.resolve(ref)
-        done = project.replay(recorded, on_miss=on_miss, sets=sets, pins=pins)
+        done = project.replay(recorded, on_miss=on_miss, sets=sets, pins=pins, deep=deep)
     sys.stderr.write(done.stdout + done.stderr)  # what the job said; stdout is for the result
     info, look = done.trace.replay, options.look()
     if form == "json":

@@ -2,7 +2,7 @@
 
 from tracediff.replay.engine import Replayed, replay, replay_here
 from tracediff.replay.matching import RecordedServer
-from tracediff.replay.revisions import checked_out
+from tracediff.replay.revisions import checked_out, environment_at
 from tracediff.replay.whatif import WhatIf, what_ifs
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Replayed",
     "WhatIf",
     "checked_out",
+    "environment_at",
     "replay",
     "replay_here",
     "what_ifs",

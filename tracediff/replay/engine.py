@@ -20,10 +20,12 @@ from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, run
 from tracediff.replay.clock import recorded_surroundings
+from tracediff.replay.deep import deepened
 from tracediff.replay.finding import bind, find_job, on_its_class
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
+from tracediff.replay.watching import Assigned, Watch, Watching
 from tracediff.replay.whatif import WhatIf
 from tracediff.runtime import ReplayAbort
 
@@ -33,14 +35,18 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A replay's new trace, and what the job printed (at most a megabyte each)."""
+    """A replay's new trace, and what the job printed (at most a megabyte each).
+
+    ``locals`` is what the variables of the watched call became.
+    """
 
     trace: Trace
     stdout: str = ""
     stderr: str = ""
+    locals: tuple[Assigned, ...] = ()
 
 
-def replay(
+def replay(  # noqa: PLR0913 - what one replay may be told
     trace: Trace,
     config: Config,
     *,
@@ -49,6 +55,8 @@ def replay(
     timeout: float | None = None,
     python: str | None = None,
     environment: Mapping[str, str] | None = None,
+    deep: bool = False,
+    watch: Watch | None = None,
 ) -> Replayed:
     """Run a trace's job again in a process of its own, with its recorded inputs.
 
@@ -60,6 +68,8 @@ def replay(
         timeout: Seconds the job may take; the configured ``replay_timeout`` by default.
         python: The interpreter; the configured one, else this one.
         environment: Variables to set for the process, on top of this one's.
+        deep: Make steps of the functions of the job's own modules; see ``replay.deep``.
+        watch: A call whose local variables are followed, into ``Replayed.locals``.
 
     Raises:
         ReplayError: The job cannot be found or called, died, or took too long.
@@ -67,8 +77,9 @@ def replay(
     import tempfile  # the process that replays does without
 
     request = ormsgpack.packb(
-        [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace)]
-    )
+        [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace),
+         deep, watch.packed() if watch is not None else None]
+    )  # fmt: skip
     executable = python or config.python or sys.executable
     limit = timeout if timeout is not None else config.replay_timeout
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
@@ -80,7 +91,8 @@ def replay(
         data = reply.read()
     if not data:
         raise _died(trace, code, stderr)
-    return Replayed(_read_reply(data), stdout, stderr)
+    new, seen = _read_reply(data)
+    return Replayed(new, stdout, stderr, seen)
 
 
 def _spawn(
@@ -140,11 +152,11 @@ def _died(trace: Trace, code: int, stderr: str) -> ReplayError:
     )
 
 
-def _read_reply(data: bytes) -> Trace:
+def _read_reply(data: bytes) -> tuple[Trace, tuple[Assigned, ...]]:
     try:
-        kind, body = ormsgpack.unpackb(data)
+        kind, body, *more = ormsgpack.unpackb(data)
         if kind == "trace":
-            return codec.load(body)
+            return codec.load(body), tuple(Assigned(*one) for one in more[0])
         message, slug, hint = body
     except (ValueError, TypeError, CodecError) as error:
         raise ReplayError(
@@ -156,9 +168,17 @@ def _read_reply(data: bytes) -> Trace:
 
 
 def replay_here(
-    trace: Trace, config: Config, *, on_miss: OnMiss = "fail", what_ifs: Sequence[WhatIf] = ()
+    trace: Trace,
+    config: Config,
+    *,
+    on_miss: OnMiss = "fail",
+    what_ifs: Sequence[WhatIf] = (),
+    deep: bool = False,
+    watching: Watching | None = None,
 ) -> Trace:
     """Run a trace's job again in this process, one at a time.
+
+    ``deep`` reaches the modules that are imported for it, none that are loaded already.
 
     Raises:
         ReplayError: The job cannot be found or called.
@@ -170,21 +190,25 @@ def replay_here(
         sys.path.append(str(config.root))
     allow = values.Allow(config.jobs)
     server = RecordedServer(trace, allow, on_miss, what_ifs)
-    with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused:
+    with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused, \
+            contextlib.ExitStack() as entered:  # fmt: skip
         runtime.guard = server  # importing the job reaches nothing either
         os.environ[runtime.REPLAYING] = trace.id
         try:
+            hook = entered.enter_context(deepened(trace, config)) if deep else None
             job = on_its_class(find_job(trace, allow))
             args, kwargs = bind(job, trace, allow)
             server.begin()
-            with recorded_surroundings(trace), values.reported(server.used):
+            entered.enter_context(recorded_surroundings(trace))
+            entered.enter_context(values.reported(server.used))
+            with watching or contextlib.nullcontext():
                 done = run(
                     _with_receiver(job),
                     args,
                     kwargs,
                     config=config,
                     server=server,
-                    depth=trace.depth,
+                    depth="full" if deep else trace.depth,
                     started_at=trace.started_at,
                     seed=trace.environment.seed,
                 )
@@ -192,8 +216,11 @@ def replay_here(
             runtime.guard = None
             os.environ.pop(runtime.REPLAYING, None)
     new = done.trace()
+    cut = hook.notes() if hook is not None else []
     said = [f"the replay was refused {what}" for what in refused]
-    return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))
+    return replace(
+        new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *cut, *said)
+    )
 
 
 def _with_receiver(job: Job) -> Job:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tracediff.config import Config, load_config
 from tracediff.errors import ReplayError
 from tracediff.recording.codeversion import git_environment
+from tracediff.stores.configured import local_directory
 
 
 @contextlib.contextmanager
@@ -43,6 +44,16 @@ def checked_out(config: Config, revision: str) -> Iterator[tuple[Config, str]]:
                 hint="name a revision at which the jobs were recorded with tracediff already",
             )
         yield then, commit
+
+
+def environment_at(config: Config, commit: str | None) -> dict[str, str]:
+    """What the process of a replay at a commit is told: which commit, and the project's own store.
+
+    The store's redaction key seals secrets there as in the recording, so that they compare.
+    """
+    store = local_directory(config)
+    told = {"TRACEDIFF_STORE": str(store)} if store is not None else {}
+    return {**told, "TRACEDIFF_CODE_VERSION": commit} if commit is not None else told
 
 
 def _lay_out(top: Path, commit: str, directory: Path) -> None:

@@ -17,24 +17,30 @@ from tracediff.config import load_config
 from tracediff.errors import TracediffError
 from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.engine import replay_here
+from tracediff.replay.watching import Watch, Watching
 from tracediff.replay.whatif import WhatIf
 
 
 def main(reply: int) -> None:
     """Answer one request."""
     own, place = os.getpid(), os.fstat(reply)
-    root, on_miss, what_ifs, data = ormsgpack.unpackb(sys.stdin.buffer.read())
+    root, on_miss, what_ifs, data, deep, watch = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
     try:
+        config = load_config(Path(root))
+        watching = Watching(Watch(*watch), config) if watch is not None else None
         trace = replay_here(
             codec.load(data),
-            load_config(Path(root)),
+            config,
             on_miss=on_miss,
             what_ifs=[WhatIf.unpacked(one) for one in what_ifs],
+            deep=deep,
+            watching=watching,
         )
-        answer = ["trace", codec.dump(trace)]
+        seen = watching.packed() if watching is not None else []
+        answer = ["trace", codec.dump(trace), seen]
     except TracediffError as error:
         answer = ["error", [error.message, error.slug, error.hint]]
     if os.getpid() != own:  # a child that the job forked and that ran to the job's end

@@ -1,0 +1,57 @@
+"""Who brought a line: commits, renames, odd names, changes that are not committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracediff import demo
+from tracediff.explain.blame import blame, hunks
+
+
+def test_each_line_has_its_commit_or_is_uncommitted(priced: Any, commit: Any) -> None:
+    priced.write("shop/rates.py", "def rate():\n    return 3\n")
+    second = commit("rate 3: more")
+    priced.write("shop/rates.py", "def rate():\n    return 3\n\n# new\n")
+    found = blame(priced.directory, "shop/rates.py", (1, 4))
+    assert [one.sha for one in found] == [priced.first, second, None, None]
+    assert found[1].subject == "rate 3: more"
+    assert found[1].date.year == 2024
+    assert found[1].author
+    (hunk,) = hunks(priced.directory, priced.first, "shop/rates.py", (1, 2))
+    assert hunk.lines == ("-    return 2", "+    return 3", "+", "+# new")[: len(hunk.lines)]
+    assert (hunk.old_line, hunk.line) == (2, 2)
+
+
+def test_odd_names_and_renames(priced: Any, commit: Any) -> None:
+    body = "".join(f"A{at} = {at}\n" for at in range(30))
+    odd = 'shop/-ä "x\ty.py'
+    priced.write("shop/before.py", body)
+    first = commit("before")
+    demo.git(priced.directory, "mv", "shop/before.py", odd)
+    priced.write(odd, body.replace("A7 = 7", "A7 = 70"))
+    (hunk,) = hunks(priced.directory, first, odd, (8, 8))
+    assert hunk.old_path == "shop/before.py"
+    assert hunk.lines == ("-A7 = 7", "+A7 = 70")
+    commit("after")
+    assert blame(priced.directory, odd, (8, 8))[0].subject == "after"
+    assert blame(priced.directory, odd, (9, 9))[0].sha == first
+
+
+def test_nothing_is_said_where_git_cannot(priced: Any, monkeypatch: Any) -> None:
+    assert blame(priced.directory, "shop/none.py", (1, 1)) == ()
+    assert blame(priced.directory, "shop/rates.py", (90, 91)) == ()
+    assert hunks(priced.directory, "--output=/tmp/x", "shop/rates.py") == ()
+    assert hunks(priced.directory, "0" * 40, "shop/rates.py") == ()
+    monkeypatch.setenv("PATH", "")
+    assert blame(priced.directory, "shop/rates.py", (1, 1)) == ()
+
+
+def test_no_configured_program_is_run(priced: Any) -> None:
+    mark = priced.directory / "ran"
+    for name in ("core.pager", "diff.external", "core.fsmonitor", "diff.x.textconv"):
+        demo.git(priced.directory, "config", name, f"touch {mark};")
+    priced.write(".gitattributes", "*.py diff=x\n")
+    priced.write("shop/rates.py", "def rate():\n    return 3\n")
+    assert hunks(priced.directory, priced.first, "shop/rates.py")
+    assert blame(priced.directory, "shop/rates.py", (1, 2))
+    assert not mark.exists()

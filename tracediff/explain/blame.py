@@ -1,0 +1,166 @@
+"""Who brought a line, and what git says changed around it. Nothing is run but git itself.
+
+No shell, no pager, no hooks, external diffs or text conversions; git's optional locks are off.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tracediff.recording.codeversion import git_environment
+
+MAX_HUNK = 200
+UNCOMMITTED = "0" * 40
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_LINE = re.compile(r"([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """Who last touched a line. ``sha`` is None where it is not committed yet."""
+
+    line: int
+    sha: str | None
+    author: str = ""
+    date: datetime | None = None
+    subject: str = "uncommitted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hunk:
+    """A change of a file: where it starts on both sides, and its lines with "-", "+" or " "."""
+
+    old_path: str
+    path: str
+    old_line: int
+    line: int
+    lines: tuple[str, ...]
+
+
+def git(root: Path, *arguments: str, timeout: float = 30) -> str | None:
+    """What git prints, None when it fails or is not there."""
+    try:
+        done = subprocess.run(
+            ["git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
+             "-c", "diff.external=", *arguments],
+            cwd=root,
+            env=git_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )  # fmt: skip
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def blame(root: Path, path: str, lines: tuple[int, int]) -> tuple[Blame, ...]:
+    """Who last touched lines of a file of the work tree.
+
+    Args:
+        root: The project's directory.
+        path: The file, relative to it.
+        lines: The first and the last line, from 1.
+
+    Returns:
+        One for each line; nothing where git cannot say.
+    """
+    first, last = lines
+    said = git(root, "blame", "--porcelain", "--no-textconv", f"-L{first},{last}", "--", path)
+    if said is None:
+        return ()
+    known: dict[str, dict[str, str]] = {}
+    found: list[tuple[int, str]] = []
+    sha = ""
+    for line in said.split("\n"):
+        head = _LINE.fullmatch(line)
+        if head is not None:
+            sha = head[1]
+            known.setdefault(sha, {})
+            found.append((int(head[3]), sha))
+        elif not line.startswith("\t") and sha:
+            name, _, value = line.partition(" ")
+            known[sha][name] = value
+    return tuple(_blame(line, sha, known[sha]) for line, sha in found)
+
+
+def _blame(line: int, sha: str, fields: dict[str, str]) -> Blame:
+    if not sha.strip("0"):
+        return Blame(line=line, sha=None)
+    date = None
+    if fields.get("author-time", "").isdigit():
+        date = datetime.fromtimestamp(int(fields["author-time"]), UTC)
+    return Blame(
+        line=line,
+        sha=sha,
+        author=fields.get("author", ""),
+        date=date,
+        subject=fields.get("summary", ""),
+    )
+
+
+def hunks(
+    root: Path, commit: str, path: str, lines: tuple[int, int] | None = None
+) -> tuple[Hunk, ...]:
+    """The changes of a file between a commit and the work tree, renames followed.
+
+    Args:
+        root: The project's directory.
+        commit: The id of the recorded commit.
+        path: The file as it is called now, relative to ``root``.
+        lines: Only those that touch these lines of it, from 1.
+    """
+    if not _COMMIT.fullmatch(commit):
+        return ()
+    before = _name_then(root, commit, path)
+    said = git(root, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--relative", "-M",
+               "--unified=0", commit, "--", *sorted({before, path}))  # fmt: skip
+    found = []
+    for hunk in _read_hunks(said or "", before, path):
+        added = sum(line.startswith("+") for line in hunk.lines)
+        ends = hunk.line + max(added, 1) - 1
+        if lines is None or (hunk.line <= lines[1] and ends >= lines[0]):
+            found.append(hunk)
+    return tuple(found)
+
+
+def _name_then(root: Path, commit: str, path: str) -> str:
+    """What a file was called at a commit."""
+    said = git(root, "diff", "--no-ext-diff", "--relative", "-M", "--name-status", "-z",
+               "--diff-filter=R", commit)  # fmt: skip
+    parts = (said or "").split("\0")
+    for at in range(0, len(parts) - 2, 3):
+        if parts[at + 2] == path:
+            return parts[at + 1]
+    return path
+
+
+def _read_hunks(said: str, before: str, path: str) -> list[Hunk]:
+    found: list[Hunk] = []
+    start: tuple[int, int] | None = None
+    body: list[str] = []
+
+    def close() -> None:
+        if start is not None:
+            made = Hunk(old_path=before, path=path, old_line=start[0], line=start[1],
+                        lines=tuple(body[:MAX_HUNK]))  # fmt: skip
+            found.append(made)
+
+    for line in said.split("\n"):
+        head = _HUNK.match(line)
+        if head is not None:
+            close()
+            start, body = (int(head[1]), int(head[3])), []
+        elif line.startswith("diff --git "):
+            close()
+            start = None
+        elif start is not None and line[:1] in ("-", "+", " "):
+            body.append(line)
+    close()
+    return found

@@ -1,0 +1,113 @@
+"""The first local variable that differs between the old and the new run of one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracediff import values
+from tracediff.config import Config
+from tracediff.model import MISSING, Source, Trace, Value
+from tracediff.replay import environment_at, replay
+from tracediff.replay.watching import RETURNED, Assigned, Watch
+
+__all__ = ["RETURNED", "LineChange", "first_difference", "line_change"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChange:
+    """A local variable that differs first; ``old`` and ``new`` are one line of text each.
+
+    ``name`` is ``(returned)`` for what the function returned; a side that never gave it is None.
+    """
+
+    name: str
+    old: str | None
+    new: str | None
+    old_source: Source | None = None
+    new_source: Source | None = None
+
+
+def line_change(
+    trace: Trace,
+    config: Config,
+    then: Config,
+    commit: str | None,
+    *,
+    old: Source,
+    new: Source,
+    calls: tuple[int, int] = (0, 0),
+) -> LineChange | None:
+    """Run the old and the new code once more, following one call of one function.
+
+    Args:
+        trace: The recording.
+        config: The settings of the project as it is now.
+        then: Those of the recorded code, from ``certificate.recorded_code``.
+        commit: The recorded commit.
+        old: Where the function was; its unit is what is followed.
+        new: Where it is.
+        calls: Which of its calls, from 0, on both sides.
+
+    Raises:
+        ReplayError: One of the two cannot run.
+    """
+    told = environment_at(config, commit)
+    before = replay(
+        trace,
+        then,
+        timeout=config.replay_timeout,
+        python=config.python,
+        environment=told,
+        watch=Watch(old.unit, calls[0]),
+    )
+    after = replay(trace, config, watch=Watch(new.unit, calls[1]))
+    return first_difference(before.locals, after.locals, old_source=old, new_source=new)
+
+
+def first_difference(
+    old: Sequence[Assigned],
+    new: Sequence[Assigned],
+    *,
+    old_source: Source,
+    new_source: Source,
+) -> LineChange | None:
+    """Lay what the variables of two runs became against each other, by name and turn.
+
+    Args:
+        old: From ``Replayed.locals`` of the recorded code, watched.
+        new: The same of the other code.
+        old_source: Where the function was.
+        new_source: Where it is.
+    """
+    before: dict[str, list[Assigned]] = {}
+    for one in old:
+        before.setdefault(one.name, []).append(one)
+    turn: dict[str, int] = {}
+    fallback: LineChange | None = None
+    for one in new:
+        at = turn[one.name] = turn.get(one.name, -1) + 1
+        known = before.get(one.name, [])
+        if at < len(known):
+            if known[at].data != one.data:
+                return _change(known[at], one, old_source, new_source)
+        elif fallback is None:
+            fallback = _change(known[-1] if known else None, one, old_source, new_source)
+    return fallback
+
+
+def _change(old: Assigned | None, new: Assigned, then: Source, now: Source) -> LineChange:
+    return LineChange(
+        name=new.name,
+        old=_text(old) if old is not None else None,
+        new=_text(new),
+        old_source=Source(then.file, old.line, then.unit) if old is not None else None,
+        new_source=Source(now.file, new.line, now.unit),
+    )
+
+
+def _text(one: Assigned) -> str:
+    found: Any = values.inert(Value(one.data))
+    value = found.get(one.name, MISSING) if isinstance(found, dict) else found
+    return values.text(value)
