@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_tracediff.items import ENDING, SNAPSHOTS
 from pytest_tracediff.options import Options
+from pytest_tracediff.session import Change
 from tracediff import values
 from tracediff.api import Project
 from tracediff.codefiles import source_reader
@@ -265,11 +266,13 @@ class Bench:
         if results is not None:
             results.drop([pending_id(self.name(path))])
 
-    def write(self, path: Path, trace: Trace) -> None:
-        """Write a trace as what is expected from now on."""
-        write_expectation(path, trace)
+    def write(self, path: Path, trace: Trace) -> Change:
+        """Write a trace as what is expected from now on; what to enter about it."""
+        was = digest(path.read_bytes()) if path.is_file() else None
+        now = write_expectation(path, trace)
         self.forget(path)
         self._pinned = None
+        return {"file": self.name(path), "was": was, "now": now, "summary": "updated by a run"}
 
     def _git(self) -> tuple[str | None, bool | None]:
         if self._commit is None:

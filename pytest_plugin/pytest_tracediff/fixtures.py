@@ -101,9 +101,9 @@ def finish(item: pytest.Item, *, passed: bool) -> str | None:
             session.tally.discarded.append(name)
             continue
         try:
-            session.bench.write(path, trace)
+            change = session.bench.write(path, trace)
         except TracediffError as error:
             problem = f"{error.message}\n  hint: {error.hint}"
         else:
-            session.tally.written.append(name)
+            session.wrote(change)
     return problem

@@ -167,8 +167,7 @@ def forget(session: Session, path: Path) -> None:
 
 def write(session: Session, path: Path, trace: Trace) -> None:
     """Write what is expected from now on, and say so."""
-    session.bench.write(path, trace)
-    session.tally.written.append(session.bench.name(path))
+    session.wrote(session.bench.write(path, trace))
 
 
 def different(

@@ -14,6 +14,9 @@ from pytest_tracediff.options import Options, read_options
 if TYPE_CHECKING:
     from pytest_tracediff.bench import Bench
 
+Change = dict[str, str | None]
+"""A file that was written over: file, was, now and summary, as an acceptance has them."""
+
 KEY: pytest.StashKey[Session] = pytest.StashKey()
 
 
@@ -35,6 +38,7 @@ class Tally:
     modules: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
+    changed: list[Change] = field(default_factory=list)
 
     def add(self, other: Mapping[str, Any]) -> None:
         """Add what another process counted."""
@@ -43,6 +47,7 @@ class Tally:
         for name in ("written", "discarded", "used", "remarks", "modules", "partial", "replayed"):
             mine: list[str] = getattr(self, name)
             mine += [one for one in other[name] if one not in mine]
+        self.changed += [one for one in other["changed"] if one not in self.changed]
         for cause, ids in other["waiting"].items():
             self.waiting[cause] = sorted({*self.waiting.get(cause, ()), *ids})
         self.stale |= other["stale"]
@@ -114,6 +119,12 @@ class Session:
         """End what was started."""
         if self._bench is not None:
             self._bench.close()
+
+    def wrote(self, change: Change) -> None:
+        """Note a file that a test wrote; an update that wrote over one is an acceptance."""
+        self.tally.written.append(str(change["file"]))
+        if self.options.update and change["was"] not in (None, change["now"]):
+            self.tally.changed.append(change)
 
     def collected(self, items: Iterable[pytest.Item]) -> None:
         """Note the test modules that take part."""

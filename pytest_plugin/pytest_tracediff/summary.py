@@ -33,6 +33,7 @@ def finish(run: Session, session: pytest.Session, status: int) -> None:
     """Judge what was used, and keep it for ``tracediff unused``."""
     from tracediff.errors import TracediffError  # where there are traces it is imported already
 
+    _enter(run)
     try:
         usage = _usage(run, session, status)
         run.unused = usage.unused()
@@ -44,6 +45,19 @@ def finish(run: Session, session: pytest.Session, status: int) -> None:
             write_usage(results.directory / NAME, usage)
     except TracediffError as error:
         run.tally.remarks.append(f"what was used is not known: {error.message}")
+
+
+def _enter(run: Session) -> None:
+    """Enter what an update wrote over where acceptances are logged, once for the whole run."""
+    if not run.tally.changed:
+        return
+    from tracediff.errors import TracediffError  # as above
+    from tracediff.expectations.accepting import LOG, enter_update
+
+    try:
+        enter_update(run.bench.root, run.tally.changed)
+    except TracediffError as error:
+        run.tally.remarks.append(f"the update is not entered in {LOG}: {error.message}")
 
 
 def _usage(run: Session, session: pytest.Session, status: int) -> Any:

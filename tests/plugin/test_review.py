@@ -257,3 +257,25 @@ def test_one_key_decides_all_that_follow(suite, key, left):
     assert log.exists() == (key == "A")
     if key == "A":
         assert [one["reason"] for one in decided(suite)] == ["both are right"] * 2
+
+
+def test_an_update_leaves_who_and_at_which_commit_it_wrote_over_files(suite):
+    suite.write("tests/test_one.py",
+                "import shop\n\ndef test_one(trace_snapshot):\n"
+                "    assert shop.total(100) == trace_snapshot\n")  # fmt: skip
+    suite.pytest("--tracediff-update").counts(passed=4)
+    assert not (suite.directory / "tracediff-accepted.json").exists(), "all was new or the same"
+    suite.change("shop.py", "return Decimal(net) + vat", "return 1 + Decimal(net) + vat")
+    suite.pytest("--tracediff-update", "-n2").counts(passed=4)
+    (entry,) = decided(suite)
+    assert (entry["reason"], entry["cause"], len(entry["traces"])) == (
+        "--tracediff-update", "update", 4,
+    )  # fmt: skip
+    assert entry["who"]
+    assert {"commit", "dirty", "when"} <= set(entry)
+    assert all(one["was"] != one["now"] for one in entry["traces"])
+    (suite.directory / "tracediff-accepted.json").write_text("<<<<<<< ours\n")
+    suite.change("shop.py", "return 1 + Decimal", "return 2 + Decimal")
+    done = suite.pytest("--tracediff-update")
+    done.counts(passed=4)
+    assert "the update is not entered in tracediff-accepted.json" in done.out

@@ -129,6 +129,30 @@ def _enter(root: Path, done: Sequence[tuple[Pending, str]], reason: str) -> None
     write_document(root / LOG, {"schema": SCHEMA, "accepted": [*read_log(root), *entries]})
 
 
+def enter_update(root: Path, traces: Sequence[Mapping[str, str | None]]) -> None:
+    """Enter the files that a run of tests wrote over, with who, when and at which commit.
+
+    Args:
+        root: The project's directory.
+        traces: Of each ``file``, ``was``, ``now`` and ``summary``.
+
+    Raises:
+        ExpectationError: The log cannot be read or written.
+    """
+    commit, dirty = git_commit(root)
+    entry = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "who": who(root),
+        "commit": commit,
+        "dirty": dirty,
+        "reason": "--tracediff-update",
+        "cause": "update",
+        "traces": sorted((dict(one) for one in traces), key=lambda one: str(one["file"])),
+    }
+    with locked(root / DIRECTORY):
+        write_document(root / LOG, {"schema": SCHEMA, "accepted": [*read_log(root), entry]})
+
+
 def read_log(root: Path) -> list[dict[str, Any]]:
     """What was accepted so far, oldest first."""
     path = root / LOG
