@@ -120,7 +120,7 @@ class TraceSnapshot:
         if not finished:
             pytest.fail(
                 "no job finished since the last comparison: call a function that @td.job marks, "
-                "in this process, and compare what it returns"
+                "in this process and outside recorded_inputs, and compare what it returns"
             )
         listed = "\n".join(f"  {clean(one.key)}({clean(one.meta)})" for one in finished[:20])
         more = f"\n  … and {len(finished) - 20} more" if len(finished) > 20 else ""
