@@ -11,6 +11,9 @@ CASES = {
     "siblings": "10,000 siblings of one name, all changed",
     "stored": "the size of a trace of 50 steps in a store",
     "mongo": "rows into a real MongoDB, and pages out of it",
+    "s3": "blobs in a real S3 server",
+    "production": "recording to a real MongoDB and S3: the job, a silent store, moving traces",
+    "compared": "a step beside other recorders: time, and bytes that are kept",
     "commands": "starting the command line",
     "plugin": "the pytest plugin: loading, collecting, replaying, a large mismatch",
 }

@@ -186,10 +186,10 @@ def measure(quick: bool) -> list[Figure]:
         variants = jobs()
         off = without_recording(functools.partial(in_caller, variants.pop("off")))
         plain = functools.partial(in_caller, variants["plain"])
-        figures = _table(in_turns({"plain": plain, "off": off}, 2 if quick else 1_000), CALLER)
+        figures = table(in_turns({"plain": plain, "off": off}, 2 if quick else 1_000), CALLER)
         for how, name in ((in_caller, CALLER), (in_all, ALL)):
             samples = {key: functools.partial(how, job) for key, job in variants.items()}
-            figures += _table(in_turns(samples, 2 if quick else 250), name)[1:]
+            figures += table(in_turns(samples, 2 if quick else 250), name)[1:]
         kept = len(list(Path(directory).rglob("*.seg")))
         td.configure(enabled=False)
     if not kept:
@@ -197,14 +197,15 @@ def measure(quick: bool) -> list[Figure]:
     return figures
 
 
-def _table(found: dict[str, list[float]], name: str) -> list[Figure]:
+def table(found: dict[str, list[float]], name: str, *, targets: bool = False) -> list[Figure]:
+    """A row for the undecorated job and one for each variant that was measured."""
     plain = timed(f"a job of {STEPS} steps, not decorated: {name}", found["plain"], "ms")
-    return [plain, *(_added(found, key, name) for key in VARIANTS if key in found)]
+    return [plain, *(_added(found, key, name, targets) for key in VARIANTS if key in found)]
 
 
-def _added(found: dict[str, list[float]], key: str, name: str) -> Figure:
+def _added(found: dict[str, list[float]], key: str, name: str, targets: bool) -> Figure:
     variant = VARIANTS[key]
     base = found[variant.base]
     added = [one / other - 1 for one, other in zip(found[key], base, strict=True)]
-    target = variant.target if name == CALLER else None
+    target = variant.target if targets or name == CALLER else None
     return timed(f"{variant.what}: {name}", added, "%", target=target)
