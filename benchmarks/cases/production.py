@@ -20,7 +20,11 @@ from benchmarks.measuring import in_turns
 from servers.mongod import Mongod
 from servers.proxy import Proxy
 from servers.seaweed import Seaweed
+from tracediff.errors import StoreError
+from tracediff.model import Query
 from tracediff.stores.base import Store
+from tracediff.stores.remote import RemoteStore
+from tracediff.stores.shipping import waiting
 from tracediff.stores.spool import SpoolStore
 from tracediff.stores.urls import open_remote
 from tracediff.testing import make_trace
@@ -120,11 +124,18 @@ def _moving(url: str, directory: Path, quick: bool) -> list[Figure]:
     """Moving what lies encoded in a spool into the store."""
     count = 500 if quick else TRACES
     dice = random.Random(1)
-    spool = SpoolStore(
-        directory / "full", lambda: open_remote(url, None), upload_every=3600, max_bytes=1 << 40
-    )
+    remote = open_remote(url, None)
+    remote.search(Query(limit=1))  # connected, as a process that has run for a while is
+    remote.blobs.put("30d/segments/first.seg", b"")
+    away = [True]
+
+    def open_later() -> RemoteStore:
+        if away:
+            raise StoreError("not yet", slug="store-unreachable", hint="none")
+        return remote
+
+    spool = SpoolStore(directory / "full", open_later, upload_every=3600, max_bytes=1 << 40)
     try:
-        spool.shipper.drain()  # connected, and ready to go
         for start in range(0, count, 100):
             spool.save(
                 [
@@ -132,6 +143,10 @@ def _moving(url: str, directory: Path, quick: bool) -> list[Figure]:
                     for n in range(start, start + 100)
                 ]
             )
+        waits = waiting(spool.directory)
+        if waits.bytes < count * TRACE:
+            raise RuntimeError(f"{waits} is not all that was saved")
+        away.clear()
         begun, cpu = time.perf_counter(), time.process_time()
         if not spool.flush(120):
             raise RuntimeError("the spool could not be moved")
