@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.cases import CASES
 from benchmarks.figures import Figure
 from benchmarks.running import ROOT
 
@@ -61,8 +62,21 @@ def as_text(figures: Iterable[Figure]) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(figures: Sequence[Figure], about: dict[str, str]) -> str:
-    """One table; each row names the command that prints it."""
+def rows_of_others(names: Iterable[str], page: Path = PAGE) -> list[str]:
+    """The rows that stand in the page and are of other benchmarks than these."""
+    table = page.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = [line for line in table.splitlines() if "`python -m benchmarks " in line]
+    return [row for row in rows if _benchmark(row) not in set(names)]
+
+
+def _benchmark(row: str) -> str:
+    return row.rpartition("`python -m benchmarks ")[2].partition("`")[0]
+
+
+def as_markdown(
+    figures: Sequence[Figure], about: dict[str, str], others: Sequence[str] = ()
+) -> str:
+    """One table; each row names the command that prints it. ``others`` are rows to keep."""
     lines = [
         f"Measured on {about['date']} with {about['python']} on {about['machine']};",
         f"{about['libraries']}. The load was {about['load']} at the end, of which the benchmarks",
@@ -71,14 +85,16 @@ def as_markdown(figures: Sequence[Figure], about: dict[str, str]) -> str:
         f"| {' | '.join((*HEAD, 'printed by'))} |",
         f"|{'---|' * (len(HEAD) + 1)}",
     ]
+    rows = list(others)
     for one in figures:
         *cells, verdict = one.cells()
         cells.append(f"**{verdict}**" if verdict == "missed" else verdict)
         cells.append(f"`python -m benchmarks {one.benchmark}`")
-        lines.append(f"| {' | '.join(cells)} |")
-    judged = [one for one in figures if one.target is not None]
-    met = sum(one.verdict == "met" for one in judged)
-    lines += ["", f"{met} of {len(judged)} targets are met."]
+        rows.append(f"| {' | '.join(cells)} |")
+    lines += sorted(rows, key=lambda row: list(CASES).index(_benchmark(row)))
+    met = sum("| met |" in row for row in rows)
+    judged = met + sum("**missed**" in row or "| not measured |" in row for row in rows)
+    lines += ["", f"{met} of {judged} targets are met."]
     return "\n".join(lines)
 
 
