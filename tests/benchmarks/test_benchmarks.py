@@ -75,12 +75,28 @@ def test_an_unknown_benchmark_is_refused():
     assert "no benchmark stepz; there are steps, inactive" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--write", "steps"], ["--write", "--quick"]])
-def test_a_part_is_not_written_into_the_page(arguments, capsys):
+def test_figures_of_few_repeats_are_not_written_into_the_page(capsys):
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main(["--write", "--quick"])
     assert ended.value.code == 2
     assert "--write needs a full run" in capsys.readouterr().err
+
+
+def test_a_part_takes_the_place_of_its_own_rows_and_leaves_the_others(tmp_path):
+    page = tmp_path / "performance.md"
+    about = dict.fromkeys(("date", "python", "machine", "load", "libraries"), "x")
+    page.write_text(f"before\n{report.BEGIN}\n{report.END}\nafter\n")
+    old = [replace(FIGURE, what=f"old {name}").of(name) for name in ("steps", "job", "commands")]
+    report.write_page(report.as_markdown(old, about), page)
+    new = [replace(FIGURE, what="new job", value=9e9).of("job")]
+    others = report.rows_of_others(["job"], page)
+    report.write_page(report.as_markdown(new, about, others), page)
+    text = page.read_text()
+    rows = [line.split(" | ")[0] for line in text.splitlines() if "`python -m" in line]
+    assert rows == ["| old steps", "| new job", "| old commands"]
+    assert "2 of 3 targets are met" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
 
 
 @pytest.mark.parametrize(
