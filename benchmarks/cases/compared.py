@@ -160,10 +160,11 @@ def measure(quick: bool) -> list[Figure]:
             figures.append(Figure(what=what, unit="µs", missing="not installed"))
             continue
         base = found["floor"] if len(found[key]) == len(found["floor"]) else None
-        figures.append(timed(what, found[key], "µs", base=base, against=FLOOR))
+        target = 4 if key == "tracediff" else None
+        figures.append(timed(what, found[key], "µs", base=base, against=FLOOR, target=target))
         if key in kept:
             figures.append(
-                Figure(what=f"{what}: kept of a call", unit="B", value=kept[key],
+                Figure(what=f"{what}: kept of a call, on disk", unit="B", value=kept[key],
                        ratio=kept[key] / kept["tracediff"], against="of tracediff's")
             )  # fmt: skip
     return figures
