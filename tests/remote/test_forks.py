@@ -140,7 +140,7 @@ def test_celery_uploads_every_job_of_its_forked_workers_before_a_warm_shutdown(p
     assert process.returncode == 0, (out, err)
     assert "tracediff" not in err
     finished = [line.split() for line in done.read_text().splitlines()]
-    assert len({pid for _, pid in finished}) == 2
+    assert str(process.pid) not in {pid for _, pid in finished}  # forked workers did them all
     assert production.waiting() == []
     found = production.verify()
     assert set(found.jobs) == {f"t{n}" for n in range(40)}
