@@ -157,7 +157,7 @@ def measure(quick: bool) -> list[Figure]:
     figures = []
     for key, what in NAMES.items():
         if key not in found:
-            figures.append(Figure(what=what, unit="µs", missing="not installed"))
+            figures.append(Figure(what=what, unit="µs", missing=f"{PEERS[key]} is not installed"))
             continue
         base = found["floor"] if len(found[key]) == len(found["floor"]) else None
         target = 4 if key == "tracediff" else None
@@ -170,6 +170,7 @@ def measure(quick: bool) -> list[Figure]:
     return figures
 
 
+PEERS = {"otel": "opentelemetry-sdk", "langfuse": "langfuse"}
 NAMES = {
     "tracediff": "three small arguments and a result: tracediff's step",
     "structlog": "the same: structlog, a line of JSON to a file",
