@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from tracediff.config import Config, mask
 from tracediff.errors import TracediffError
 from tracediff.model import Query
+from tracediff.reports.wording import many
 from tracediff.stores.base import Store
 from tracediff.stores.configured import local_directory, spool_directory
 from tracediff.stores.shipping import REJECTED, waiting
@@ -107,8 +108,8 @@ def _found_waiting(config: Config) -> list[Finding]:
         findings.append(
             Finding(
                 not late,
-                f"spool: {found.segments} segments of {found.bytes:,} bytes wait, the oldest for "
-                f"{found.age:,.0f} s",
+                f"spool: {many(found.segments, 'segment')} of {found.bytes:,} bytes in all, and "
+                f"the oldest waits for {found.age:,.0f} s",
                 "any recording process of this project uploads them when the store can be reached",
             )
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -96,13 +100,26 @@ def test_beside_pytest_snapshot_which_excludes_syrupy(suite, other_plugins):
 
 
 @pytest.fixture(scope="session")
-def other_plugins(tmp_path_factory) -> list[str]:
-    """Where the other plugins are: a directory of their own, so that none loads itself here."""
-    directory = tmp_path_factory.mktemp("other-plugins")
+def other_plugins() -> list[str]:
+    """Where the other plugins are: a directory of their own, so that none loads itself here.
+
+    It stays in the environment, so that only the first run needs the network.
+    """
+    digest = hashlib.sha256(OTHERS.read_bytes()).hexdigest()[:12]
+    directory = Path(sys.prefix) / f"other-plugins-{digest}"
+    if not directory.exists():
+        partial = Path(tempfile.mkdtemp(prefix="other-plugins-", dir=sys.prefix))
+        _install(partial)
+        with contextlib.suppress(OSError):  # another process was quicker
+            partial.rename(directory)
+        shutil.rmtree(partial, ignore_errors=True)
+    return [str(directory)]
+
+
+def _install(directory: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
          "--no-deps", "--target", str(directory), "--requirement", str(OTHERS)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [str(directory)]
+    assert done.returncode == 0, f"the plugins of {OTHERS.name} cannot be installed: {done.stderr}"

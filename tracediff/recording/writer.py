@@ -7,22 +7,19 @@ with growing pauses, up to the bound; drops are counted and reported, never sile
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures.thread  # noqa: F401 - clients need it, and cannot import it at the end
 import contextlib
 import logging
 import os
 import sys
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from tracediff.errors import StoreError
 from tracediff.model import Trace
+from tracediff.recording import lifetime
 from tracediff.stores.base import Store
 
 log = logging.getLogger("tracediff")
@@ -99,12 +96,12 @@ class Writer:
         self._on_loss = on_loss
         self._store: Store | None = None
         self.reset()
-        _writers.add(self)
+        lifetime.writers.add(self)
 
     def reset(self) -> None:
         """Start anew: what a forked child inherits is its parent's to write."""
         if self._store is not None:
-            _inherited.append(self._store)  # closing it here could hurt the parent's
+            lifetime.inherited.append(self._store)  # closing it here could hurt the parent's
         self._pid = os.getpid()
         self._queue: deque[Finished] = deque()
         self._ready: deque[tuple[Trace, int]] = deque()
@@ -230,7 +227,8 @@ class Writer:
         lost = self._submitted - self._done + self.failed + self.dropped
         if lost > self._told:
             self._told = lost
-            _say(f"{lost} traces were not saved: {self._problem or 'the store is too slow'}")
+            traces = "1 trace was" if lost == 1 else f"{lost} traces were"
+            _say(f"{traces} not saved: {self._problem or 'the store is too slow'}")
 
     @property
     def problem(self) -> str | None:
@@ -243,7 +241,7 @@ class Writer:
                 return
             thread = threading.Thread(target=self._run, name="tracediff-writer", daemon=True)
             self._thread = thread
-            _register_exit()
+            lifetime.register_exit()
             try:
                 thread.start()
             except RuntimeError as error:  # the interpreter ends, or there are no threads left
@@ -397,76 +395,7 @@ class Writer:
             self._progress.notify_all()
 
 
-_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-
-
-_held: list[Writer] = []
-_inherited: list[Store] = []
-_registered: set[int] = set()
-
-
-def _before_fork() -> None:
-    _held.extend([writer for writer in list(_writers) if writer.before_fork()])
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().after_fork()
-
-
-def _after_fork_in_child() -> None:
-    """What a child inherits is its parent's to write."""
-    _held.clear()
-    for writer in list(_writers):
-        writer.reset()
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
-
-
 def _say(problem: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"tracediff: {problem}\n")
-
-
-def _upload_early() -> None:
-    for writer in list(_writers):
-        writer.upload_early()
-
-
-def close_all() -> None:
-    """Close every writer of this process; called when it ends."""
-    for writer in list(_writers):
-        writer.close()
-
-
-def _register_exit() -> None:
-    """Once a process: at exit, and where children of multiprocessing and Celery end.
-
-    The former skip atexit, and Celery's skip both.
-    """
-    if os.getpid() in _registered:
-        return
-    _registered.add(os.getpid())
-    # Clients start threads and import, which at exit is too late for both: Python refuses them by
-    # then. The hook before that is the one that ends the pools of concurrent.futures.
-    early = getattr(threading, "_register_atexit", None)
-    if early is not None:
-        with contextlib.suppress(RuntimeError):  # the process ends already
-            early(_upload_early)
-    atexit.register(close_all)
-    finalizers: Any = sys.modules.get("multiprocessing.util")
-    if finalizers is not None:
-        finalizers.Finalize(None, close_all, exitpriority=100)
-    signals: Any = sys.modules.get("celery.signals")
-    if signals is not None:
-        signals.worker_process_shutdown.connect(_at_celery_shutdown, weak=False)
-
-
-def _at_celery_shutdown(**_: Any) -> None:
-    close_all()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
-from tracediff.config import Config, mask
+from tracediff.config import Config, StoreSettings, mask
 from tracediff.stores.base import Store
 from tracediff.stores.urls import SERVERS, open_remote, open_store, scheme_of
 
@@ -14,14 +15,17 @@ from tracediff.stores.urls import SERVERS, open_remote, open_store, scheme_of
 def open_configured(config: Config, name: str | None = None) -> Store:
     """The store of this name, the configured one for None; raises like ``open_store``."""
     found = config.store_settings(name)
-    return open_store(
-        found.index,
-        root=config.root,
-        durability=config.durability,
-        blobs=found.blobs,
-        context=found.context,
-        classes=config.retentions,
-    )
+    return open_store(found.index, blobs=found.blobs, **_options(config, found))
+
+
+def _options(config: Config, found: StoreSettings) -> dict[str, Any]:
+    """What the settings say of how any store is opened."""
+    return {
+        "root": config.root,
+        "durability": config.durability,
+        "context": found.context,
+        "classes": config.retentions,
+    }
 
 
 def open_for_recording(config: Config) -> Store:
@@ -34,15 +38,7 @@ def open_for_recording(config: Config) -> Store:
     found = config.store_settings()
     return SpoolStore(
         directory,
-        functools.partial(
-            open_remote,
-            found.index,
-            found.blobs,
-            root=config.root,
-            durability=config.durability,
-            context=found.context,
-            classes=config.retentions,
-        ),
+        functools.partial(open_remote, found.index, found.blobs, **_options(config, found)),
         durability=config.durability,
         max_bytes=config.spool_bytes,
         upload_every=config.upload_every,

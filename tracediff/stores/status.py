@@ -30,7 +30,6 @@ class Status:
     pid: int
     dropped: int = 0
     failed: int = 0
-    rejected: int = 0
     problem: str | None = None
     written_at: float = 0.0
 
