@@ -147,7 +147,7 @@ class TraceSnapshot:
         session = self._shared.session
         session.tally.different += 1
         kept = None
-        with contextlib.suppress(TracediffError):
+        with contextlib.suppress(TracediffError):  # the test fails all the same, without a result
             kept = session.bench.keep_new(new, path, self._shared.item.nodeid)
         if kept is not None:
             session.tally.waiting.setdefault(f"{kept.cause} {kept.cause_label}", []).append(kept.id)

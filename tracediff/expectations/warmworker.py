@@ -82,7 +82,7 @@ def main(reply: int) -> None:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError):  # who asks is gone: this ends too
         config = _configured(*receive(requests))
         _ask_git_once(config)
         while True:
@@ -207,7 +207,7 @@ def _answer_all(first: dict[str, Any], config: Config, requests: int, reply: int
 
 def _printed() -> int:
     """How much was printed so far: standard output is a file, unless the job replaced it."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # whatever the job put in their place
         sys.stdout.flush()
         sys.stderr.flush()
         return os.fstat(1).st_size

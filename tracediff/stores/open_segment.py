@@ -85,7 +85,7 @@ def _made(directory: Path) -> tuple[str, int]:
                 _owned.add(file)
                 return name, file
         except BlockingIOError:
-            pass
+            pass  # another process took it for one that was left; the next one has another name
         except BaseException:
             os.close(file)
             raise

@@ -52,6 +52,7 @@ def read_status(directory: Path) -> list[Status]:
     """What the processes said, the latest first; files of another form are left out."""
     found = []
     for path in (directory / DIRECTORY).glob("*.json"):
+        # What is no status of ours says nothing; another process may also remove one meanwhile.
         with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
             with path.open("rb") as file:
                 fields = json.loads(file.read(_LONGEST))
