@@ -7,39 +7,19 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tracediff.explained import Blame, Hunk
 from tracediff.recording.codeversion import git_environment
+
+__all__ = ["MAX_HUNK", "UNCOMMITTED", "Blame", "Hunk", "blame", "git", "hunks"]
 
 MAX_HUNK = 200
 UNCOMMITTED = "0" * 40
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _LINE = re.compile(r"([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blame:
-    """Who last touched a line. ``sha`` is None where it is not committed yet."""
-
-    line: int
-    sha: str | None
-    author: str = ""
-    date: datetime | None = None
-    subject: str = "uncommitted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hunk:
-    """A change of a file: where it starts on both sides, and its lines with "-", "+" or " "."""
-
-    old_path: str
-    path: str
-    old_line: int
-    line: int
-    lines: tuple[str, ...]
 
 
 def git(root: Path, *arguments: str, timeout: float = 30) -> str | None:

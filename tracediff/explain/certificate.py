@@ -11,56 +11,22 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tracediff.compare import compare
 from tracediff.config import Config, load_config
 from tracediff.errors import ReplayError
+from tracediff.explained import Certificate
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
+
+__all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit"]
 
 Source = Callable[[str, str], str | None]
 """Gives the text of a source file by path and git blob id, or None; ``codefiles.source_reader``."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _MAX_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """How much of a trace its own code reproduces.
-
-    ``unreproduced`` are the paths of the steps that do not, the job's own being (); ``unrecorded``
-    those of them that differ by themselves: they read something that was not recorded.
-    ``certified`` is false when the recorded code could not be run; ``remarks`` say what stays open.
-    """
-
-    commit: str | None
-    certified: bool
-    reproduced: int
-    total: int
-    unreproduced: tuple[tuple[str, ...], ...] = ()
-    unrecorded: tuple[tuple[str, ...], ...] = ()
-    remarks: tuple[str, ...] = ()
-    replayed: Trace | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether every step was reproduced by the very code that was recorded."""
-        return self.certified and self.reproduced == self.total
-
-    @property
-    def noise(self) -> frozenset[tuple[str, ...]]:
-        """The paths whose differences are no effect of a change."""
-        return frozenset(self.unreproduced)
-
-    def __str__(self) -> str:
-        """One line: ``212/212 steps reproduced at 1a2b3c4``."""
-        where = f" at {self.commit[:7]}" if self.commit else ""
-        if not self.certified:
-            return f"not certified{where}"
-        return f"{self.reproduced}/{self.total} steps reproduced{where}"
 
 
 def recorded_commit(trace: Trace) -> str:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tracediff import values
 from tracediff.config import Config
+from tracediff.explained import LineChange
 from tracediff.model import MISSING, Source, Trace, Value
 from tracediff.replay import environment_at, replay
 from tracediff.replay.watching import RETURNED, Assigned, Watch
 
 __all__ = ["RETURNED", "LineChange", "first_difference", "line_change"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineChange:
-    """A local variable that differs first; ``old`` and ``new`` are one line of text each.
-
-    ``name`` is ``(returned)`` for what the function returned; a side that never gave it is None.
-    """
-
-    name: str
-    old: str | None
-    new: str | None
-    old_source: Source | None = None
-    new_source: Source | None = None
 
 
 def line_change(
