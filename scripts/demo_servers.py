@@ -196,19 +196,17 @@ def compare_one(shown: Demo, ids: list[str]) -> subprocess.CompletedProcess[str]
 
 
 def lay_out(shown: Demo) -> str:
-    """The example in its first version, set to the servers; the commit that changes it."""
+    """The example in its first version, set to the servers; the last of those that change it."""
     say(f"laying out the example in {shown.example}")
     demo.copy(shown.example)
     settings = shown.example / "pyproject.toml"
     index, endpoint = shown.mongod.uri("demo"), shown.weed.endpoint
     with settings.open("a", encoding="utf-8") as file:
         file.write(SETTINGS.format(index=index, endpoint=endpoint))
-    old = demo.commit(shown.example, "Work out prices")
-    demo.change(shown.example)
-    new = demo.commit(shown.example, "Round half to even, new tariffs")
+    old, changed = demo.commit_versions(shown.example)
     demo.checkout(shown.example, old)
     demo.make_catalogue(shown.example)
-    return new
+    return list(changed.values())[-1]
 
 
 def record(shown: Demo, jobs: int, processes: int) -> None:

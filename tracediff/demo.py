@@ -1,8 +1,8 @@
 """The example: a price calculation in a git repository, recorded before it is changed.
 
-The first commit holds the calculation, the second four changes to it. Jobs are recorded with the
-first and the second is left checked out, so that comparing any trace shows what the changes do.
-Everything in the repository is the same on every machine, down to the commit ids.
+The first commit holds the calculation, and each of the four after it one change to it. Jobs are
+recorded with the first and the last is left checked out, so that comparing any trace shows what the
+changes do. Everything in the repository is the same on every machine, down to the commit ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracediff.errors import DemoError
@@ -42,6 +42,42 @@ CHANGES = {
 }
 """What each change does, in the order in which a price meets them."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Who commits something, when, and what the commit says."""
+
+    subject: str
+    author: str
+    date: str
+
+
+FIRST = Signed(subject="Work out prices", author="Mara Lindt", date="2024-03-01T09:00:00+00:00")
+
+COMMITS = {
+    "duty": Signed(
+        subject="Raise the duty on audio to 3.7 %",
+        author="Jonas Feld",
+        date="2024-03-04T10:12:00+00:00",
+    ),
+    "volumetric": Signed(
+        subject="Divide volumes by 6000, as carriers do now",
+        author="Ana Ruiz",
+        date="2024-03-05T14:40:00+00:00",
+    ),
+    "rounding": Signed(
+        subject="Round half to even",
+        author="Mara Lindt",
+        date="2024-03-07T08:55:00+00:00",
+    ),
+    "rename_move": Signed(
+        subject="Call it a correction, and work it out before the margin",
+        author="Ana Ruiz",
+        date="2024-03-08T16:21:00+00:00",
+    ),
+}
+"""The commit of each change, in order."""
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
@@ -50,15 +86,20 @@ Progress = Callable[[str, int, int], None]
 class Demo:
     """An example that was laid out.
 
-    ``old`` and ``new`` are the two commits, ``changes`` the names of the changes between them, and
-    ``jobs`` how many jobs were recorded with ``old``. The work tree holds ``new``.
+    ``old`` is the first commit, ``changes`` are those after it, by the name of the change that each
+    makes, and ``jobs`` is how many jobs were recorded with ``old``. The work tree holds ``new``,
+    the last commit.
     """
 
     directory: Path
     old: str
-    new: str
-    changes: tuple[str, ...]
+    changes: Mapping[str, str]
     jobs: int
+
+    @property
+    def new(self) -> str:
+        """The last commit."""
+        return list(self.changes.values())[-1]
 
 
 def build(
@@ -83,17 +124,25 @@ def build(
 
 
 def lay_out(directory: Path, jobs: int, progress: Progress | None) -> Demo:
-    """Commit both versions, and record jobs with the first."""
-    old = commit(directory, "Work out prices")
-    applied = change(directory)
-    new = commit(directory, "Round half to even, new tariffs")
+    """Commit all versions, and record jobs with the first."""
+    old, changed = commit_versions(directory)
     checkout(directory, old)
     if progress is not None:
         progress("making a catalogue of products", 0, jobs)
     make_catalogue(directory)
     recorded = record(directory, jobs=jobs, progress=progress)
     checkout(directory, "main")
-    return Demo(directory=directory, old=old, new=new, changes=applied, jobs=recorded)
+    return Demo(directory=directory, old=old, changes=changed, jobs=recorded)
+
+
+def commit_versions(directory: Path) -> tuple[str, dict[str, str]]:
+    """Commit what is there and then each change; the first commit, and those of the changes."""
+    old = commit(directory, FIRST)
+    made: dict[str, str] = {}
+    for name, signed in COMMITS.items():
+        change(directory, name)
+        made[name] = commit(directory, signed)
+    return old, made
 
 
 def new_directory() -> Path:
@@ -169,13 +218,17 @@ def change(directory: Path, *names: str) -> tuple[str, ...]:
     return applied
 
 
-def commit(directory: Path, message: str) -> str:
+def commit(directory: Path, signed: Signed | str) -> str:
     """Commit the whole work tree, in a new repository if there is none; the commit's id."""
+    if isinstance(signed, str):
+        signed = replace(FIRST, subject=signed)
     if not (directory / ".git").exists():
         git(directory, "init", "--quiet", "--template=")
         git(directory, "symbolic-ref", "HEAD", "refs/heads/main")
     git(directory, "add", "--all")
-    git(directory, "commit", "--quiet", "--message", message)
+    mail = f"{signed.author.split()[0].lower()}@tracediff.invalid"
+    who = "-c", f"user.name={signed.author}", "-c", f"user.email={mail}"
+    git(directory, *who, "commit", "--quiet", "--message", signed.subject, date=signed.date)
     return git(directory, "rev-parse", "HEAD").strip()
 
 
@@ -248,10 +301,9 @@ def python_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def git_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of git: nobody's settings, one date, so that commit ids are the same."""
+def git_environment(environment: Mapping[str, str], date: str = FIRST.date) -> dict[str, str]:
+    """The environment of git: nobody's settings, a fixed date, so that commit ids are the same."""
     kept = {name: value for name, value in environment.items() if not name.startswith("GIT_")}
-    date = "2024-03-01T09:00:00+00:00"
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     return {**kept, **nobody, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date, "LC_ALL": "C"}
 
@@ -266,13 +318,13 @@ def git_program() -> str:
     return program
 
 
-def git(directory: Path, *arguments: str) -> str:
-    """Run git in a directory; what it prints."""
+def git(directory: Path, *arguments: str, date: str = FIRST.date) -> str:
+    """Run git in a directory, as of a date; what it prints."""
     settings = [part for item in SETTINGS.items() for part in ("-c", "=".join(item))]
     done = subprocess.run(
         [git_program(), *settings, *arguments],
         cwd=directory,
-        env=git_environment(os.environ),
+        env=git_environment(os.environ, date),
         text=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,

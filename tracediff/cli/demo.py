@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SUGGESTED = {
-    "tracediff compare @last --against HEAD~1": "on the code that was recorded: the same",
+    "tracediff compare @last --against HEAD~4": "on the code that was recorded: the same",
     "tracediff compare @last --all": "every step and note that differs",
     "tracediff show @last": "what was recorded, inputs and notes too",
     "tracediff ls --limit 5": "the newest traces; compare any of them by its id",
-    "git diff HEAD~1": "the four changes",
+    "git log --patch HEAD~4..": "the four changes",
     "sed -i s/6000/4000/ pricing/weights.py": "a change of your own; compare again",
 }
 """What to try next and what it shows, one line of a shell each."""
@@ -62,7 +62,7 @@ def bar() -> Iterator[example.Progress | None]:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
-        task = drawn.add_task("committing two versions", total=None)
+        task = drawn.add_task("committing five versions", total=None)
         yield lambda what, done, of: drawn.update(task, description=what, completed=done, total=of)
 
 
@@ -72,11 +72,10 @@ def heading(laid: example.Demo) -> Iterator[Text]:
     yield span()
     yield span(("  in       ", DIM), str(laid.directory))
     yield span(("  commit   ", DIM), (laid.old[:7], NAME), f"  {many(laid.jobs, 'job')} recorded")
-    yield span(
-        ("  commit   ", DIM), (laid.new[:7], NAME), "  checked out now; it changes the code:"
-    )
-    for name, what in example.CHANGES.items():
-        yield span(f"           {name:<12} ", (what, DIM))
+    for name, sha in laid.changes.items():
+        what = example.CHANGES[name]
+        yield span(("  commit   ", DIM), (sha[:7], NAME), f"  {name:<12} ", (what, DIM))
+    yield span("           the last one is checked out")
     yield span()
     yield span("The newest recorded job, run again on the changed code with its recorded inputs:")
     yield span()
