@@ -62,11 +62,12 @@ def step_document(trace: Trace, index: int) -> dict[str, Any]:
         "error": f"{step.error.type}: {step.error.message}" if step.error else None,
         "start": step.start,
         "duration": step.duration,
-        "source": _source(step.source),
+        "source": source_document(step.source),
     }
 
 
-def _source(source: Source | None) -> dict[str, Any] | None:
+def source_document(source: Source | None) -> dict[str, Any] | None:
+    """Where a step's code is."""
     if source is None:
         return None
     return {"file": source.file, "line": source.line, "unit": source.unit}
@@ -79,8 +80,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "schema": "tracediff/compare/1",
         "different": comparison.different,
         "key": comparison.old.key,
-        "old": _trace(comparison.old),
-        "new": _trace(comparison.new),
+        "old": trace_document(comparison.old),
+        "new": trace_document(comparison.new),
         "unchanged": comparison.unchanged,
         "drift": comparison.drift,
         "first": divergence_document(comparison, comparison.first) if comparison.first else None,
@@ -111,7 +112,7 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
         "aspects": list(one.aspects),
         "within": one.within,
         "code": None if one.code is None else [_code(change) for change in one.code],
-        "source": _source(source),
+        "source": source_document(source),
         "changes": {
             name: [_change(change) for change in some] for name, some in one.changes.items()
         },
@@ -146,7 +147,8 @@ def _value(value: Any) -> Any:
     return None if value is None else values.json_safe(values.inert(value))
 
 
-def _trace(trace: Trace) -> dict[str, Any]:
+def trace_document(trace: Trace) -> dict[str, Any]:
+    """What a trace is of and what came of it, without its steps."""
     root = trace.steps[0]
     return {
         "id": trace.id,

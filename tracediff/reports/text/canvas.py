@@ -69,16 +69,16 @@ def fit(line: Text, width: int, *, right: bool = False) -> Text:
 
 def apart(left: Text, right: Text, width: int) -> Text:
     """Return one line with ``right`` at the right margin; ``left`` gives way."""
-    if right.cell_len:
-        return fit(left, width - right.cell_len).append_text(right)
     line = left.copy()
+    if right.cell_len:
+        line = fit(left, max(width - right.cell_len, 0)).append_text(right)
     line.truncate(width, overflow="ellipsis")
     return line
 
 
 def rule(title: Text, width: int, end: Text | None = None, stroke: str = "─") -> Text:
     """Return a bar across the page with a title at its left and a remark at its right."""
-    tail = _tail(end, stroke)
+    tail = _tail(end, width // 2, stroke)
     head = span((f"{stroke * 2} ", DIM))
     name = title.copy()
     name.truncate(max(width - tail.cell_len - 6, 8), overflow="ellipsis")
@@ -87,8 +87,23 @@ def rule(title: Text, width: int, end: Text | None = None, stroke: str = "─") 
     return head.append_text(tail)
 
 
-def _tail(end: Text | None, stroke: str) -> Text:
-    return span() if end is None else span(" ").append_text(end).append(f" {stroke * 2}", DIM)
+def _tail(end: Text | None, most: int, stroke: str) -> Text:
+    if end is None:
+        return span()
+    name = end.copy()
+    name.truncate(most, overflow="ellipsis")
+    return span(" ").append_text(name).append(f" {stroke * 2}", DIM)
+
+
+def ending(text: str, width: int) -> str:
+    """Return the end of a text in ``width`` cells, ``…`` before it: of a path it says most."""
+    if cell_len(text) <= width:
+        return text
+    taken, start = 1, len(text)
+    while start and taken + cell_len(text[start - 1]) <= width:
+        start -= 1
+        taken += cell_len(text[start])
+    return f"…{text[start:]}"
 
 
 def panel(title: Text, body: Iterable[Text], width: int) -> Iterable[Text]:

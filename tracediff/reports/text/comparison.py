@@ -43,7 +43,7 @@ def comparison_lines(comparison: Comparison, look: Look) -> Iterator[Text]:
     heads = sides(comparison)
     yield from _header(comparison, look, heads)
     yield span()
-    yield from _verdict(comparison, look, heads)
+    yield from verdict(comparison, look, heads)
     if comparison.first is not None:
         yield span()
         yield from first_divergence(comparison, comparison.first, look, heads)
@@ -113,7 +113,8 @@ def _code(old: Trace, new: Trace, look: Look) -> Iterator[Text]:
         yield span((f"   {'' if at else 'differs':<9}", DIM), line)
 
 
-def _verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+def verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
+    """Yield whether both are the same, and what of the outcome differs."""
     count = len(_differing(comparison))
     if not comparison.different:
         yield _same(comparison, count)
