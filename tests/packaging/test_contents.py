@@ -31,6 +31,7 @@ def test_every_module_of_both_packages_is_in_the_wheel(built: Any, wheel: dict[s
     }
     assert own == {name for name in wheel if "/_example/" not in name and ".dist-info/" not in name}
     assert {"tracediff/py.typed", "pytest_tracediff/py.typed"} <= own
+    assert "tracediff/reports/schemas/explain-1.json" in own
 
 
 def test_the_wheel_holds_the_example_and_no_trace_of_its_use(
@@ -51,7 +52,8 @@ def test_the_wheel_holds_no_test_and_nothing_that_was_built(wheel: dict[str, byt
         r"(^|/)(tests?|fixtures|benchmarks|__pycache__|\.tracediff)/|/test_|conftest"
     )
     assert [name for name in wheel if wrong.search(name)] == []
-    assert {Path(name).suffix for name in wheel} <= {".py", ".typed", ".patch", ".toml", ".txt", ""}
+    kinds = {".py", ".typed", ".json", ".patch", ".toml", ".txt", ""}
+    assert {Path(name).suffix for name in wheel} <= kinds
 
 
 def test_nothing_tells_where_it_was_built(

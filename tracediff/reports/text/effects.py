@@ -1,0 +1,108 @@
+"""The fields that are not drawn, as a table of fields by causes, and what causes do together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tracediff.explained import Effect, Explanation
+from tracediff.reports import amounts, excerpt, waterfall
+from tracediff.reports.text.canvas import BOLD, DIM, NEW, OLD, Look, fit, span
+from tracediff.reports.wording import many
+
+_FIELDS_SHOWN: Final = 10
+_TOGETHER_SHOWN: Final = 3
+_WORTH_NAMING: Final = Fraction(1, 100)
+_GAP = "  "
+_TITLE = "also changed"
+
+
+def effects_table(
+    found: Explanation, effects: Sequence[Effect], look: Look, most: int | None = None
+) -> Iterator[Text]:
+    """Yield a row a field and a column a cause, by number; what has no room is counted.
+
+    Args:
+        found: The explanation.
+        effects: Those of its effects that are told here.
+        look: How to draw.
+        most: The most fields to show, all by default.
+    """
+    shown = effects[: most if most is not None else _FIELDS_SHOWN]
+    if not shown:
+        return
+    columns = [at for at in range(len(found.causes)) if any(one.shares[at] for one in shown)]
+    names = [waterfall.field(one) for one in shown]
+    sides = [_sides(one) for one in shown]
+    cells = [[_cell(one, at) for at in columns] for one in shown]
+    heads = [f"{at + 1}" for at in columns]
+    widths = [max(cell_len(row[at]) for row in (*cells, heads)) for at in range(len(columns))]
+    first = min(max(map(cell_len, [_TITLE, *names])), look.columns // 3)
+    second = min(max(map(cell_len, ["change", *sides])), look.columns // 3)
+    fitting = _fitting(widths, look.columns - first - second - 4)
+    yield _row(_TITLE, "change", heads[:fitting], widths, (first, second), DIM)
+    for name, side, row in zip(names, sides, cells, strict=True):
+        yield _row(name, side, row[:fitting], widths, (first, second), "")
+    if fitting < len(columns):
+        more = many(len(columns) - fitting, "more cause")
+        yield span((f"  … {more} have a part in them; --format json has all", DIM))
+    if len(shown) < len(effects):
+        yield span((f"  … {many(len(effects) - len(shown), 'more field')}", DIM))
+
+
+def _sides(effect: Effect) -> str:
+    if effect.kind == "number":
+        return waterfall.change(effect)
+    return " → ".join(excerpt.pair(excerpt.whole(effect.old), excerpt.whole(effect.new), 12))
+
+
+def _cell(effect: Effect, cause: int) -> str:
+    if not effect.shares[cause]:
+        return "·"
+    return f"{waterfall.shown(effect, cause)}{waterfall.margin(effect, cause)}"
+
+
+def _fitting(widths: Sequence[int], room: int) -> int:
+    """How many columns fit, at least one."""
+    for count, width in enumerate(widths):
+        room -= width + len(_GAP)
+        if room < 0:
+            return max(count, 1)
+    return len(widths)
+
+
+def _row(
+    name: str, side: str, cells: Sequence[str], widths: Sequence[int], firsts: tuple[int, int],
+    style: str,
+) -> Text:  # fmt: skip
+    line = span("  ").append_text(fit(span((name, style)), firsts[0]))
+    line.append(_GAP).append_text(fit(span((side, style or BOLD)), firsts[1], right=True))
+    for cell, width in zip(cells, widths, strict=False):
+        how = style or (DIM if cell == "·" else OLD if cell.startswith("-") else NEW)
+        line.append(_GAP).append_text(fit(span((cell, how)), width, right=True))
+    return line
+
+
+def together(found: Explanation, effect: Effect) -> Iterator[Text]:
+    """Yield the largest interactions of an effect that are more than a hundredth of its change."""
+    worth = [
+        one for one in effect.interactions
+        if abs(one.amount) > abs(effect.change) * _WORTH_NAMING
+    ]  # fmt: skip
+    worth.sort(key=lambda one: -abs(one.amount))
+    for one in worth[:_TOGETHER_SHOWN]:
+        names = waterfall.short_names([found.causes[one.first], found.causes[one.second]])
+        amount = amounts.like(one.amount, effect.shown_change)
+        if effect.kind == "indicator":
+            amount = f"{amounts.plain(round(amounts.decimal(one.amount) * 100, 1), sign=True)}%"
+        yield span(
+            ("  together  ", DIM), f"{one.first + 1} {names[0]}", (" and ", DIM),
+            f"{one.second + 1} {names[1]}", ": ", (amount, BOLD),
+            (" beyond what each does by itself", DIM),
+        )  # fmt: skip
+    if len(worth) > _TOGETHER_SHOWN:
+        yield span((f"  … {many(len(worth) - _TOGETHER_SHOWN, 'more interaction')}", DIM))

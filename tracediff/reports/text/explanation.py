@@ -1,0 +1,289 @@
+"""The report of one explanation: the change, the waterfall, a block a cause, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Final
+
+from rich.text import Text
+
+from tracediff.explained import Effect, Explanation
+from tracediff.reports import amounts, excerpt, waterfall, wording
+from tracediff.reports.clean import clean
+from tracediff.reports.text.canvas import (
+    BAD,
+    BOLD,
+    DIM,
+    GOOD,
+    NAME,
+    NEW,
+    OLD,
+    WARN,
+    Look,
+    apart,
+    ending,
+    rule,
+    span,
+    wrapped,
+)
+from tracediff.reports.text.comparison import sides, verdict
+from tracediff.reports.text.effects import effects_table, together
+from tracediff.reports.text.evidence import cause_block
+from tracediff.reports.text.waterfall import waterfall_lines
+from tracediff.reports.waterfall import MOST, Waterfall
+from tracediff.reports.wording import many
+
+_NAMED: Final = 5
+_TOLD: Final = 3
+_REMARKS_SHOWN: Final = 10
+_LONGEST: Final = 2_000
+_METHODS = {
+    "exact": "exact, over {}",
+    "groups": "exact within groups (Owen values), over {}",
+    "sampling": "sampled, over {}; ± is half of a 95 % confidence interval",
+}
+
+
+def explanation_lines(found: Explanation, look: Look, *, every: bool = False) -> Iterator[Text]:
+    """Yield the report.
+
+    Args:
+        found: The explanation.
+        look: How to draw.
+        every: Show all causes, fields and innocent units, however many there are.
+    """
+    heads = sides(found.comparison)
+    main = waterfall.main_effect(found)
+    yield from _header(found, look)
+    yield span()
+    if main is None:
+        yield from verdict(found.comparison, look, heads)
+        yield from _certificate(found, look)
+        yield from _without(found, look)
+    else:
+        yield from _headline(found, main, look, heads)
+        yield from _certificate(found, look)
+        yield from _picture(found, main, look, heads, every=every)
+    yield from _ending(found, main, look, every=every)
+
+
+def _header(found: Explanation, look: Look) -> Iterator[Text]:
+    old = found.old
+    yield rule(span((clean(old.key), BOLD)), look.columns, span((clean(old.id), DIM)), "━")
+    call = excerpt.arguments(old.steps[0].args, look.columns - 4) if old.steps else ""
+    if call or old.meta:
+        yield _cut(span("   ", call or clean(old.meta[:_LONGEST])), look)
+
+
+def _cut(line: Text, look: Look) -> Text:
+    line.truncate(look.columns, overflow="ellipsis")
+    return line
+
+
+def _headline(
+    found: Explanation, main: Effect, look: Look, heads: tuple[str, str]
+) -> Iterator[Text]:
+    mark = (" ✗ different ", BAD) if found.comparison.different else (" ✓ same ", GOOD)
+    line = span(mark, "  ", waterfall.field(main))
+    old, new = excerpt.whole(main.old), excerpt.whole(main.new)
+    if len(old) + len(new) > look.columns - 50:
+        yield _cut(line, look)
+        head = max(map(len, heads))
+        left, right = excerpt.pair(old, new, look.columns - head - 8)
+        yield _cut(span((f"     {heads[0]:<{head}}  ", DIM), (left, OLD)), look)
+        yield _cut(span((f"     {heads[1]:<{head}}  ", DIM), (right, f"{BOLD} {NEW}")), look)
+        return
+    line.append("  ").append(old, style=OLD).append(" → ").append(new, style=f"{BOLD} {NEW}")
+    delta = waterfall.change(main)
+    if delta:
+        percent = wording.percent(amounts.number(main.old), main.change)
+        line.append(f"   {delta}  {percent}", style=BOLD)
+    yield _cut(line, look)
+
+
+def _certificate(found: Explanation, look: Look) -> Iterator[Text]:
+    """How far the recorded code reproduces the recording: what the shares can be trusted for."""
+    said = found.certificate
+    mark = (" ✓ ", GOOD) if said.whole else (" ! ", WARN)
+    yield _cut(span(mark, clean(str(said)[:_LONGEST])), look)
+    paths = [" › ".join(clean(one[:60]) for one in path) or "the job itself"
+             for path in said.unrecorded or said.unreproduced]  # fmt: skip
+    what = "reads something unrecorded: " if said.unrecorded else "not reproduced: "
+    yield from _words("   " + what, paths, look, _NAMED)
+    for remark in said.remarks[:_REMARKS_SHOWN]:
+        yield _cut(span("   ", clean(remark[:_LONGEST])), look)
+
+
+def _words(head: str, words: Sequence[str], look: Look, most: int | None) -> Iterator[Text]:
+    """The first of some words behind a heading, on as many lines as they take."""
+    if not words:
+        return
+    shown = list(words if most is None else words[:most])
+    if len(shown) < len(words):
+        shown.append(f"{len(words) - len(shown):,} more")
+    for at, line in enumerate(wrapped(shown, look.columns - len(head))):
+        yield _cut(span((" " * len(head) if at else head, DIM), line), look)
+
+
+def _picture(
+    found: Explanation, main: Effect, look: Look, heads: tuple[str, str], *, every: bool
+) -> Iterator[Text]:
+    drawn = waterfall.waterfall(found, main, heads, len(found.causes) + 1 if every else MOST)
+    if len(drawn.bars) > 2:
+        yield span()
+        yield from waterfall_lines(drawn, look, "share of the change")
+        yield from _sum(drawn, main, look)
+        yield from _data(found, main, look)
+    shown = [bar.cause for bar in drawn.bars if bar.cause is not None]
+    elsewhere = [at for at in range(len(found.causes)) if not main.shares[at]]
+    blocks = [*shown, *elsewhere][: None if every else MOST]
+    job = found.new.steps[0].name if found.new.steps else found.new.key
+    for at in blocks:
+        yield span()
+        share = _share(main, at, drawn)
+        yield from cause_block(found.causes[at], at + 1, share, job, look.columns)
+    if len(blocks) < len(found.causes):
+        yield span()
+        left = many(len(found.causes) - len(blocks), "more cause")
+        yield span((f"  … {left}; --all shows them, --format json has them", DIM))
+    others = [one for one in found.effects if one is not main]
+    for block in (
+        effects_table(found, others, look, len(others) if every else None),
+        together(found, main),
+    ):
+        lines = list(block)
+        if lines:
+            yield span()
+            yield from (_cut(line, look) for line in lines)
+
+
+def _share(main: Effect, cause: int, drawn: Waterfall) -> str:
+    bar = next((one for one in drawn.bars if one.cause == cause), None)
+    if bar is None:
+        return "elsewhere"
+    return " ".join(filter(None, (bar.amount, bar.margin, bar.percent and f"({bar.percent})")))
+
+
+def _sum(drawn: Waterfall, main: Effect, look: Look) -> Iterator[Text]:
+    """The proof that nothing is left over: the shares as they stand above, and what they make."""
+    total = amounts.added(main.shown)
+    exact = sum(main.shares, Fraction(0)) == main.change
+    if not exact or total is None or total != amounts.parsed(main.shown_change):
+        yield span(("  ! ", WARN), "the shares do not add up to the change")
+        return
+    steps = [bar.amount for bar in drawn.bars[1:-1]]
+    ends = "= 100%" if main.kind == "indicator" else f"= {waterfall.change(main)}{_ends(main)}"
+    lines = wrapped([*steps, ends], look.columns - 5, " ")
+    for at, line in enumerate(lines):
+        yield _cut(span(("   " if at else " ✓ ", GOOD), (line, DIM)), look)
+
+
+def _ends(main: Effect) -> str:
+    """``= 221.79 - 219.38``, where that is what the change is."""
+    old, new = amounts.number(main.old), amounts.number(main.new)
+    if old is None or new is None or old + main.change != new:
+        return ""
+    same = Fraction(amounts.parsed(main.shown_change) or 0) == main.change
+    return f" {'=' if same else '≈'} {excerpt.short(main.new, 40)} - {excerpt.short(main.old, 40)}"
+
+
+def _data(found: Explanation, main: Effect, look: Look) -> Iterator[Text]:
+    parts = next((found.data[at] for at, one in enumerate(found.effects)
+                  if one is main and at in found.data), None)  # fmt: skip
+    if parts is not None:
+        data, code = (amounts.like(part, main.shown_change) for part in parts)
+        yield _cut(
+            span(("   of that ", DIM), data, (" by data, ", DIM), code, (" by code", DIM)), look
+        )
+
+
+def _without(found: Explanation, look: Look) -> Iterator[Text]:
+    """What is said where there is no attribution: why, and where to look instead."""
+    if found.refused is not None:
+        yield span()
+        head = "  no attribution: "
+        words = clean(found.refused[:_LONGEST]).split(" ")
+        for at, line in enumerate(wrapped(words, look.columns - len(head), " ")):
+            lead = " " * len(head) if at else head
+            yield _cut(span((lead, f"{BOLD} {WARN}"), line), look)
+        yield from _first(found, look)
+    elif not found.comparison.different:
+        yield span(("   there is no change to explain", DIM))
+
+
+def _first(found: Explanation, look: Look) -> Iterator[Text]:
+    first, comparison = found.comparison.first, found.comparison
+    if first is None:
+        return
+    before = None if first.old is None else comparison.old.steps[first.old]
+    after = None if first.new is None else comparison.new.steps[first.new]
+    step = after or before
+    if step is None:
+        return
+    room = (look.columns - 40) // 4
+    texts = [excerpt.outcome(one, room) or "—" if one else "—" for one in (before, after)]
+    place = f"{step.source.file[:_LONGEST]}:{step.source.line}" if step.source else ""
+    yield apart(
+        span(("  first divergence: ", DIM), (clean(step.name[:_LONGEST]), BOLD), ": ",
+             (texts[0], OLD), " → ", (texts[1], NEW)),
+        span((f"  {ending(clean(place), look.columns // 2)}", NAME)) if place else span(),
+        look.columns,
+    )  # fmt: skip
+
+
+def _ending(found: Explanation, main: Effect | None, look: Look, *, every: bool) -> Iterator[Text]:
+    for block in (_rest(found, main, look, every=every), _last(found, main, look)):
+        lines = list(block)
+        if lines:
+            yield span()
+            yield from lines
+
+
+def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -> Iterator[Text]:
+    """What did nothing, how it was found out, and what stays open."""
+    most = None if every else _NAMED
+    if found.innocent:
+        yield span(
+            ("  innocent  ", DIM),
+            f"{many(len(found.innocent), 'changed unit')} ran and changed nothing",
+        )
+        yield from _words(
+            "            ", [clean(one.name[:_LONGEST]) for one in found.innocent], look, most
+        )
+    if found.idle:
+        yield span(("  idle      ", DIM), f"{many(found.idle, 'changed unit')} never ran")
+    if main is not None:
+        mixtures = many(found.hybrids, "mixture") + " of old and new code"
+        yield _cut(span(("  method    ", DIM), _METHODS[found.method].format(mixtures)), look)
+    yield from _words("  noise     ", [clean(one[:_LONGEST]) for one in found.noise], look, most)
+    remarks = list(dict.fromkeys([*found.remarks, *found.comparison.remarks]))
+    for remark in remarks[: None if every else _REMARKS_SHOWN]:
+        yield _cut(span(("  ! ", WARN), clean(remark[:_LONGEST])), look)
+    if not every and len(remarks) > _REMARKS_SHOWN:
+        yield span((f"    … {many(len(remarks) - _REMARKS_SHOWN, 'more remark')}", DIM))
+
+
+def _last(found: Explanation, main: Effect | None, look: Look) -> Iterator[Text]:
+    """The answer again, where a reader's eye is after a long report, and what to type next."""
+    if main is not None:
+        yield _cut(span(("  ✗ ", BAD), *_told(found, main)), look)
+    if found.comparison.different:
+        reference = clean(found.old.id[:100])
+        yield apart(span(("  next  ", DIM), f"tracediff compare {reference}"),
+                    span(("  every step that differs", DIM)), look.columns)  # fmt: skip
+        if main is None:
+            yield apart(span(("  next  ", DIM), f"tracediff bisect {reference}"),
+                        span(("  the commit that changed it", DIM)), look.columns)  # fmt: skip
+
+
+def _told(found: Explanation, main: Effect) -> Iterator[str | tuple[str, str]]:
+    before, after = excerpt.short(main.old, 24), excerpt.short(main.new, 24)
+    yield " ".join(filter(None, (f"{before} → {after}", waterfall.change(main))))
+    guilty = [at for at, share in enumerate(main.shares) if share]
+    names = waterfall.short_names([found.causes[at] for at in guilty[:_TOLD]])
+    for name, at in zip(names, guilty, strict=False):
+        yield (", by " if at == guilty[0] else ", ", DIM)
+        yield f"{name} {waterfall.shown(main, at)}"
+    if len(guilty) > _TOLD:
+        yield (f" and {len(guilty) - _TOLD:,} more", DIM)
