@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tracediff.explain.bisect import Bisection
 from tracediff.reports.clean import clean
+
+
+def field_name(path: Sequence[str | int]) -> str:
+    """A field of an outcome as people write it: ``result.lines[0].price``."""
+    said = ""
+    for part in path:
+        said += f"[{part}]" if isinstance(part, int) else f".{part}" if said else part
+    return said
 
 
 def bisection_text(found: Bisection) -> str:

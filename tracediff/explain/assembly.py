@@ -1,0 +1,214 @@
+"""Mixtures of old and new code: for a choice of units, what each module runs.
+
+A choice is a number whose bit ``i`` says that unit ``i`` is the new one. Every statement is compiled
+once from the side it comes from, with that side's file name and line numbers, and kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+
+from tracediff.explain.items import FUNCTIONS, Item
+from tracediff.explain.slots import Alias, Body, ModulePlan, Pairing, Slot, members
+
+Piece = CodeType | Alias
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What a module runs, in order, and its docstring."""
+
+    pieces: tuple[Piece, ...]
+    doc: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """Makes something be there: a unit that is new (or old), or another support that is there."""
+
+    unit: int | None = None
+    new: bool = False
+    support: Slot | None = None
+
+
+class Assembly:
+    """Gives modules for choices.
+
+    Args:
+        pairing: The two sides.
+        old: The directory of the old side; its paths are in the code.
+        new: That of the new side.
+    """
+
+    def __init__(self, pairing: Pairing, old: Path, new: Path) -> None:
+        self._modules = pairing.modules
+        self._roots = {False: old, True: new}
+        self._compiled: dict[tuple[object, ...], CodeType] = {}
+        self._assembled: dict[tuple[str, int, frozenset[Slot]], Assembled] = {}
+        self._bits = {file: _bits(plan.body) for file, plan in pairing.modules.items()}
+        self._always, self._mentions = _mentions(pairing)
+
+    def modules(self, choice: int) -> Mapping[str, Assembled]:
+        """All modules that differ, by file."""
+        there = self._there(choice)
+        return {file: self._module(plan, choice, there) for file, plan in self._modules.items()}
+
+    def _there(self, choice: int) -> frozenset[Slot]:
+        """The support that something mentions."""
+        found = set(self._always)
+        left = {one: says for one, says in self._mentions.items() if one not in found}
+        while True:
+            more = {
+                one
+                for one, says in left.items()
+                if any(
+                    says_one.support in found
+                    if says_one.unit is None
+                    else bool(choice >> says_one.unit & 1) == says_one.new
+                    for says_one in says
+                )
+            }
+            if not more:
+                return frozenset(found)
+            found |= more
+            left = {one: says for one, says in left.items() if one not in more}
+
+    def _module(self, plan: ModulePlan, choice: int, there: frozenset[Slot]) -> Assembled:
+        own = frozenset(slot for slot, _ in members(plan.body) if slot in there)
+        key = (plan.file, choice & self._bits[plan.file], own)
+        if key not in self._assembled:
+            pieces = [self._piece(one, choice, there) for one in _order(plan.body, choice, there)]
+            self._assembled[key] = Assembled(tuple(pieces), plan.doc)
+        return self._assembled[key]
+
+    def _piece(self, slot: Slot, choice: int, there: frozenset[Slot]) -> Piece:
+        if slot.alias is not None:
+            return slot.alias
+        bits = choice & (_own_bits(slot) | (_bits(slot.body) if slot.body else 0))
+        inner = frozenset(one for one, _ in members(slot.body) if one in there) if slot.body else 0
+        key = (slot, bits, inner)
+        if key not in self._compiled:
+            node, item = _node(slot, choice, there)
+            new = item is slot.new
+            tree = ast.fix_missing_locations(ast.Module(body=[node], type_ignores=[]))
+            self._compiled[key] = compile(
+                tree, str(self._roots[new] / item.file), "exec", flags=item.flags, dont_inherit=True
+            )
+        return self._compiled[key]
+
+
+def _order(body: Body, choice: int, there: frozenset[Slot]) -> Sequence[Slot]:
+    """The slots that are there, in their order."""
+    old_order = body.order is not None and not choice >> body.order & 1
+    slots = body.old_slots if old_order else body.slots
+    return [one for one in slots if _is_there(one, choice, there)]
+
+
+def _is_there(slot: Slot, choice: int, there: frozenset[Slot]) -> bool:
+    if slot.support:
+        return slot in there
+    if slot.unit is not None:
+        return (slot.new if choice >> slot.unit & 1 else slot.old) is not None
+    return True
+
+
+def _side(slot: Slot, unit: int | None, choice: int) -> Item:
+    """The item that a unit chooses; the new one, or the one there is, where there is no unit."""
+    if unit is None:
+        return slot.item
+    found = slot.new if choice >> unit & 1 else slot.old
+    if found is None:
+        raise LookupError(slot.qualname)
+    return found
+
+
+def _node(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, Item]:
+    """The statement of a slot, and the item that its file name and line numbers are from."""
+    item = _side(slot, slot.unit, choice)
+    if slot.body is not None:
+        return _class(slot, choice, there)
+    if slot.decorator is None or not isinstance(item.node, FUNCTIONS):
+        return item.node, item
+    node = copy.copy(item.node)
+    node.decorator_list = _decorators(_side(slot, slot.decorator, choice))
+    return node, item
+
+
+def _decorators(item: Item) -> list[ast.expr]:
+    found: list[ast.expr] = getattr(item.node, "decorator_list", [])
+    return found
+
+
+def _class(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, Item]:
+    """A class of members of both sides; it is said to be where all its chosen parts are from."""
+    head = _side(slot, slot.bases, choice)
+    if slot.body is None or not isinstance(head.node, ast.ClassDef):
+        raise TypeError(slot.qualname)
+    node = copy.copy(slot.item.node)
+    if not isinstance(node, ast.ClassDef):
+        raise TypeError(slot.qualname)
+    node.bases, node.keywords = head.node.bases, head.node.keywords
+    node.decorator_list = _decorators(_side(slot, slot.decorator, choice))
+    document = slot.item.node.body[0]  # type: ignore[attr-defined]  # it is a class
+    node.body = [document] if _is_text(document) else []
+    for one in _order(slot.body, choice, there):
+        if one.alias is not None:
+            node.body += ast.parse(f"{one.alias.bound} = {one.alias.name}").body
+        else:
+            node.body.append(_node(one, choice, there)[0])
+    node.body = node.body or [ast.Pass()]
+    mask = _own_bits(slot) | _bits(slot.body)
+    oldest = slot.old is not None and mask and not choice & mask
+    return node, slot.old if oldest and slot.old is not None else slot.item
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _own_bits(slot: Slot) -> int:
+    return sum(1 << one for one in slot.units)
+
+
+def _bits(body: Body) -> int:
+    """The units in a body."""
+    found = 1 << body.order if body.order is not None else 0
+    for slot in body.slots:
+        found |= _own_bits(slot)
+        if slot.body is not None:
+            found |= _bits(slot.body)
+    return found
+
+
+def _mentions(pairing: Pairing) -> tuple[set[Slot], dict[Slot, list[_Mention]]]:
+    """The support that is always there, and what makes the other be there."""
+    slots = [slot for plan in pairing.modules.values() for slot, _ in members(plan.body)]
+    supports = [one for one in slots if one.support]
+    always: set[Slot] = set()
+    found: dict[Slot, list[_Mention]] = {one: [] for one in supports}
+    for support in supports:
+        names = set(support.names)
+        if names & pairing.words:
+            always.add(support)
+        for other in slots:
+            if other is support:
+                continue
+            for new in (False, True):
+                if not names & other.words(new=new):
+                    continue
+                if other.support:
+                    found[support].append(_Mention(support=other))
+                elif other.units:
+                    found[support] += [_Mention(unit=one, new=new) for one in other.units]
+                elif new or other.new is None:
+                    always.add(support)
+    return always, found

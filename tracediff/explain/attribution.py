@@ -1,0 +1,379 @@
+"""How much of a result's change each changed piece of code or data has: attribution by code swap.
+
+The players are the units whose normalised source differs and that ran on either side. A coalition's
+worth is the result with its units new and all others old, every input answered from the recording.
+The shares are Shapley values (L. S. Shapley, "A value for n-person games", 1953; of programs'
+changes DESIGN, "Attribution by code swap"): they add up to the change, exactly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracediff.config import Config
+from tracediff.explain import players as parts
+from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
+from tracediff.explain.merging import Player
+from tracediff.explain.mixing import Atom, Mixing, MixInputs
+from tracediff.explain.outcomes import Fields, Outcome, differing, fields, mark, recorded
+from tracediff.explain.outcomes import Path as FieldPath
+from tracediff.explain.sharing import MOST_MIXTURES, Game, effects, play
+from tracediff.explain.slots import Pairing
+from tracediff.explain.telling import field_name
+from tracediff.explained import Cause, Effect, Interaction, Method, Unit
+from tracediff.model import MISSING, Trace
+
+END_LIMIT = 600.0
+"""Seconds that one of the two sides may take, where ``replay_timeout`` says nothing else."""
+BUDGET = 60.0
+"""Seconds that running mixtures may take before some of them are left out."""
+MOST_EFFECTS = 200
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Who has which part of a change; the fields are those of ``explained.Explanation``."""
+
+    causes: tuple[Cause, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    main: int | None = None
+    method: Method = "exact"
+    hybrids: int = 0
+    innocent: tuple[Unit, ...] = ()
+    idle: int = 0
+    noise: tuple[str, ...] = ()
+    refused: str | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Another recording that may answer the inputs, and what differs in it."""
+
+    inputs: tuple[str, ...]
+    arguments: bool
+    mix: MixInputs
+
+
+def attribute(
+    trace: Trace,
+    then: Config,
+    config: Config,
+    *,
+    fresh: Fresh | None = None,
+    progress: Progress | None = None,
+) -> Attribution:
+    """Share the change of a trace's outcome among what changed in the code.
+
+    Args:
+        trace: The recording that serves the inputs.
+        then: The settings of the recorded code, laid out in a directory of its own.
+        config: Those of the other code.
+        fresh: Changed answers of inputs, which are players then.
+        progress: Called with what is being done.
+
+    Raises:
+        ReplayError: The mixtures cannot be run at all.
+    """
+    with attributing(trace, then, config, fresh=fresh, progress=progress) as found:
+        return found.attribution
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """An attribution, and what can run its mixtures again while the context is open."""
+
+    attribution: Attribution
+    mixing: Mixing | None = None
+    players: tuple[Player, ...] = ()
+    causes: tuple[int, ...] = ()
+    """Which player each cause of the attribution is."""
+
+
+@contextlib.contextmanager
+def attributing(
+    trace: Trace,
+    then: Config,
+    config: Config,
+    *,
+    fresh: Fresh | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Attributed]:
+    """As ``attribute``, with the worker kept until the block ends."""
+    say = progress or (lambda said: None)
+    with (
+        Hybrids(trace, then, config) as hybrids,
+        tempfile.TemporaryDirectory(prefix="tracediff-") as scratch,
+    ):
+        yield _Attributing(trace, hybrids, config, fresh, say, Path(scratch)).run()
+
+
+class _RefusedError(Exception):
+    """There is no attribution; the text says why."""
+
+
+class _MismatchError(_RefusedError):
+    """The mixtures of nothing and of everything are not the two sides."""
+
+
+class _Attributing:
+    def __init__(
+        self,
+        trace: Trace,
+        hybrids: Hybrids,
+        config: Config,
+        fresh: Fresh | None,
+        say: Progress,
+        scratch: Path,
+    ) -> None:
+        self.trace, self.hybrids, self.config = trace, hybrids, config
+        self.fresh, self.say, self.scratch = fresh, say, scratch
+        self.noise: tuple[FieldPath, ...] = ()
+        self.idle = 0
+
+    def run(self) -> Attributed:
+        try:
+            old, new = self._ends()
+            paths = self._changed(old[0], new[0])
+            if not paths:
+                return Attributed(self._nothing())
+            return self._shared(old[0], new[0], paths)
+        except _RefusedError as error:
+            refused = Attribution(
+                refused=str(error), hybrids=self.hybrids.runs, noise=self._noise_names()
+            )
+            return Attributed(refused)
+
+    def _nothing(self) -> Attribution:
+        return Attribution(hybrids=self.hybrids.runs, noise=self._noise_names())
+
+    # The two sides as they are.
+
+    def _ends(self) -> tuple[list[Answer], list[Answer]]:
+        """Each side twice, so that what varies by itself is seen."""
+        self.say("running the old and the new code")
+        limit = self.config.replay_timeout or END_LIMIT
+        trace = 0
+        if self.fresh is not None:
+            trace = self.hybrids.serve(
+                self.fresh.mix(frozenset(self.fresh.inputs), self.fresh.arguments)
+            )
+        first = self._pair(limit, trace)
+        self._check_end(first[0], "recorded")
+        self._check_end(first[1], "new")
+        covered = [one.covered for one in first if one.covered is not None]
+        self.hybrids.warm(sorted({name for one in covered for name in one.libraries}))
+        again = self._pair(limit, trace)
+        return [first[0], again[0]], [first[1], again[1]]
+
+    def _pair(self, limit: float, trace: int) -> list[Answer]:
+        tasks = [
+            Task(side="old", limit=limit, coverage=True),
+            Task(side="new", limit=limit, coverage=True, trace=trace),
+        ]
+        found = dict(self.hybrids.run(tasks))
+        self._vary(found)
+        return [found[0], found[1]]
+
+    def _vary(self, found: dict[int, Answer]) -> None:
+        if not hasattr(self, "_before"):
+            self._before = found
+            return
+        varying: dict[FieldPath, None] = {}
+        for at in (0, 1):
+            one, other = self._before[at].outcome, found[at].outcome
+            if one is not None and other is not None:
+                varying.update(dict.fromkeys(differing(fields(one), fields(other))))
+        self.noise = tuple(varying)
+
+    def _check_end(self, answer: Answer, which: str) -> None:
+        outcome = answer.outcome
+        if outcome is None:
+            why = answer.why or {"timeout": "it took too long", "died": "it ended the process"}.get(
+                answer.failure or "", answer.failure or ""
+            )
+            raise _RefusedError(f"the {which} code cannot be run: {why}")
+        if outcome.misses:
+            names = ", ".join(dict.fromkeys(outcome.misses))
+            raise _RefusedError(f"the {which} code asks for inputs that were not recorded: {names}")
+
+    def _changed(self, old: Answer, new: Answer) -> list[FieldPath]:
+        """The fields that differ because of a change."""
+        before, after = _fields(old), _fields(new)
+        known = fields(recorded(self.trace))
+        unproven = differing(known, before)
+        self.noise = tuple(dict.fromkeys([*self.noise, *unproven]))
+        noise = set(self.noise)
+        found = [one for one in differing(before, after) if one not in noise]
+        if len(found) > 1 and ("state",) in found:
+            found.remove(("state",))
+        return found[:MOST_EFFECTS]
+
+    def _noise_names(self) -> tuple[str, ...]:
+        return tuple(field_name(one) for one in self.noise)
+
+    # The mixtures between them.
+
+    def _shared(self, old: Answer, new: Answer, paths: list[FieldPath]) -> Attributed:
+        if old.covered is None or new.covered is None or not old.outcome or not new.outcome:
+            raise _RefusedError("nothing is known of what ran")
+        mismatch: _RefusedError | None = None
+        for strict, everything in ((False, False), (False, True), (True, True)):
+            pairing = self._plan(old.covered, new.covered, strict=strict)
+            mixing = self._mixing(pairing, old.covered, new.covered, everything=everything)
+            try:
+                return self._attributed(mixing, pairing, old.outcome, new.outcome, paths)
+            except _MismatchError as error:
+                mismatch = mismatch or error
+        raise mismatch or _RefusedError("no mixture can be made")
+
+    def _plan(self, old: Covered, new: Covered, *, strict: bool) -> Pairing:
+        files = sorted({file for side in (old, new) for _, file in side.modules})
+        try:
+            return self.hybrids.plan(files, strict=strict)
+        except (SyntaxError, ValueError) as error:
+            raise _RefusedError(f"a source file cannot be read: {error}") from None
+
+    def _mixing(self, pairing: Pairing, old: Covered, new: Covered, *, everything: bool) -> Mixing:
+        """What takes part, and what is new in every mixture."""
+        ran = parts.that_ran(pairing, old, new)
+        numbers = range(len(pairing.units)) if everything else sorted(ran)
+        atoms = [Atom(pairing.units[one], one) for one in numbers]
+        self.idle = len(pairing.units) - len(atoms)
+        opened = [*old.opened, *new.opened]
+        project = self.hybrids.project
+        atoms += [Atom(one) for one in parts.data_files(project.old, project.new, opened)]
+        if self.fresh is not None:
+            atoms += [Atom(Unit(kind="input", name=one)) for one in self.fresh.inputs]
+            if self.fresh.arguments:
+                atoms.append(Atom(Unit(kind="arguments", name="arguments")))
+        if not atoms:
+            raise _RefusedError("the result differs, though no code that ran does")
+        chosen = sum(1 << one for one in numbers)
+        slowest = max(old.seconds, new.seconds)
+        return Mixing(
+            self.hybrids,
+            atoms,
+            rest=((1 << len(pairing.units)) - 1) & ~chosen,
+            scratch=self.scratch,
+            loaded=[*opened, *(file for side in (old, new) for _, file in side.modules)],
+            limit=max(5.0, 20 * slowest),
+            memory=2 * max(old.memory, new.memory) + (1 << 30),
+            mix=self.fresh.mix if self.fresh is not None else None,
+        )
+
+    def _attributed(
+        self, mixing: Mixing, pairing: Pairing, old: Outcome, new: Outcome, paths: list[FieldPath]
+    ) -> Attributed:
+        errors = {one.error[0] for one in (old, new) if one.error is not None}
+        self._check_ends(mixing, old, new, paths)
+        seconds = max(mixing.seconds, 0.001)
+        affordable = max(64, min(MOST_MIXTURES, int(BUDGET / seconds)))
+        game = play(mixing, errors, paths, self._counting, affordable=affordable)
+        found = effects(mixing, game, paths)
+        return self._told(mixing, game, found)
+
+    def _check_ends(
+        self, mixing: Mixing, old: Outcome, new: Outcome, paths: Sequence[FieldPath]
+    ) -> None:
+        """The mixtures of nothing and of everything have to be the two sides."""
+        for mixture, outcome, which in ((0, old, "old"), (mixing.everything, new, "new")):
+            answer = mixing[mixture]
+            found, wanted = _fields(answer), fields(outcome)
+            if any(
+                mark(found.get(one, MISSING)) != mark(wanted.get(one, MISSING)) for one in paths
+            ):
+                why = answer.why or (
+                    ": ".join(answer.outcome.error)
+                    if answer.outcome is not None and answer.outcome.error is not None
+                    else "it gives another result"
+                )
+                raise _MismatchError(
+                    f"the {which} code put together from its pieces is not the {which} code: {why}"
+                )
+
+    def _counting(self, done: int, of: int) -> None:
+        if done % 16 == 0 or done == of:
+            self.say(f"running mixtures of old and new code {done}/{of}")
+
+    def _told(self, mixing: Mixing, game: Game, found: list[Effect]) -> Attributed:
+        guilty = [
+            at for at in range(len(game.players)) if any(effect.shares[at] for effect in found)
+        ]
+        main = _main(found)
+        guilty.sort(key=lambda at: (-abs(found[main].shares[at]), at))
+        causes = [
+            Cause(
+                units=tuple(mixing.atoms[atom].unit for atom in game.players[at]),
+                merged=game.why.get(game.players[at]),
+            )
+            for at in guilty
+        ]
+        quiet = [
+            mixing.atoms[atom].unit
+            for at, player in enumerate(game.players)
+            if at not in guilty
+            for atom in player
+        ] + [mixing.atoms[atom].unit for player in game.screened for atom in player]
+        remarks = []
+        if game.screened:
+            remarks.append(
+                f"{len(game.screened)} changed units were set aside: they changed nothing alone, "
+                "with all others, nor in the mixtures tried at random"
+            )
+        attribution = Attribution(
+            causes=tuple(causes),
+            effects=tuple(_of_causes(one, guilty) for one in found),
+            main=main,
+            method=game.method,
+            hybrids=self.hybrids.runs,
+            innocent=tuple(quiet),
+            idle=self.idle,
+            noise=self._noise_names(),
+            remarks=tuple(remarks),
+        )
+        return Attributed(attribution, mixing, game.players, tuple(guilty))
+
+
+def _fields(answer: Answer) -> Fields:
+    return fields(answer.outcome) if answer.outcome is not None else {}
+
+
+def _main(found: Sequence[Effect]) -> int:
+    """The field that most causes reached; a number before anything else, the later of equals."""
+    return max(
+        range(len(found)),
+        key=lambda at: (
+            found[at].kind == "number",
+            sum(1 for one in found[at].shares if one),
+            at,
+        ),
+    )
+
+
+def _of_causes(effect: Effect, guilty: Sequence[int]) -> Effect:
+    """An effect whose shares are those of the causes, in their order."""
+    places = {player: at for at, player in enumerate(guilty)}
+    kept = [
+        Interaction(first=places[one.first], second=places[one.second], amount=one.amount)
+        for one in effect.interactions
+        if one.first in places and one.second in places
+    ]
+    return Effect(
+        path=effect.path,
+        kind=effect.kind,
+        old=effect.old,
+        new=effect.new,
+        change=effect.change,
+        shares=tuple(effect.shares[at] for at in guilty),
+        shown_change=effect.shown_change,
+        shown=tuple(effect.shown[at] for at in guilty),
+        margins=tuple(effect.margins[at] for at in guilty) if effect.margins else (),
+        interactions=tuple(kept),
+    )

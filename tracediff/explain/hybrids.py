@@ -1,0 +1,255 @@
+"""Running mixtures of old and new code in a worker process; see ``hybridworker``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+import ormsgpack
+
+from tracediff import codec
+from tracediff.config import Config
+from tracediff.errors import ReplayError
+from tracediff.explain.hybridimport import Project
+from tracediff.explain.hybridworker import LENGTH, sources
+from tracediff.explain.outcomes import Outcome
+from tracediff.explain.pairing import pair
+from tracediff.explain.slots import Pairing
+from tracediff.model import Trace
+from tracediff.replay import environment_at
+from tracediff.replay.watching import Assigned, Watch
+
+Failure = Literal["refused", "died", "timeout", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What an end needed: seconds, bytes of address space, modules, libraries, functions, files."""
+
+    seconds: float
+    memory: int
+    modules: tuple[tuple[str, str], ...]
+    libraries: tuple[str, ...]
+    ran: frozenset[tuple[str, str, int]]
+    opened: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a mixture gave: an outcome, or why there is none."""
+
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    why: str = ""
+    trace: Trace | None = None
+    locals: tuple[Assigned, ...] = ()
+    covered: Covered | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A mixture to run: bit ``i`` of ``choice`` takes unit ``i`` from the new side.
+
+    ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings that serve it, ``base`` is the directory its files are read
+    from, ``limit`` is in seconds, ``memory`` in bytes of address space (0: no limit).
+    """
+
+    choice: int = 0
+    side: Literal["", "old", "new"] = ""
+    trace: int = 0
+    base: Path | None = None
+    limit: float = 60.0
+    memory: int = 0
+    steps: bool = False
+    deep: bool = False
+    coverage: bool = False
+    watch: Watch | None = None
+
+    def packed(self, number: int) -> dict[str, Any]:
+        """As the worker gets it."""
+        return {
+            "number": number,
+            "choice": self.choice.to_bytes(self.choice.bit_length() // 8 + 1, "little"),
+            "side": self.side,
+            "trace": self.trace,
+            "base": str(self.base) if self.base is not None else "",
+            "limit": self.limit,
+            "memory": self.memory,
+            "steps": self.steps,
+            "deep": self.deep,
+            "coverage": self.coverage,
+            "watch": self.watch.packed() if self.watch is not None else None,
+        }
+
+
+class Hybrids:
+    """A worker, as a context.
+
+    Args:
+        trace: The recording that serves the inputs.
+        then: The settings of the old side, laid out in a directory of its own.
+        config: Those of the new side.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        then: Config,
+        config: Config,
+    ) -> None:
+        self.project = Project(then.root, config.root, entries(then, config))
+        self._config = config
+        self._request = [
+            str(then.root),
+            str(config.root),
+            entries(then, config),
+            [codec.dump(trace)],
+        ]
+        self._commit = trace.code.commit
+        self._traces = 1
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: IO[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self.runs = 0
+
+    def __enter__(self) -> Self:
+        self._errors = tempfile.TemporaryFile()
+        reading, writing = os.pipe()
+        told = {**environment_at(self._config, self._commit or "0" * 40)}
+        executable = self._config.python or sys.executable
+        try:
+            self._process = subprocess.Popen(
+                [executable, "-P", "-m", "tracediff.explain.hybridworker", str(writing)],
+                cwd=self._config.root,
+                env={**os.environ, **told},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=[writing],
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(reading)
+            raise _stopped(f"{executable} cannot be started: {error.strerror or error}") from None
+        finally:
+            os.close(writing)
+        self._answers = os.fdopen(reading, "rb")
+        try:
+            self._send(self._request)
+            kind, *said = self._receive()
+            if kind != "ready":
+                raise _stopped(str(said[0]))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._answers, self._errors):
+            if stream is not None:
+                stream.close()
+
+    def plan(self, files: Sequence[str], *, strict: bool) -> Pairing:
+        """Lay these sources of both sides against each other, here and in the worker.
+
+        Args:
+            files: Their paths, relative to either side.
+            strict: See ``pairing.pair``.
+        """
+        self._send(["plan", [list(files), strict]])
+        return pair(*sources(self.project, files), strict=strict)
+
+    def warm(self, libraries: Sequence[str]) -> None:
+        """Have these modules imported before the mixtures fork."""
+        self._send(["warm", list(libraries)])
+
+    def serve(self, trace: Trace) -> int:
+        """Add a recording that may serve the inputs; its number."""
+        self._send(["trace", codec.dump(trace)])
+        self._traces += 1
+        return self._traces - 1
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+        """Run mixtures; each answer with its task's index, as they come."""
+        self._send(["run", [task.packed(number) for number, task in enumerate(tasks)]])
+        for _ in tasks:
+            number, kind, body = self._receive()
+            self.runs += 1
+            yield number, _answer(kind, body)
+
+    def _send(self, message: object) -> None:
+        data = ormsgpack.packb(message)
+        try:
+            if self._process is not None and self._process.stdin is not None:
+                self._process.stdin.write(LENGTH.pack(len(data)) + data)
+                self._process.stdin.flush()
+        except OSError:
+            raise self._died() from None
+
+    def _receive(self) -> Any:
+        head = self._answers.read(LENGTH.size) if self._answers is not None else b""
+        if len(head) < LENGTH.size or self._answers is None:
+            raise self._died()
+        return ormsgpack.unpackb(self._answers.read(LENGTH.unpack(head)[0]))
+
+    def _died(self) -> ReplayError:
+        said = ""
+        if self._errors is not None:
+            self._errors.seek(0)
+            lines = self._errors.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
+            said = ": " + " | ".join(lines[-3:]) if lines else ""
+        return _stopped(f"the process that runs mixtures ended{said}")
+
+
+def entries(then: Config, config: Config) -> list[str]:
+    """The import roots of both sides, relative to them, in order; "" is the directory itself."""
+    found: dict[str, None] = {}
+    for side in (config, then):
+        for path in side.pythonpath:
+            if path.is_relative_to(side.root):
+                relative = path.relative_to(side.root).as_posix()
+                found["" if relative == "." else relative] = None
+    found.setdefault("", None)
+    return list(found)
+
+
+def _answer(kind: str, body: Any) -> Answer:
+    if kind != "ran":
+        return Answer(failure=kind, why=body)  # type: ignore[arg-type]  # the worker's own words
+    covered = None
+    if "seconds" in body:
+        covered = Covered(
+            seconds=body["seconds"],
+            memory=body["memory"],
+            modules=tuple((name, file) for name, file in body["modules"]),
+            libraries=tuple(body["libraries"]),
+            ran=frozenset((side, file, line) for side, file, line in body["ran"]),
+            opened=tuple(body["opened"]),
+        )
+    return Answer(
+        outcome=Outcome.unpacked(body["outcome"]),
+        trace=codec.load(body["trace"]) if body["trace"] else None,
+        locals=tuple(Assigned(*one) for one in body["locals"]),
+        covered=covered,
+    )
+
+
+def _stopped(message: str) -> ReplayError:
+    return ReplayError(
+        message,
+        slug="explain-failed",
+        hint="`tracediff compare` shows what changed without saying how much is whose",
+    )

@@ -1,0 +1,286 @@
+"""The process that runs mixtures: ``python -m tracediff.explain.hybridworker FD``.
+
+It has the libraries of the project imported and none of the project's own modules. For each mixture
+it forks a child, which imports the mixture, replays the job, says what came of it and ends; so one
+leaves nothing to the next. Requests come on standard input, answers go to a descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import ormsgpack
+
+from tracediff import codec
+from tracediff.config import Config, load_config
+from tracediff.errors import ReplayError, TracediffError
+from tracediff.explain.assembly import Assembly
+from tracediff.explain.coverage import Coverage
+from tracediff.explain.hybridimport import Finder, Project
+from tracediff.explain.outcomes import recorded
+from tracediff.explain.pairing import pair
+from tracediff.model import Trace
+from tracediff.replay import replay_here
+from tracediff.replay.guard import guarded
+from tracediff.replay.permissions import parse_permissions
+from tracediff.replay.watching import Watch, Watching
+
+LENGTH = struct.Struct("<I")
+MOST_ANSWER = 256 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Setup:
+    """What all mixtures of a worker have in common; ``ends`` are the two sides as they are."""
+
+    config: Config
+    then: Config
+    project: Project
+    ends: dict[str, Project]
+    traces: list[Trace]
+    assembly: Assembly | None = None
+
+
+@dataclass(slots=True)
+class _Child:
+    """A mixture that runs: its process, the pipe its answer comes through, when its time is up."""
+
+    number: int
+    pid: int
+    pipe: int
+    deadline: float
+    data: bytearray
+
+
+def main(reply: int) -> None:
+    """Answer requests until there are none."""
+    requests = sys.stdin.buffer
+    with os.fdopen(reply, "wb") as answers:
+        try:
+            setup = _set_up(_read(requests))
+        except TracediffError as error:
+            _write(answers, ["refused", error.message])
+            return
+        _write(answers, ["ready"])
+        while (request := _read(requests)) is not None:
+            kind, body = request
+            if kind == "warm":
+                _warm(setup, body)
+            elif kind == "trace":
+                setup.traces.append(codec.load(body))
+            elif kind == "plan":
+                pairing = pair(*sources(setup.project, body[0]), strict=body[1])
+                setup.assembly = Assembly(pairing, setup.project.old, setup.project.new)
+            else:
+                for answer in _run_all(setup, body):
+                    _write(answers, answer)
+
+
+def _read(stream: IO[bytes]) -> Any:
+    """The next message, None at the end."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    return ormsgpack.unpackb(stream.read(LENGTH.unpack(head)[0]))
+
+
+def _write(stream: IO[bytes], message: object) -> None:
+    data = ormsgpack.packb(message)
+    stream.write(LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _set_up(request: Any) -> _Setup:
+    old, new, entries, traces = request
+    config, then = load_config(Path(new)), load_config(Path(old))
+    return _Setup(
+        config,
+        then,
+        Project(then.root, config.root, entries),
+        {
+            "old": Project(then.root, then.root, entries),
+            "new": Project(config.root, config.root, entries),
+        },
+        [codec.load(one) for one in traces],
+    )
+
+
+def sources(
+    project: Project, files: Sequence[str]
+) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str]]:
+    """The sources of both sides by path, and the dotted name of each path."""
+    old = {one: path.read_bytes() for one in files if (path := project.old / one).is_file()}
+    new = {one: path.read_bytes() for one in files if (path := project.new / one).is_file()}
+    return old, new, {one: project.modules(one) for one in files}
+
+
+def _warm(setup: _Setup, names: Sequence[str]) -> None:
+    """Import what the mixtures will: nothing of the project's, and nothing that reaches out."""
+    sys.meta_path.insert(0, _Away(setup.project))
+    try:
+        with guarded(parse_permissions(())):
+            for name in names:
+                with contextlib.suppress(Exception, SystemExit):  # a child will say what it is
+                    importlib.import_module(name)
+    finally:
+        sys.meta_path.pop(0)
+    gc.collect()
+    gc.freeze()
+
+
+class _Away:
+    """Keeps the project's own modules from being imported where they would stay."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if self._project.find(name) is not None:
+            raise ImportError(name)
+
+
+def _run_all(setup: _Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """Answers in the order in which they come; as many children at once as there are processors."""
+    waiting = list(reversed(tasks))
+    running: dict[int, _Child] = {}
+    most = min(len(os.sched_getaffinity(0)), 8)
+    while waiting or running:
+        while waiting and len(running) < most:
+            child = _start(setup, waiting.pop())
+            running[child.pipe] = child
+        soonest = min(one.deadline for one in running.values())
+        ready, _, _ = select.select(list(running), [], [], max(0.0, soonest - time.monotonic()))
+        for pipe in ready:
+            child = running[pipe]
+            part = os.read(pipe, 1 << 16)
+            child.data += part
+            if not part or len(child.data) > MOST_ANSWER:
+                del running[pipe]
+                yield [child.number, *_end(child)]
+        for child in list(running.values()):
+            if time.monotonic() > child.deadline:
+                del running[child.pipe]
+                _kill(child)
+                yield [child.number, "timeout", ""]
+
+
+def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
+    """Fork a child for a mixture; what it runs is put together here, where it is kept."""
+    finder = _finder(setup, task)
+    pipe, end = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(end)
+        return _Child(task["number"], pid, pipe, time.monotonic() + task["limit"], bytearray())
+    try:
+        os.setpgid(0, 0)
+        os.close(pipe)
+        with open(os.devnull, "r+b") as nothing:
+            for standard in (0, 1, 2):
+                os.dup2(nothing.fileno(), standard)
+        own, place = os.getpid(), os.fstat(end)
+        answer = ormsgpack.packb(_run(setup, task, finder))
+        if os.getpid() == own and os.path.samestat(os.fstat(end), place):
+            with open(end, "wb", buffering=0) as stream:
+                stream.write(answer)
+    finally:
+        os._exit(0)
+
+
+def _finder(setup: _Setup, task: Mapping[str, Any]) -> Finder:
+    """The import hook of one end, or of a mixture, which is put together where it is kept."""
+    if task["side"]:
+        return Finder(setup.ends[task["side"]], {})
+    mixed = {}
+    if setup.assembly is not None:
+        mixed = dict(setup.assembly.modules(int.from_bytes(task["choice"], "little")))
+    return Finder(setup.project, mixed, Path(task["base"]) if task["base"] else None)
+
+
+def _end(child: _Child) -> list[Any]:
+    _kill(child)
+    if not child.data or len(child.data) > MOST_ANSWER:
+        return ["died", ""]
+    try:
+        answer: list[Any] = ormsgpack.unpackb(bytes(child.data))
+    except ValueError:
+        return ["died", ""]
+    return answer
+
+
+def _kill(child: _Child) -> None:
+    """End a child and what it started."""
+    os.close(child.pipe)
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)
+
+
+def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
+    """Replay the job in this child."""
+    sys.meta_path.insert(0, finder)
+    config = setup.then if task["side"] == "old" else setup.config
+    os.chdir(task["base"] or config.root)
+    if task["memory"]:
+        resource.setrlimit(resource.RLIMIT_AS, (task["memory"], task["memory"]))
+    known = set(sys.modules)
+    trace = setup.traces[task["trace"]]
+    if not task["steps"]:
+        trace = replace(trace, depth="inputs")
+    watching = Watching(Watch(*task["watch"]), config) if task["watch"] else None
+    begun = time.perf_counter()
+    coverage = Coverage(setup.project.old, setup.project.new) if task["coverage"] else None
+    try:
+        with coverage or contextlib.nullcontext():
+            new = replay_here(trace, config, deep=task["deep"], watching=watching)
+    except ReplayError as error:
+        return ["refused", error.message]
+    except MemoryError:
+        return ["memory", ""]
+    answer: dict[str, Any] = {
+        "outcome": recorded(new).packed(),
+        "trace": codec.dump(new) if task["steps"] else b"",
+        "locals": watching.packed() if watching is not None else [],
+    }
+    if coverage is not None:
+        answer |= {
+            "seconds": time.perf_counter() - begun,
+            "memory": _peak(),
+            "modules": finder.ran,
+            "libraries": [
+                one for one in sys.modules if one not in known and _is_library(setup, one)
+            ],
+            "ran": coverage.ran(),
+            "opened": coverage.opened(),
+        }
+    return ["ran", answer]
+
+
+def _is_library(setup: _Setup, name: str) -> bool:
+    return setup.project.find(name) is None
+
+
+def _peak() -> int:
+    """The most address space that this process had, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmPeak:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,130 @@
+"""Which units take part: those that ran on either side. And the files that the job read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tracediff.explain.hybrids import Covered
+from tracediff.explain.items import FUNCTIONS, Item
+from tracediff.explain.slots import Pairing, Slot, members
+from tracediff.explained import Span, Unit
+
+_DUNDER = re.compile(r"__\w+__")
+_MOST_BYTES = 64 * 1024 * 1024
+_NOT_DATA = (".tracediff/", ".git/")
+
+
+def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:
+    """The units that ran: functions that were called, anything else that an import executed.
+
+    A constant that nothing mentions counts for nothing.
+    """
+    loaded = {file for side in (old, new) for _, file in side.modules}
+    called = old.ran | new.ran
+    found = set()
+    for plan in pairing.modules.values():
+        if plan.file not in loaded and not any(
+            slot.home in loaded for slot, _ in members(plan.body)
+        ):
+            continue
+        if plan.body.order is not None:
+            found.add(plan.body.order)
+        for slot, within in members(plan.body):
+            if slot.body is not None and slot.body.order is not None:
+                found.add(slot.body.order)
+            if slot.decorator is not None:
+                found.add(slot.decorator)
+            if slot.bases is not None:
+                found.add(slot.bases)
+            if slot.unit is not None and _ran(slot, called):
+                if within is not None or not _is_unused(slot, pairing):
+                    found.add(slot.unit)
+    return frozenset(found)
+
+
+def _ran(slot: Slot, called: Iterable[tuple[str, str, int]]) -> bool:
+    sides = [(name, item) for name, item in (("old", slot.old), ("new", slot.new)) if item]
+    if not all(isinstance(item.node, FUNCTIONS) for _, item in sides):
+        return True
+    if len(sides) == 1 and not sides[0][1].decorated_plainly:
+        return True  # its decorator ran
+    spans = [(side, item.span) for side, item in sides]
+    return any(
+        side == name and file == span.file and span.first <= line <= span.last
+        for side, file, line in called
+        for name, span in spans
+    )
+
+
+def _is_unused(slot: Slot, pairing: Pairing) -> bool:
+    """Whether nobody mentions a constant."""
+    if slot.item.kind != "constant" or any(_DUNDER.fullmatch(one) for one in slot.names):
+        return False
+    names = set(slot.names)
+    if names & pairing.words:
+        return False
+    return not any(
+        names & (other.words(new=False) | other.words(new=True))
+        for plan in pairing.modules.values()
+        for other, _ in members(plan.body)
+        if other is not slot
+    )
+
+
+def data_files(old: Path, new: Path, opened: Iterable[str]) -> list[Unit]:
+    """The files that were read and that differ between the two directories.
+
+    Args:
+        old: The old side's directory.
+        new: The new side's.
+        opened: Paths relative to them.
+    """
+    found = []
+    for name in sorted(set(opened)):
+        if name.startswith(_NOT_DATA):
+            continue
+        before, after = _read(old / name), _read(new / name)
+        if before != after:
+            found.append(
+                Unit(
+                    kind="data file",
+                    name=name,
+                    old=_span(name, before, after),
+                    new=_span(name, after, before),
+                )
+            )
+    return found
+
+
+def _read(path: Path) -> bytes | None:
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        return None
+    return path.read_bytes()
+
+
+def _span(name: str, data: bytes | None, other: bytes | None) -> Span | None:
+    """The lines of a file, from the first that differs to the last."""
+    if data is None:
+        return None
+    lines = data.splitlines()
+    others = (other or b"").splitlines()
+    first = _equal(lines, others)
+    last = len(lines) - _equal(lines[first:][::-1], others[first:][::-1])
+    return Span(file=name, first=min(first + 1, max(len(lines), 1)), last=max(last, first + 1))
+
+
+def _equal(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """How many of the first lines are equal."""
+    count = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count
+
+
+def is_function(item: Item | None) -> bool:
+    """Whether an item is a function, which runs when it is called."""
+    return item is not None and isinstance(item.node, FUNCTIONS)
