@@ -1,7 +1,7 @@
 """Mixtures of old and new code: for a choice of units, what each module runs.
 
-A choice is a number whose bit ``i`` says that unit ``i`` is the new one. Every statement is compiled
-once from the side it comes from, with that side's file name and line numbers, and kept.
+A choice is a number whose bit ``i`` says that unit ``i`` is the new one. Every statement is
+compiled once from the side it comes from, with that side's file name and line numbers, and kept.
 """
 
 from __future__ import annotations

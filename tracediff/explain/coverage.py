@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Self
 
 _MOST_FILES = 10_000
 _hooks: list[Coverage] = []
@@ -29,7 +29,7 @@ class Coverage:
         self._codes: set[CodeType] = set()
         self._opened: dict[str, None] = {}
 
-    def __enter__(self) -> Coverage:
+    def __enter__(self) -> Self:
         if not _hooks:
             sys.addaudithook(_audited)
         _hooks.append(self)
@@ -48,7 +48,7 @@ class Coverage:
 
     def note(self, path: str) -> None:
         """A file is opened."""
-        full = os.path.abspath(path)
+        full = os.path.abspath(path)  # noqa: PTH100 - links stay as the job wrote them
         if len(self._opened) < _MOST_FILES:
             for root in (*self._plain, *self._roots):
                 if full.startswith(root):
@@ -65,7 +65,7 @@ class Coverage:
         return found
 
     def opened(self) -> list[str]:
-        """The relative paths of the files below the project's directory that were opened to read."""
+        """The relative paths of the project's files that were opened to be read."""
         return [one for one in self._opened if not one.endswith((".py", ".pyc"))]
 
 

@@ -65,7 +65,7 @@ class Project:
             self._code[file] = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
         return self._code[file]
 
-    def modules(self, file: str) -> str:
+    def module(self, file: str) -> str:
         """The dotted name of a file, by the import root it lies under most deeply."""
         roots = [one for one in self._entries if not one or file.startswith(f"{one}/")]
         best = max(roots, key=len, default="")

@@ -57,8 +57,9 @@ class Answer:
 class Task:
     """A mixture to run: bit ``i`` of ``choice`` takes unit ``i`` from the new side.
 
-    ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings that serve it, ``base`` is the directory its files are read
-    from, ``limit`` is in seconds, ``memory`` in bytes of address space (0: no limit).
+    ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings
+    that serve it, ``base`` is the directory its files are read from, ``limit`` is in seconds,
+    ``memory`` in bytes of address space (0: no limit).
     """
 
     choice: int = 0

@@ -32,7 +32,8 @@ from tracediff.explain.coverage import Coverage
 from tracediff.explain.hybridimport import Finder, Project
 from tracediff.explain.outcomes import recorded
 from tracediff.explain.pairing import pair
-from tracediff.model import Trace
+from tracediff.model import Code, Trace
+from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
 from tracediff.replay.guard import guarded
 from tracediff.replay.permissions import parse_permissions
@@ -68,6 +69,7 @@ class _Child:
 def main(reply: int) -> None:
     """Answer requests until there are none."""
     requests = sys.stdin.buffer
+    assume(Code())  # a mixture is nobody's commit
     with os.fdopen(reply, "wb") as answers:
         try:
             setup = _set_up(_read(requests))
@@ -82,8 +84,7 @@ def main(reply: int) -> None:
             elif kind == "trace":
                 setup.traces.append(codec.load(body))
             elif kind == "plan":
-                pairing = pair(*sources(setup.project, body[0]), strict=body[1])
-                setup.assembly = Assembly(pairing, setup.project.old, setup.project.new)
+                _plan(setup, *body)
             else:
                 for answer in _run_all(setup, body):
                     _write(answers, answer)
@@ -118,13 +119,24 @@ def _set_up(request: Any) -> _Setup:
     )
 
 
+def _plan(setup: _Setup, files: Sequence[str], strict: bool) -> None:
+    """Get ready what the mixtures have in common, so that no child does it again."""
+    with contextlib.suppress(SyntaxError, ValueError):  # who asked reads them too, and says it
+        pairing = pair(*sources(setup.project, files), strict=strict)
+        setup.assembly = Assembly(pairing, setup.project.old, setup.project.new)
+        for file in files:
+            setup.project.find(setup.project.module(file))
+            if file not in pairing.modules:
+                setup.project.code(file)
+
+
 def sources(
     project: Project, files: Sequence[str]
 ) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, str]]:
     """The sources of both sides by path, and the dotted name of each path."""
     old = {one: path.read_bytes() for one in files if (path := project.old / one).is_file()}
     new = {one: path.read_bytes() for one in files if (path := project.new / one).is_file()}
-    return old, new, {one: project.modules(one) for one in files}
+    return old, new, {one: project.module(one) for one in files}
 
 
 def _warm(setup: _Setup, names: Sequence[str]) -> None:
@@ -188,13 +200,13 @@ def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
     try:
         os.setpgid(0, 0)
         os.close(pipe)
-        with open(os.devnull, "r+b") as nothing:
+        with Path(os.devnull).open("r+b", buffering=0) as nothing:
             for standard in (0, 1, 2):
                 os.dup2(nothing.fileno(), standard)
         own, place = os.getpid(), os.fstat(end)
         answer = ormsgpack.packb(_run(setup, task, finder))
         if os.getpid() == own and os.path.samestat(os.fstat(end), place):
-            with open(end, "wb", buffering=0) as stream:
+            with os.fdopen(end, "wb", buffering=0) as stream:
                 stream.write(answer)
     finally:
         os._exit(0)

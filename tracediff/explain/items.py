@@ -171,7 +171,7 @@ def _copied(node: Any) -> Any:
         made = type(node)()
         for name, value in ast.iter_fields(node):
             setattr(made, name, _copied(value))
-        for name in node._attributes:
+        for name in node._attributes:  # noqa: SLF001 - ast documents it
             if hasattr(node, name):
                 setattr(made, name, getattr(node, name))
         return made

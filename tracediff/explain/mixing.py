@@ -19,7 +19,7 @@ from tracediff.model import Trace
 from tracediff.replay.watching import Watch
 
 MixInputs = Callable[[frozenset[str], bool], Trace]
-"""Gives the recording with the inputs of these names, and the arguments or not, from the new side."""
+"""Gives the recording with the answers of these inputs, and the arguments if so, of the new one."""
 
 _MOST_COPIED = 20_000
 

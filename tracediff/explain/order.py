@@ -1,4 +1,4 @@
-"""In which order the slots of a body run, when some come from the old and some from the new side."""
+"""In which order the slots of a body run, when some come from the old and some from the new."""
 
 from __future__ import annotations
 

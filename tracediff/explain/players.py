@@ -38,9 +38,9 @@ def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:
                 found.add(slot.decorator)
             if slot.bases is not None:
                 found.add(slot.bases)
-            if slot.unit is not None and _ran(slot, called):
-                if within is not None or not _is_unused(slot, pairing):
-                    found.add(slot.unit)
+            unused = within is None and _is_unused(slot, pairing)
+            if slot.unit is not None and not unused and _ran(slot, called):
+                found.add(slot.unit)
     return frozenset(found)
 
 

@@ -22,10 +22,11 @@ class Alias:
 class Slot:
     """A place in a body: what stands there on each side, and the units that choose between them.
 
-    A unit is a number. ``unit`` chooses the whole, or a function's signature and body; ``decorator``
-    and ``bases`` choose those; ``body`` holds the members of a class. Without a unit the new side is
-    taken, or the one there is: a ``support`` only when something mentions it, a ``fixed`` one always.
-    ``alias`` stands for what moved away. ``home`` is the file the old side came from, if another.
+    A unit is a number. ``unit`` chooses the whole, or a function's signature and body;
+    ``decorator`` and ``bases`` choose those; ``body`` holds the members of a class. Without a unit
+    the new side is taken, or the one there is: a ``support`` only when something mentions it, a
+    ``fixed`` one always. ``alias`` stands for what moved away. ``home`` is the file that the old
+    side came from, if it is another.
     """
 
     qualname: str
