@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tracediff.config import Config
 from tracediff.explain import players as parts
+from tracediff.explain.details import detailed, lines_of
 from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
 from tracediff.explain.merging import Player
 from tracediff.explain.mixing import Atom, Mixing, MixInputs
@@ -277,7 +278,7 @@ class _Attributing:
         affordable = max(64, min(MOST_MIXTURES, int(BUDGET / seconds)))
         game = play(mixing, errors, paths, self._counting, affordable=affordable)
         found = effects(mixing, game, paths)
-        return self._told(mixing, game, found)
+        return self._told(mixing, pairing, game, found)
 
     def _check_ends(
         self, mixing: Mixing, old: Outcome, new: Outcome, paths: Sequence[FieldPath]
@@ -302,31 +303,32 @@ class _Attributing:
         if done % 16 == 0 or done == of:
             self.say(f"running mixtures of old and new code {done}/{of}")
 
-    def _told(self, mixing: Mixing, game: Game, found: list[Effect]) -> Attributed:
+    def _told(
+        self, mixing: Mixing, pairing: Pairing, game: Game, found: list[Effect]
+    ) -> Attributed:
         guilty = [
             at for at in range(len(game.players)) if any(effect.shares[at] for effect in found)
         ]
         main = _main(found)
         guilty.sort(key=lambda at: (-abs(found[main].shares[at]), at))
-        causes = [
-            Cause(
-                units=tuple(mixing.atoms[atom].unit for atom in game.players[at]),
-                merged=game.why.get(game.players[at]),
-            )
-            for at in guilty
-        ]
+        self.say("following each cause through the steps")
+        causes = detailed(
+            mixing,
+            game.players,
+            [(at, _cause(mixing, game, at)) for at in guilty],
+            lines_of(pairing),
+            deep=self.trace.depth == "inputs",
+        )
         quiet = [
             mixing.atoms[atom].unit
             for at, player in enumerate(game.players)
             if at not in guilty
             for atom in player
         ] + [mixing.atoms[atom].unit for player in game.screened for atom in player]
-        remarks = []
-        if game.screened:
-            remarks.append(
-                f"{len(game.screened)} changed units were set aside: they changed nothing alone, "
-                "with all others, nor in the mixtures tried at random"
-            )
+        aside = (
+            f"{len(game.screened)} changed units were set aside: they changed nothing alone, "
+            "with all others, nor in the mixtures tried at random"
+        )
         attribution = Attribution(
             causes=tuple(causes),
             effects=tuple(_of_causes(one, guilty) for one in found),
@@ -336,9 +338,16 @@ class _Attributing:
             innocent=tuple(quiet),
             idle=self.idle,
             noise=self._noise_names(),
-            remarks=tuple(remarks),
+            remarks=(aside,) if game.screened else (),
         )
         return Attributed(attribution, mixing, game.players, tuple(guilty))
+
+
+def _cause(mixing: Mixing, game: Game, at: int) -> Cause:
+    player = game.players[at]
+    return Cause(
+        units=tuple(mixing.atoms[atom].unit for atom in player), merged=game.why.get(player)
+    )
 
 
 def _fields(answer: Answer) -> Fields:
