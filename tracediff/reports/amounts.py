@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
-from math import floor
+from math import floor, isfinite
 from typing import Final
 
 from tracediff.reports import excerpt
@@ -13,12 +14,16 @@ from tracediff.reports.clean import clean
 
 _FARTHEST: Final = 400  # digits before or after the point; a float has 308
 _LONGEST: Final = 24
+_UNITS: Final = (" s", " %", "%")
 _SUMS = Context(prec=900, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _WIDE = Context(prec=40, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 def number(value: object) -> Fraction | None:
-    """Return a value as an exact number; None for what is none, or too long to draw."""
+    """Return a value as an exact number; None for what is none, or too long to draw.
+
+    Of a float it is what its text says, of a time the seconds.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -30,7 +35,9 @@ def number(value: object) -> Fraction | None:
         near = value.is_finite() and len(value.as_tuple().digits) < _FARTHEST
         return Fraction(value) if near and abs(value.adjusted()) < _FARTHEST else None
     if isinstance(value, float):
-        return Fraction(value) if abs(value) < float("inf") else None
+        return Fraction(float.__repr__(value)) if isfinite(value) else None
+    if isinstance(value, timedelta):
+        return Fraction(value // timedelta(microseconds=1), 10**6)
     return None
 
 
@@ -48,19 +55,29 @@ def to_nearest(amount: Fraction, finest: Decimal) -> Decimal:
 
 def parsed(shown: str) -> Decimal | None:
     """Return the number that a shown amount is; None where it is none."""
+    return _read(shown)[0]
+
+
+def unit(shown: str) -> str:
+    """Return what stands behind the number of a shown amount: ``%``, `` s`` or nothing."""
+    return _read(shown)[1]
+
+
+def _read(shown: str) -> tuple[Decimal | None, str]:
+    behind = next((one for one in _UNITS if shown.endswith(one)), "")
     try:
-        found = Decimal(shown.removesuffix("%").strip())
+        found = Decimal(shown.removesuffix(behind))
     except InvalidOperation:
-        return None
-    return found if found.is_finite() else None
+        return None, ""
+    return (found, behind) if found.is_finite() else (None, "")
 
 
 def signed(shown: str) -> str:
     """Return a shown amount with its sign."""
-    found = parsed(shown)
-    if found is None or shown.endswith("%"):
-        return excerpt.cut(clean(shown), _LONGEST)
-    return plain(found, sign=True)
+    found, behind = _read(shown)
+    if found is None:
+        return excerpt.cut(clean(shown[: 2 * _LONGEST]), _LONGEST)
+    return plain(found, sign=True) + behind
 
 
 def plain(amount: Decimal, *, sign: bool = False) -> str:
@@ -82,15 +99,15 @@ def like(amount: Fraction, shown: str) -> str:
     for step in (finest, finest.scaleb(-2)):
         rounded = to_nearest(amount, step)
         if rounded or not amount:
-            return plain(rounded, sign=True)
-    return f"{exact:+.2g}"
+            return plain(rounded, sign=True) + unit(shown)
+    return f"{exact:+.2g}{unit(shown)}"
 
 
 def of_whole(shown: str) -> str:
     """Return a share of an indicator, shown as a part of 1, in per cent."""
-    found = parsed(shown)
-    if found is None or shown.endswith("%"):
-        return excerpt.cut(clean(shown), _LONGEST)
+    found, behind = _read(shown)
+    if found is None or behind:
+        return excerpt.cut(clean(shown[: 2 * _LONGEST]), _LONGEST)
     text = f"{found.scaleb(2, context=_WIDE):f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 

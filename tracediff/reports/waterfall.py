@@ -131,7 +131,7 @@ def _together(effect: Effect, rest: Sequence[int], share: Fraction) -> str:
     total = amounts.added([effect.shown[at] for at in rest])
     if total is None:
         return amounts.like(share, effect.shown_change)
-    text = str(total)
+    text = f"{total}{amounts.unit(effect.shown_change)}"
     return amounts.of_whole(text) if effect.kind == "indicator" else amounts.signed(text)
 
 
@@ -148,7 +148,7 @@ def margin(effect: Effect, cause: int) -> str:
     width = effect.margins[cause]
     if effect.kind == "indicator":
         return f"±{amounts.plain(round(amounts.decimal(width) * 100, 1))}%"
-    return f"±{amounts.like(width, effect.shown_change).removeprefix('+')}"
+    return f"±{amounts.like(width, effect.shown[cause]).removeprefix('+')}"
 
 
 def change(effect: Effect) -> str:
@@ -181,17 +181,18 @@ def field(effect: Effect) -> str:
 
 def short_names(causes: Sequence[Cause]) -> list[str]:
     """Return a short name a cause: its first unit's, without the module where that is enough."""
-    names = [_bare(cause.units[0]) if cause.units else "?" for cause in causes]
+    names = [bare(cause.units[0]) if cause.units else "?" for cause in causes]
     often = Counter(names)
     found = []
     for cause, name in zip(causes, names, strict=True):
         whole = clean(cause.units[0].name[:_LONGEST]) if cause.units else name
-        more = f" +{len(cause.units) - 1}" if len(cause.units) > 1 else ""
+        more = f" and {len(cause.units) - 1} more" if len(cause.units) > 1 else ""
         found.append(f"{whole if often[name] > 1 else name}{more}")
     return found
 
 
-def _bare(unit: Unit) -> str:
+def bare(unit: Unit) -> str:
+    """Return a unit's name without its module."""
     name = unit.name[:_LONGEST]
     if unit.kind in ("data file", "dependency", "input", "arguments"):
         return clean(name)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from math import floor
 from typing import Any
 
 import pytest
 
 from tracediff.compare import compare
+from tracediff.explain.apportioning import shown
 from tracediff.explained import (
     Blame,
     Cause,
@@ -47,34 +47,13 @@ def trace(result: Any, rate: str, **more: Any) -> Trace:
                     "state": state, "code": Code(commit="1a2b3c4d" * 5), **more})  # fmt: skip
 
 
-def share(shares: list[str], digits: int = 2) -> tuple[str, tuple[str, ...]]:
-    """The whole and its parts, rounded by largest remainder so that they still add up."""
-    unit = Fraction(1, 10**digits)
-    exact = [Fraction(one) / unit for one in shares]
-    low = [floor(one) for one in exact]
-    whole = round(sum(exact))
-    for at in sorted(range(len(low)), key=lambda at: low[at] - exact[at])[: whole - sum(low)]:
-        low[at] += 1
-    texts = [f"{Decimal(one).scaleb(-digits):f}" for one in (whole, *low)]
-    return texts[0], tuple(texts[1:])
-
-
 def effect(path: tuple[Any, ...], old: Any, new: Any, shares: list[str], **more: Any) -> Effect:
-    digits = more.pop("digits", 2)
-    whole, parts = share(shares, digits)
-    return Effect(
-        **{
-            "path": path,
-            "kind": "number",
-            "old": old,
-            "new": new,
-            "change": sum(map(Fraction, shares), Fraction(0)),
-            "shares": tuple(map(Fraction, shares)),
-            "shown_change": whole,
-            "shown": parts,
-            **more,
-        }
-    )
+    exact = tuple(map(Fraction, shares))
+    if "shown" not in more:
+        ends = (0, 1) if more.get("kind") == "indicator" else (old, new)
+        more["shown_change"], more["shown"] = shown(exact, *ends)
+    made = {"path": path, "kind": "number", "old": old, "new": new, "shares": exact}
+    return Effect(**{**made, "change": sum(exact, Fraction(0)), **more})
 
 
 def hunk(path: str, line: int, *lines: str) -> Hunk:
@@ -258,7 +237,7 @@ def indicator() -> Explanation:
         type="pricing.guards:NoDuty", message="no duty for 8518", bases=("Exception",)
     )
     fact = effect(("error",), None, "NoDuty: no duty for 8518", ["2/3", "1/3", "0"],
-                  kind="indicator", digits=4)  # fmt: skip
+                  kind="indicator")  # fmt: skip
     return explained(Decimal("219.38"), error, causes=pricing_causes()[:2],
                      effects=(replace(fact, shares=fact.shares[:2], shown=fact.shown[:2]),),
                      main=0, hybrids=4)  # fmt: skip

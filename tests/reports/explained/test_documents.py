@@ -205,7 +205,7 @@ def test_the_picture_says_in_words_what_it_shows(
     root = picture(explanation("sampled"))
     title, told = root.findtext(f"{SVG}title"), root.findtext(f"{SVG}desc") or ""
     assert title == "Why result changed from 219.38 to 221.79"
-    assert "DUTY_RATES +1.90 (±0.02, 79.0%) at pricing/duty.py:44" in told
+    assert "DUTY_RATES +1.903 (±0.021, 79.0%) at pricing/duty.py:44" in told
     assert "add up to +2.41" in told
     assert "the axis does not begin at zero" in words(root)
     assert "the axis does not begin at zero" not in words(picture(explanation("indicator")))

@@ -134,9 +134,7 @@ def test_interactions_worth_naming_are_named(
 ) -> None:
     lines = [line for line in told(explanation("pricing"), look()).splitlines()
              if line.startswith("  together")]  # fmt: skip
-    assert lines == [
-        "  together  1 DUTY_RATES and 2 VOLUMETRIC_DIVISOR: +0.03 beyond what each does by itself"
-    ]
+    assert lines == ["  together  1 DUTY_RATES and 2 VOLUMETRIC_DIVISOR: +0.03 beyond each alone"]
 
 
 def test_a_refused_attribution_says_why_and_what_else_there_is(

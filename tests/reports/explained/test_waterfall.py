@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -107,7 +108,8 @@ def test_per_cents_add_up(shares: list[Fraction]) -> None:
 @pytest.mark.parametrize(
     ("shown", "told"),
     [("2.41", "+2.41"), ("-0.10", "-0.10"), ("+3", "+3"), ("0.00", "0.00"), ("-0.00", "0.00"),
-     ("1E+3", "+1000"), ("1e-30", "+1e-30"), ("50%", "50%"), ("n/a\x1b", "n/a\\x1b")],
+     ("1E+3", "+1000"), ("1e-30", "+1e-30"), ("50%", "+50%"), ("-1.50 s", "-1.50 s"),
+     ("n/a\x1b", "n/a\\x1b")],
 )  # fmt: skip
 def test_a_share_is_written_with_its_sign(shown: str, told: str) -> None:
     assert amounts.signed(shown) == told
@@ -119,6 +121,7 @@ def test_an_amount_takes_the_precision_of_another() -> None:
     assert amounts.like(Fraction(1, 10**9), "2.41") == "+1e-9"
     assert amounts.like(Fraction(0), "2.41") == "0.00"
     assert amounts.like(Fraction(5, 2), "?") == "+2.5"
+    assert amounts.like(Fraction(1, 3), "-2.5 s") == "+0.3 s"
 
 
 def test_shares_of_a_fact_are_per_cents() -> None:
@@ -140,7 +143,8 @@ def test_what_is_no_number_or_too_long_is_not_drawn(value: Any) -> None:
 
 def test_numbers_are_exact() -> None:
     assert amounts.number(Decimal("0.1")) == Fraction(1, 10)
-    assert amounts.number(0.1) == Fraction(0.1)
+    assert amounts.number(0.1) == Fraction(1, 10)
+    assert amounts.number(timedelta(hours=-1, microseconds=1)) == -3600 + Fraction(1, 10**6)
     assert amounts.number(3) == 3
 
 

@@ -102,7 +102,7 @@ def together(found: Explanation, effect: Effect) -> Iterator[Text]:
         yield span(
             ("  together  ", DIM), f"{one.first + 1} {names[0]}", (" and ", DIM),
             f"{one.second + 1} {names[1]}", ": ", (amount, BOLD),
-            (" beyond what each does by itself", DIM),
+            (" beyond each alone", DIM),
         )  # fmt: skip
     if len(worth) > _TOGETHER_SHOWN:
         yield span((f"  … {many(len(worth) - _TOGETHER_SHOWN, 'more interaction')}", DIM))

@@ -49,7 +49,8 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
         width: The width of the page.
     """
     place = span((ending(waterfall.place(cause), width // 2), NAME))
-    title = span((f"{number}  ", DIM), (share, BOLD), "  ", *_name(cause))
+    head = span((f"{number}  ", DIM), (share, BOLD), "  ")
+    title = head.append_text(_name(cause, width - place.cell_len - head.cell_len - 10))
     yield rule(title, width, place)
     for block in (
         _together(cause, width),
@@ -62,12 +63,18 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
         yield from block
 
 
-def _name(cause: Cause) -> tuple[str | tuple[str, str], ...]:
+def _name(cause: Cause, room: int) -> Text:
+    """The first unit's name and its kind; without one, or its module, where there is no room."""
     if not cause.units:
-        return ()
-    first = cause.units[0]
-    more = f" and {many(len(cause.units) - 1, 'more unit')}" if len(cause.units) > 1 else ""
-    return (clean(first.name[:_LONGEST]), BOLD), (more or f"  {first.kind}", DIM)
+        return span()
+    first, others = cause.units[0], len(cause.units) - 1
+    more = f" and {many(others, 'more unit')}" if others else f"  {first.kind}"
+    whole, bare = clean(first.name[:_LONGEST]), waterfall.bare(first)
+    tried = [(whole, more), (whole, ""), (bare, more), (bare, "")]
+    for name, behind in tried[::2] if others else tried:
+        if cell_len(name) + len(behind) <= room:
+            return span((name, BOLD), (behind, DIM))
+    return span((bare, BOLD), (more if others else "", DIM))
 
 
 def _line(head: str, text: Text, width: int) -> Text:

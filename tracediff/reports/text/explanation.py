@@ -36,6 +36,7 @@ from tracediff.reports.wording import many
 
 _NAMED: Final = 5
 _TOLD: Final = 3
+_ROUNDED: Final = Fraction(1, 100)
 _REMARKS_SHOWN: Final = 10
 _LONGEST: Final = 2_000
 _METHODS = {
@@ -112,7 +113,14 @@ def _certificate(found: Explanation, look: Look) -> Iterator[Text]:
     what = "reads something unrecorded: " if said.unrecorded else "not reproduced: "
     yield from _words("   " + what, paths, look, _NAMED)
     for remark in said.remarks[:_REMARKS_SHOWN]:
-        yield _cut(span("   ", clean(remark[:_LONGEST])), look)
+        yield from _prose("   ", "", remark, look)
+
+
+def _prose(head: str, style: str, text: str, look: Look) -> Iterator[Text]:
+    """A sentence of somebody else's behind a heading, on as many lines as it takes."""
+    words = clean(text[:_LONGEST]).split(" ")
+    for at, line in enumerate(wrapped(words, look.columns - len(head), " ")):
+        yield _cut(span((" " * len(head) if at else head, style), line), look)
 
 
 def _words(head: str, words: Sequence[str], look: Look, most: int | None) -> Iterator[Text]:
@@ -182,10 +190,13 @@ def _sum(drawn: Waterfall, main: Effect, look: Look) -> Iterator[Text]:
 def _ends(main: Effect) -> str:
     """``= 221.79 - 219.38``, where that is what the change is."""
     old, new = amounts.number(main.old), amounts.number(main.new)
-    if old is None or new is None or old + main.change != new:
+    said = amounts.parsed(main.shown_change)
+    if old is None or new is None or said is None:
         return ""
-    same = Fraction(amounts.parsed(main.shown_change) or 0) == main.change
-    return f" {'=' if same else '≈'} {excerpt.short(main.new, 40)} - {excerpt.short(main.old, 40)}"
+    off = abs(new - old - Fraction(said))
+    if off > abs(new - old) * _ROUNDED:
+        return ""
+    return f" {'≈' if off else '='} {excerpt.short(main.new, 40)} - {excerpt.short(main.old, 40)}"
 
 
 def _data(found: Explanation, main: Effect, look: Look) -> Iterator[Text]:
@@ -202,11 +213,7 @@ def _without(found: Explanation, look: Look) -> Iterator[Text]:
     """What is said where there is no attribution: why, and where to look instead."""
     if found.refused is not None:
         yield span()
-        head = "  no attribution: "
-        words = clean(found.refused[:_LONGEST]).split(" ")
-        for at, line in enumerate(wrapped(words, look.columns - len(head), " ")):
-            lead = " " * len(head) if at else head
-            yield _cut(span((lead, f"{BOLD} {WARN}"), line), look)
+        yield from _prose("  no attribution: ", f"{BOLD} {WARN}", found.refused, look)
         yield from _first(found, look)
     elif not found.comparison.different:
         yield span(("   there is no change to explain", DIM))
@@ -255,11 +262,12 @@ def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -
         yield span(("  idle      ", DIM), f"{many(found.idle, 'changed unit')} never ran")
     if main is not None:
         mixtures = many(found.hybrids, "mixture") + " of old and new code"
-        yield _cut(span(("  method    ", DIM), _METHODS[found.method].format(mixtures)), look)
+        said = _METHODS[found.method].format(mixtures)
+        yield from _prose("  method    ", DIM, said, look)
     yield from _words("  noise     ", [clean(one[:_LONGEST]) for one in found.noise], look, most)
     remarks = list(dict.fromkeys([*found.remarks, *found.comparison.remarks]))
     for remark in remarks[: None if every else _REMARKS_SHOWN]:
-        yield _cut(span(("  ! ", WARN), clean(remark[:_LONGEST])), look)
+        yield from _prose("  ! ", WARN, remark, look)
     if not every and len(remarks) > _REMARKS_SHOWN:
         yield span((f"    … {many(len(remarks) - _REMARKS_SHOWN, 'more remark')}", DIM))
 
@@ -267,7 +275,7 @@ def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -
 def _last(found: Explanation, main: Effect | None, look: Look) -> Iterator[Text]:
     """The answer again, where a reader's eye is after a long report, and what to type next."""
     if main is not None:
-        yield _cut(span(("  ✗ ", BAD), *_told(found, main)), look)
+        yield _cut(span(("  ✗ ", BAD)).append_text(_told(found, main, look.columns - 4)), look)
     if found.comparison.different:
         reference = clean(found.old.id[:100])
         yield apart(span(("  next  ", DIM), f"tracediff compare {reference}"),
@@ -277,13 +285,20 @@ def _last(found: Explanation, main: Effect | None, look: Look) -> Iterator[Text]
                         span(("  the commit that changed it", DIM)), look.columns)  # fmt: skip
 
 
-def _told(found: Explanation, main: Effect) -> Iterator[str | tuple[str, str]]:
+def _told(found: Explanation, main: Effect, room: int) -> Text:
+    """The change, and as many of its causes as there is room for, at least the first."""
     before, after = excerpt.short(main.old, 24), excerpt.short(main.new, 24)
-    yield " ".join(filter(None, (f"{before} → {after}", waterfall.change(main))))
+    head = " ".join(filter(None, (f"{before} → {after}", waterfall.change(main))))
     guilty = [at for at, share in enumerate(main.shares) if share]
     names = waterfall.short_names([found.causes[at] for at in guilty[:_TOLD]])
-    for name, at in zip(names, guilty, strict=False):
-        yield (", by " if at == guilty[0] else ", ", DIM)
-        yield f"{name} {waterfall.shown(main, at)}"
-    if len(guilty) > _TOLD:
-        yield (f" and {len(guilty) - _TOLD:,} more", DIM)
+    parts = [f"{name} {waterfall.shown(main, at)}" for name, at in zip(names, guilty, strict=False)]
+    line = span(head)
+    for count in range(len(parts), 0, -1):
+        line = span(head)
+        for at, part in enumerate(parts[:count]):
+            line.append(", " if at else ", by ", style=DIM).append(part)
+        if count < len(guilty):
+            line.append(f" and {len(guilty) - count:,} more", style=DIM)
+        if line.cell_len <= room:
+            break
+    return line
