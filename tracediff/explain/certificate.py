@@ -6,86 +6,27 @@ because of a change (DESIGN: "Fidelity certificate").
 
 from __future__ import annotations
 
-import contextlib
-import re
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from tracediff.compare import compare
-from tracediff.config import Config, load_config
-from tracediff.errors import ReplayError
+from tracediff.config import Config
+from tracediff.errors import TracediffError
+from tracediff.explain.locks import changed_locks
+from tracediff.explain.recorded import (
+    RecordedCode,
+    Source,
+    laid_out_again,
+    recorded_code,
+    recorded_commit,
+    some,
+)
 from tracediff.explained import Certificate
 from tracediff.model import Comparison, Tolerance, Trace
-from tracediff.replay import checked_out, environment_at, replay
+from tracediff.recording.codeversion import blob_id
+from tracediff.replay import Replayed, environment_at, replay
 
 __all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit"]
-
-Source = Callable[[str, str], str | None]
-"""Gives the text of a source file by path and git blob id, or None; ``codefiles.source_reader``."""
-
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-_MAX_NAMED = 5
-
-
-def recorded_commit(trace: Trace) -> str:
-    """The commit a trace was recorded on.
-
-    Raises:
-        ReplayError: ``recorded-code-unknown``.
-    """
-    commit = trace.code.commit
-    if commit is None or not _COMMIT.fullmatch(commit):
-        raise ReplayError(
-            f"the trace {trace.id} does not say on which commit it was recorded",
-            slug="recorded-code-unknown",
-            hint="record in a git work tree, or set TRACEDIFF_CODE_VERSION to the commit's id",
-        )
-    return commit
-
-
-@contextlib.contextmanager
-def recorded_code(
-    trace: Trace, config: Config, load: Source | None = None
-) -> Iterator[tuple[Config, str | None, tuple[str, ...]]]:
-    """The project with the code that a trace ran: its commit, its own files laid over it.
-
-    Gives the settings, the commit (None where there is none) and what is not as it was.
-
-    Raises:
-        ReplayError: Neither the commit nor the files are there.
-    """
-    remarks: list[str] = []
-    with contextlib.ExitStack() as entered:
-        commit: str | None = None
-        problem: ReplayError | None = None
-        then: Config | None = None
-        try:
-            commit = recorded_commit(trace)
-            then, commit = entered.enter_context(checked_out(config, commit))
-        except ReplayError as error:
-            problem = error
-            remarks.append(error.message)
-        files = _files(trace, load)
-        missing = [name for name, text in files.items() if text is None]
-        if then is None:
-            if problem is not None and (missing or not files):
-                raise problem
-            root = Path(entered.enter_context(tempfile.TemporaryDirectory(prefix="tracediff-")))
-            if config.file is not None:
-                shutil.copy(config.file, root / config.file.name)
-            _lay_over(root, files)
-            then = load_config(root)
-            remarks.append("the files that were recorded stand in for the commit")
-        elif trace.code.dirty is not False:
-            _lay_over(then.root, files)
-            if missing:
-                what = "the work tree had changes" if trace.code.dirty else "it may have"
-                remarks.append(f"{what} that are not kept: {_some(missing)}")
-            elif trace.code.dirty:
-                remarks.append("the work tree had changes, which are laid over the commit")
-        yield then, commit, tuple(remarks)
 
 
 def certify(
@@ -108,22 +49,27 @@ def certify(
     total = sum(step.kind not in ("note", "artifact") for step in trace.steps)
     commit = trace.code.commit
     try:
-        with recorded_code(trace, config, load) as (then, found, remarks):
-            commit = found or commit
-            new = replay(
+        with laid_out_again(trace, config, load) as then:
+            commit = then.commit or commit
+            done = replay(
                 trace,
-                then,
+                then.config,
                 timeout=config.replay_timeout,
                 python=config.python,
                 environment=environment_at(config, commit),
-            ).trace
-    except ReplayError as error:
+            )
+            remarks = [*then.remarks, *_surroundings(trace, done.trace)]
+            remarks += _beside(trace, config, then, done)
+    except TracediffError as error:
         said = f"the recorded code cannot be run: {error.message}"
         return Certificate(
             commit=commit, certified=False, reproduced=0, total=total, remarks=(said,)
         )
-    comparison = compare(trace, new, tolerances=tolerances)
+    comparison = compare(trace, done.trace, tolerances=tolerances)
     everything, own = _differing(comparison)
+    left = then.laid.ignored.left if then.laid is not None else 0
+    if everything and left:
+        remarks += [f"{left} files that git ignores were too many or too large to lay beside it"]
     return Certificate(
         commit=commit,
         certified=True,
@@ -131,31 +77,30 @@ def certify(
         total=total,
         unreproduced=tuple(_path(trace, index) for index in everything),
         unrecorded=tuple(_path(trace, index) for index in own),
-        remarks=(*remarks, *_surroundings(trace, new)),
-        replayed=new,
+        remarks=tuple(remarks),
+        replayed=done.trace,
     )
 
 
-def _files(trace: Trace, load: Source | None) -> dict[str, str | None]:
-    if load is None:
-        return dict.fromkeys(trace.code.files)
-    return {name: load(name, blob) for name, blob in trace.code.files.items()}
-
-
-def _lay_over(root: Path, files: dict[str, str | None]) -> None:
-    """Write what is there; a trace's path never leads out of the directory."""
-    for name, text in files.items():
-        relative = PurePosixPath(name)
-        if text is None or relative.is_absolute() or ".." in relative.parts:
-            continue
-        path = root / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if (
-            root.resolve() in path.parent.resolve().parents
-            or path.parent.resolve() == root.resolve()
-        ):
-            path.unlink(missing_ok=True)  # never through a link
-            path.write_text(text, encoding="utf-8", newline="")
+def _beside(trace: Trace, config: Config, then: RecordedCode, done: Replayed) -> Iterator[str]:
+    """What came from the work tree as it is now, and what it asks for otherwise."""
+    if done.strayed:
+        yield f"read from the work tree as it is now: {some(done.strayed)}"
+    if then.laid is None:
+        return
+    laid, above = then.laid, config.root.relative_to(then.laid.tree)
+    loaded = {(above / name).as_posix(): blob for name, blob in trace.code.files.items()}
+    opened = {*done.opened, *((above / name).as_posix() for name in done.trace.code.files)}
+    used = [
+        name
+        for name in sorted(laid.ignored.names & opened)
+        if name not in loaded or blob_id((laid.directory / name).read_bytes()) != loaded[name]
+    ]
+    if used:
+        yield f"ignored by git, and as they are now: {some(used)}"
+    places: dict[Path, Path] = {laid.directory: laid.tree, then.config.root: config.root}
+    for old, new in places.items():
+        yield from changed_locks(old, new)
 
 
 def _differing(comparison: Comparison) -> tuple[list[int], list[int]]:
@@ -199,10 +144,10 @@ def _surroundings(old: Trace, new: Trace) -> Iterator[str]:
     files = new.code.files
     other = [name for name, blob in old.code.files.items() if files.get(name, blob) != blob]
     if other:
-        yield f"not the files that were recorded: {_some(other)}"
+        yield f"not the files that were recorded: {some(other)}"
     away = sorted(_outside(new) - _outside(old))
     if away:
-        yield f"loaded from another place than the project: {_some(away)}"
+        yield f"loaded from another place than the project: {some(away)}"
     before, now = old.code.distributions, new.code.distributions
     moved = [
         f"{name} {before[name]} -> {now[name]}"
@@ -210,7 +155,7 @@ def _surroundings(old: Trace, new: Trace) -> Iterator[str]:
         if before[name] != now[name]
     ]
     if moved:
-        yield f"other versions of distributions: {_some(moved)}"
+        yield f"other versions of distributions: {some(moved)}"
     if old.code.python != new.code.python:
         yield f"Python {new.code.python}, recorded with {old.code.python}"
 
@@ -221,8 +166,3 @@ def _outside(trace: Trace) -> set[str]:
     return {
         one.file for one in sources if one is not None and PurePosixPath(one.file).is_absolute()
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

@@ -37,13 +37,17 @@ _one_at_a_time = threading.Lock()
 class Replayed:
     """A replay's new trace, and what the job printed (at most a megabyte each).
 
-    ``locals`` is what the variables of the watched call became.
+    ``locals`` is what the variables of the watched call became. Of a replay beside the work tree,
+    ``opened`` are the files that it opened there, relative to the repository, and ``strayed`` those
+    of the work tree that it opened all the same.
     """
 
     trace: Trace
     stdout: str = ""
     stderr: str = ""
     locals: tuple[Assigned, ...] = ()
+    opened: tuple[str, ...] = ()
+    strayed: tuple[str, ...] = ()
 
 
 def replay(  # noqa: PLR0913 - what one replay may be told
@@ -91,8 +95,8 @@ def replay(  # noqa: PLR0913 - what one replay may be told
         data = reply.read()
     if not data:
         raise _died(trace, code, stderr)
-    new, seen = _read_reply(data)
-    return Replayed(new, stdout, stderr, seen)
+    new, seen, opened, strayed = _read_reply(data)
+    return Replayed(new, stdout, stderr, seen, opened, strayed)
 
 
 def _spawn(
@@ -152,11 +156,15 @@ def _died(trace: Trace, code: int, stderr: str) -> ReplayError:
     )
 
 
-def _read_reply(data: bytes) -> tuple[Trace, tuple[Assigned, ...]]:
+def _read_reply(
+    data: bytes,
+) -> tuple[Trace, tuple[Assigned, ...], tuple[str, ...], tuple[str, ...]]:
     try:
         kind, body, *more = ormsgpack.unpackb(data)
         if kind == "trace":
-            return codec.load(body), tuple(Assigned(*one) for one in more[0])
+            followed, opened, strayed = more
+            seen = tuple(Assigned(*one) for one in followed)
+            return codec.load(body), seen, tuple(opened), tuple(strayed)
         message, slug, hint = body
     except (ValueError, TypeError, CodecError) as error:
         raise ReplayError(

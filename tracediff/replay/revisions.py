@@ -1,20 +1,35 @@
-"""The project's code as it was at a git revision, laid out beside the work tree.
-
-``git archive`` writes it into a directory of its own: the repository, its index and its list of
-work trees stay untouched, and nothing that is not committed gets in.
-"""
+"""The project's code as it was at a git revision, laid out beside the work tree."""
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracediff.config import Config, load_config
 from tracediff.errors import ReplayError
-from tracediff.recording.codeversion import git_environment
+from tracediff.replay import placing
+from tracediff.replay.ignored import LaidOver, lay_over
+from tracediff.replay.layout import git, lay_out
 from tracediff.stores.configured import local_directory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidOut:
+    """A commit's files in a directory, with those that git ignores in the work tree beside them.
+
+    ``config`` are the project's settings there, ``directory`` is where the repository's top is,
+    and ``tree`` the work tree that it stands for. ``remarks`` say what is not there as in a
+    checkout.
+    """
+
+    config: Config
+    commit: str
+    directory: Path
+    tree: Path
+    ignored: LaidOver
+    remarks: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -28,84 +43,84 @@ def checked_out(config: Config, revision: str) -> Iterator[tuple[Config, str]]:
     Raises:
         ReplayError: ``revision-unknown``, ``revision-unreadable`` or ``revision-without-settings``.
     """
+    with laid_out(config, revision) as found:
+        yield found.config, found.commit
+
+
+@contextlib.contextmanager
+def laid_out(config: Config, revision: str) -> Iterator[LaidOut]:
+    """As ``checked_out``, with all that there is to know about it."""
     import tempfile  # the process that replays does without
 
-    commit = _git(config.root, "rev-parse", "--verify", "--quiet", "--end-of-options",
-                  f"{revision}^{{commit}}", revision=revision).strip()  # fmt: skip
-    top = Path(_git(config.root, "rev-parse", "--show-toplevel", revision=revision).rstrip("\n"))
-    with tempfile.TemporaryDirectory(prefix="tracediff-") as directory:
-        _lay_out(top, commit, Path(directory))
-        root = Path(directory) / config.root.relative_to(top)
-        then = load_config(root) if root.is_dir() else None
-        if then is None or then.file is None or Path(directory) not in then.file.parents:
-            raise ReplayError(
-                f"at {revision} the project has no [tool.tracediff] in its pyproject.toml",
-                slug="revision-without-settings",
-                hint="name a revision at which the jobs were recorded with tracediff already",
-            )
-        yield then, commit
-
-
-def environment_at(config: Config, commit: str | None) -> dict[str, str]:
-    """What the process of a replay at a commit is told: which commit, and the project's own store.
-
-    The store's redaction key seals secrets there as in the recording, so that they compare.
-    """
-    store = local_directory(config)
-    told = {"TRACEDIFF_STORE": str(store)} if store is not None else {}
-    return {**told, "TRACEDIFF_CODE_VERSION": commit} if commit is not None else told
-
-
-def _lay_out(top: Path, commit: str, directory: Path) -> None:
-    """Write a commit's files; tar's own filter keeps every one of them inside the directory."""
-    import tarfile  # as above
-    import tempfile
-
-    with tempfile.TemporaryFile() as archive:
-        done = subprocess.run(
-            ["git", "archive", "--format=tar", commit],
-            cwd=top,
-            env=git_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=archive,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        archive.seek(0)
+    commit = _asked(config.root, revision, "rev-parse", "--verify", "--quiet",
+                    "--end-of-options", f"{revision}^{{commit}}")  # fmt: skip
+    top = Path(_asked(config.root, revision, "rev-parse", "--show-toplevel"))
+    with tempfile.TemporaryDirectory(prefix="tracediff-") as scratch:
+        directory = Path(scratch) / "tree"
+        directory.mkdir()
         try:
-            if done.returncode:
-                raise tarfile.TarError(done.stderr.decode(errors="replace").strip())
-            with tarfile.open(fileobj=archive) as tar:
-                tar.extractall(directory, filter="data")
-        except (tarfile.TarError, OSError) as error:
+            remarks = lay_out(top, commit, directory, Path(scratch) / "index")
+        except OSError as error:
             raise ReplayError(
                 f"the files of {commit[:12]} cannot be laid out: {error}",
                 slug="revision-unreadable",
                 hint="check that the commit is whole and the temporary directory has room",
             ) from None
+        root = directory / config.root.relative_to(top)
+        then = load_config(root) if root.is_dir() else None
+        if then is None or then.file is None or directory not in then.file.parents:
+            raise ReplayError(
+                f"at {revision} the project has no [tool.tracediff] in its pyproject.toml",
+                slug="revision-without-settings",
+                hint="name a revision at which the jobs were recorded with tracediff already",
+            )
+        ignored = lay_over(top, directory, _stores(config))
+        yield LaidOut(config=then, commit=commit, directory=directory, tree=top, ignored=ignored,
+                      remarks=remarks)  # fmt: skip
 
 
-def _git(root: Path, *arguments: str, revision: str) -> str:
+def _stores(config: Config) -> list[Path]:
+    names = (None, *config.stores)
+    found = [local_directory(config, name) for name in names]
+    return [*(one for one in found if one is not None), config.root / config.spool]
+
+
+def environment_at(config: Config, commit: str | None) -> dict[str, str]:
+    """What the process of a replay at a commit is told: which commit, and whose place it takes.
+
+    The project's own store too: its redaction key seals secrets there as in the recording, so that
+    they compare.
+    """
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            env=git_environment(),
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        tree = Path(git(config.root, "rev-parse", "--show-toplevel").rstrip("\n"))
+    except OSError:
+        tree = config.root
+    said = placing.told(tree, config.root)
+    store = local_directory(config)
+    if store is not None:
+        said["TRACEDIFF_STORE"] = str(store)
+    if commit is not None:
+        said["TRACEDIFF_CODE_VERSION"] = commit
+    return said
+
+
+def _asked(root: Path, revision: str, *arguments: str) -> str:
+    try:
+        return git(root, *arguments).rstrip("\n")
     except OSError as error:
-        raise _unknown(root, revision, str(error.strerror or error)) from None
-    if done.returncode:
-        raise _unknown(root, revision, done.stderr.strip() or "git knows no such commit")
-    return done.stdout
-
-
-def _unknown(root: Path, revision: str, why: str) -> ReplayError:
-    return ReplayError(
-        f"{revision!r} names no commit of the repository of {root}: {why}",
+        why = error.strerror or str(error)
+        if error.errno is None and why.endswith("failed"):
+            why = "git knows no such commit"
+    raise ReplayError(
+        f"{revision!r} names no commit of the repository of {root}: {why}{_shallow(root)}",
         slug="revision-unknown",
         hint="name a commit, branch or tag; `git log --oneline` lists the commits",
     )
+
+
+def _shallow(root: Path) -> str:
+    """What to do about a clone that does not have all commits."""
+    with contextlib.suppress(OSError):
+        if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+            return "; this clone is shallow: `git fetch --unshallow` gets the rest"
+    return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import ormsgpack
@@ -17,6 +18,7 @@ from tracediff.config import load_config
 from tracediff.errors import TracediffError
 from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.engine import replay_here
+from tracediff.replay.placing import imports_placed, placed
 from tracediff.replay.watching import Watch, Watching
 from tracediff.replay.whatif import WhatIf
 
@@ -29,18 +31,20 @@ def main(reply: int) -> None:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
     try:
-        config = load_config(Path(root))
+        config, moved = load_config(Path(root)), placed(os.environ, Path(root))
         watching = Watching(Watch(*watch), config) if watch is not None else None
-        trace = replay_here(
-            codec.load(data),
-            config,
-            on_miss=on_miss,
-            what_ifs=[WhatIf.unpacked(one) for one in what_ifs],
-            deep=deep,
-            watching=watching,
-        )
-        seen = watching.packed() if watching is not None else []
-        answer = ["trace", codec.dump(trace), seen]
+        with imports_placed(moved) if moved is not None else nullcontext() as seen:
+            trace = replay_here(
+                codec.load(data),
+                config,
+                on_miss=on_miss,
+                what_ifs=[WhatIf.unpacked(one) for one in what_ifs],
+                deep=deep,
+                watching=watching,
+            )
+        followed = watching.packed() if watching is not None else []
+        files = [list(seen.opened), list(seen.strayed)] if seen is not None else [[], []]
+        answer = ["trace", codec.dump(trace), followed, *files]
     except TracediffError as error:
         answer = ["error", [error.message, error.slug, error.hint]]
     if os.getpid() != own:  # a child that the job forked and that ran to the job's end
