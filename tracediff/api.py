@@ -28,6 +28,7 @@ from tracediff.stores.sources import save_source
 
 if TYPE_CHECKING:
     from tracediff.explain.bisect import Bisection
+    from tracediff.explained import Explanation
     from tracediff.replay import Replayed
     from tracediff.stores.remote import Training
 
@@ -276,6 +277,44 @@ class Project:
         rules = (*self.config.tolerances, *tolerances)
         load = source_reader(self.config.root, lambda: self.store)
         return compare(old, new, tolerances=rules, strict_steps=strict_steps, load=load)
+
+    def explain(
+        self,
+        reference: str,
+        other: str | None = None,
+        *,
+        against: str | None = None,
+        refresh_inputs: bool = False,
+        field: str | None = None,
+        tolerances: Iterable[Tolerance] = (),
+        progress: Progress | None = None,
+    ) -> Explanation:
+        """Say why a trace's result is another one now; see ``explain.explaining``.
+
+        Args:
+            reference: The recorded trace.
+            other: A trace whose code and inputs stand for the new ones; None takes the code as it
+                is now.
+            against: A git revision whose code stands for the new one.
+            refresh_inputs: Ask the inputs anew as well.
+            field: The field of the outcome that counts most, as ``result.total``.
+            tolerances: On top of the configured ones.
+            progress: Called with the name of each phase as it begins.
+        """
+        from tracediff.codefiles import source_reader  # listing and showing traces do without
+        from tracediff.explain.explaining import explain  # as above
+
+        return explain(
+            self.resolve(reference),
+            self.config,
+            load=source_reader(self.config.root, lambda: self.store),
+            other=self.resolve(other) if other is not None else None,
+            against=against,
+            refresh_inputs=refresh_inputs,
+            field=field,
+            tolerances=(*self.config.tolerances, *tolerances),
+            progress=progress,
+        )
 
     def bisect(
         self,

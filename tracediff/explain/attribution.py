@@ -331,7 +331,7 @@ class _Attributing:
         )
         attribution = Attribution(
             causes=tuple(causes),
-            effects=tuple(_of_causes(one, guilty) for one in found),
+            effects=tuple(of_players(one, guilty) for one in found),
             main=main,
             method=game.method,
             hybrids=self.hybrids.runs,
@@ -355,20 +355,21 @@ def _fields(answer: Answer) -> Fields:
 
 
 def _main(found: Sequence[Effect]) -> int:
-    """The field that most causes reached; a number before anything else, the later of equals."""
+    """The field that most causes reached, the later of equals; one of the result, and a number."""
     return max(
         range(len(found)),
         key=lambda at: (
             found[at].kind == "number",
+            found[at].path[0] == "result",
             sum(1 for one in found[at].shares if one),
             at,
         ),
     )
 
 
-def _of_causes(effect: Effect, guilty: Sequence[int]) -> Effect:
-    """An effect whose shares are those of the causes, in their order."""
-    places = {player: at for at, player in enumerate(guilty)}
+def of_players(effect: Effect, chosen: Sequence[int]) -> Effect:
+    """An effect with the shares of some players only, in this order."""
+    places = {player: at for at, player in enumerate(chosen)}
     kept = [
         Interaction(first=places[one.first], second=places[one.second], amount=one.amount)
         for one in effect.interactions
@@ -380,9 +381,9 @@ def _of_causes(effect: Effect, guilty: Sequence[int]) -> Effect:
         old=effect.old,
         new=effect.new,
         change=effect.change,
-        shares=tuple(effect.shares[at] for at in guilty),
+        shares=tuple(effect.shares[at] for at in chosen),
         shown_change=effect.shown_change,
-        shown=tuple(effect.shown[at] for at in guilty),
-        margins=tuple(effect.margins[at] for at in guilty) if effect.margins else (),
+        shown=tuple(effect.shown[at] for at in chosen),
+        margins=tuple(effect.margins[at] for at in chosen) if effect.margins else (),
         interactions=tuple(kept),
     )

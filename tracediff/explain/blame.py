@@ -40,19 +40,25 @@ def git(root: Path, *arguments: str, timeout: float = 30) -> str | None:
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
 
-def blame(root: Path, path: str, lines: tuple[int, int]) -> tuple[Blame, ...]:
-    """Who last touched lines of a file of the work tree.
+def blame(
+    root: Path, path: str, lines: tuple[int, int], *, revision: str | None = None
+) -> tuple[Blame, ...]:
+    """Who last touched lines of a file, of the work tree or at a commit.
 
     Args:
         root: The project's directory.
         path: The file, relative to it.
         lines: The first and the last line, from 1.
+        revision: The id of a commit; None for the work tree.
 
     Returns:
         One for each line; nothing where git cannot say.
     """
     first, last = lines
-    said = git(root, "blame", "--porcelain", "--no-textconv", f"-L{first},{last}", "--", path)
+    if revision is not None and not _COMMIT.fullmatch(revision):
+        return ()
+    at = [revision] if revision is not None else []
+    said = git(root, "blame", "--porcelain", "--no-textconv", f"-L{first},{last}", *at, "--", path)
     if said is None:
         return ()
     known: dict[str, dict[str, str]] = {}

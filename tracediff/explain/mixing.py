@@ -134,7 +134,7 @@ class Mixing:
         )
 
     def _trace(self, inputs: frozenset[str], arguments: bool) -> int:
-        if self._mix is None or (not inputs and not arguments):
+        if self._mix is None:
             return 0
         if (inputs, arguments) not in self._traces:
             mixed = self._mix(inputs, arguments)

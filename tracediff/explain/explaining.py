@@ -1,0 +1,249 @@
+"""Why a result changed: certified, compared, shared out, and followed down to line and commit."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from tracediff.compare import compare
+from tracediff.config import Config
+from tracediff.errors import ReplayError
+from tracediff.explain.attribution import (
+    Attribution,
+    Fresh,
+    Progress,
+    attributing,
+    of_players,
+)
+from tracediff.explain.blame import MAX_HUNK, blame
+from tracediff.explain.certificate import Source, certify, recorded_code
+from tracediff.explain.proving import proven
+from tracediff.explain.telling import field_name
+from tracediff.explained import Blame, Cause, Effect, Explanation, Hunk, Span, Unit
+from tracediff.model import Comparison, Tolerance, Trace
+from tracediff.replay import checked_out, environment_at, replay
+
+MOST_BLAMED = 24
+"""How many causes git is asked about, by the size of their share."""
+_DATA = ("input", "arguments")
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The code that a recording is compared with: its settings, and where git finds its lines."""
+
+    config: Config
+    revision: str | None
+    commit: str | None
+
+
+def explain(  # noqa: PLR0913 - what one explanation may be told
+    trace: Trace,
+    config: Config,
+    *,
+    load: Source,
+    other: Trace | None = None,
+    against: str | None = None,
+    refresh_inputs: bool = False,
+    field: str | None = None,
+    tolerances: Sequence[Tolerance] = (),
+    progress: Progress | None = None,
+) -> Explanation:
+    """Say why the code as it is now gives another result than the recorded one.
+
+    Args:
+        trace: The recording.
+        config: The project's settings.
+        load: Finds recorded sources, as ``codefiles.source_reader`` does.
+        other: Another recording; its code, inputs and arguments then stand for the new ones.
+        against: A git revision, whose code then stands for the new one.
+        refresh_inputs: Ask the inputs anew, and share the change among data and code.
+        field: The field of the outcome that counts most, as ``result.total``.
+        tolerances: What counts as the same.
+        progress: Called with the name of each phase as it begins.
+
+    Raises:
+        ReplayError: The new code cannot be run, or ``field-unknown``.
+    """
+    say = progress or (lambda said: None)
+    say("replaying the recorded code")
+    certificate = certify(trace, config, load=load, tolerances=tolerances)
+    with contextlib.ExitStack() as entered:
+        side = _new_side(entered, config, load, other, against)
+        say("replaying the new code")
+        deep = trace.depth == "inputs"
+        fresh, new = _fresh(trace, side, other, refresh_inputs=refresh_inputs, deep=deep)
+        old = trace
+        then: Config | None = None
+        with contextlib.suppress(ReplayError):  # the certificate says why
+            then, _, _ = entered.enter_context(recorded_code(trace, config, load))
+        if deep and then is not None and certificate.certified:
+            old = _replayed(trace, then, config, trace.code.commit, deep=True)
+        comparison = compare(old, new, tolerances=tolerances, load=load)
+        made = Explanation(old=old, new=new, comparison=comparison, certificate=certificate)
+        if then is None or not certificate.certified:
+            why = certificate.remarks[0] if certificate.remarks else "its code is not to be had"
+            return replace(made, refused=f"nothing is known of the recorded code: {why}")
+        if not comparison.different:
+            return made
+        found = entered.enter_context(
+            attributing(trace, then, side.config, fresh=fresh, progress=progress)
+        )
+        if found.mixing is not None:
+            say("proving which steps changed by themselves")
+            comparison = proven(comparison, found.mixing, found.players, deep=deep)
+        say("asking git who changed it")
+        evidence = _Evidence(then.root, side, config.root)
+        return _chosen(_made(made, comparison, found.attribution, evidence), field)
+
+
+def _new_side(
+    entered: contextlib.ExitStack,
+    config: Config,
+    load: Source,
+    other: Trace | None,
+    against: str | None,
+) -> _Side:
+    if other is not None:
+        there, commit, _ = entered.enter_context(recorded_code(other, config, load))
+        return _Side(there, commit, commit)
+    if against is not None:
+        there, found = entered.enter_context(checked_out(config, against))
+        return _Side(there, found, found)
+    return _Side(config, None, None)
+
+
+def _fresh(
+    trace: Trace, side: _Side, other: Trace | None, *, refresh_inputs: bool, deep: bool
+) -> tuple[Fresh | None, Trace]:
+    """The other answers of inputs, where there are any, and the new trace."""
+    return None, _replayed(trace, side.config, side.config, side.commit, deep=deep)
+
+
+def _replayed(
+    trace: Trace, config: Config, told: Config, commit: str | None, *, deep: bool
+) -> Trace:
+    return replay(
+        trace,
+        config,
+        timeout=told.replay_timeout,
+        python=told.python,
+        environment=environment_at(told, commit) if commit is not None else None,
+        deep=deep,
+    ).trace
+
+
+def _made(
+    made: Explanation, comparison: Comparison, found: Attribution, evidence: _Evidence
+) -> Explanation:
+    causes = [
+        evidence.of(cause) if at < MOST_BLAMED else cause for at, cause in enumerate(found.causes)
+    ]
+    return replace(
+        made,
+        comparison=comparison,
+        causes=tuple(causes),
+        effects=found.effects,
+        main=found.main,
+        method=found.method,
+        hybrids=found.hybrids,
+        innocent=found.innocent,
+        idle=found.idle,
+        noise=found.noise,
+        refused=found.refused,
+        remarks=found.remarks,
+        data=_parts(found.causes, found.effects),
+    )
+
+
+def _chosen(made: Explanation, field: str | None) -> Explanation:
+    """The explanation with the field that was asked for as the main one, its causes in order."""
+    if field is None or not made.effects:
+        return made
+    names = [field_name(one.path) for one in made.effects]
+    found = [at for at, name in enumerate(names) if field in (name, name.partition(".")[2])]
+    if not found:
+        raise ReplayError(
+            f"the field {field!r} is none of those that changed: {', '.join(names[:10])}",
+            slug="field-unknown",
+            hint="name one of them with --field",
+        )
+    main = found[0]
+    order = sorted(range(len(made.causes)), key=lambda at: -abs(made.effects[main].shares[at]))
+    return replace(
+        made,
+        main=main,
+        causes=tuple(made.causes[at] for at in order),
+        effects=tuple(of_players(one, order) for one in made.effects),
+    )
+
+
+def _parts(
+    causes: Sequence[Cause], effects: Sequence[Effect]
+) -> dict[int, tuple[Fraction, Fraction]]:
+    """What data and what code has of each effect; nothing where no data changed."""
+    is_data = [all(unit.kind in _DATA for unit in cause.units) for cause in causes]
+    if not any(is_data):
+        return {}
+    zero = Fraction(0)
+    return {
+        at: (
+            sum((one for one, data in zip(effect.shares, is_data, strict=True) if data), zero),
+            sum((one for one, data in zip(effect.shares, is_data, strict=True) if not data), zero),
+        )
+        for at, effect in enumerate(effects)
+    }
+
+
+class _Evidence:
+    """Finds the hunks and the commits behind a cause."""
+
+    def __init__(self, old: Path, side: _Side, root: Path) -> None:
+        self._old, self._side, self._root = old, side, root
+
+    def of(self, cause: Cause) -> Cause:
+        """The cause with its hunks and commits."""
+        hunks = [hunk for unit in cause.units for hunk in self._hunks(unit)]
+        commits: dict[str | None, Blame] = {}
+        for hunk in hunks:
+            for one in self._commits(hunk):
+                commits.setdefault(one.sha, one)
+        return replace(cause, hunks=tuple(hunks), commits=tuple(commits.values()))
+
+    def _hunks(self, unit: Unit) -> Iterator[Hunk]:
+        """How the lines of a unit differ, of whatever files they are on the two sides."""
+        before = self._lines(self._old, unit.old)
+        after = self._lines(self._side.config.root, unit.new)
+        old, new = unit.old or unit.new, unit.new or unit.old
+        if old is None or new is None:
+            return
+        matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+        for tag, i, i_end, j, j_end in matcher.get_opcodes():
+            if tag != "equal":
+                lines = [f"-{line}" for line in before[i:i_end]]
+                lines += [f"+{line}" for line in after[j:j_end]]
+                yield Hunk(
+                    old_path=old.file,
+                    path=new.file,
+                    old_line=old.first + i,
+                    line=new.first + j,
+                    lines=tuple(lines[:MAX_HUNK]),
+                )
+
+    def _lines(self, root: Path, span: Span | None) -> list[str]:
+        if span is None:
+            return []
+        try:
+            text = (root / span.file).read_text("utf-8", errors="replace")
+        except OSError:
+            return []
+        return text.splitlines()[span.first - 1 : span.last]
+
+    def _commits(self, hunk: Hunk) -> Sequence[Blame]:
+        added = sum(line.startswith("+") for line in hunk.lines)
+        last = hunk.line + max(added, 1) - 1
+        return blame(self._root, hunk.path, (hunk.line, last), revision=self._side.revision)
