@@ -10,7 +10,7 @@ from tracediff.config import Config
 from tracediff.explained import LineChange
 from tracediff.model import MISSING, Source, Trace, Value
 from tracediff.replay import environment_at, replay
-from tracediff.replay.watching import RETURNED, Assigned, Watch
+from tracediff.replay.watching import MAX_ASSIGNED, RETURNED, Assigned, Watch
 
 __all__ = ["RETURNED", "LineChange", "first_difference", "line_change"]
 
@@ -23,9 +23,9 @@ def line_change(
     *,
     old: Source,
     new: Source,
-    calls: tuple[int, int] = (0, 0),
+    calls: tuple[int | None, int | None] = (None, None),
 ) -> LineChange | None:
-    """Run the old and the new code once more, following one call of one function.
+    """Run the old and the new code once more, following the calls of one function.
 
     Args:
         trace: The recording.
@@ -34,7 +34,7 @@ def line_change(
         commit: The recorded commit.
         old: Where the function was; its unit is what is followed.
         new: Where it is.
-        calls: Which of its calls, from 0, on both sides.
+        calls: Which of its calls, from 0, on both sides; None follows all.
 
     Raises:
         ReplayError: One of the two cannot run.
@@ -59,7 +59,10 @@ def first_difference(
     old_source: Source,
     new_source: Source,
 ) -> LineChange | None:
-    """Lay what the variables of two runs became against each other, by name and turn.
+    """Lay what the variables of two runs became against each other, by call, name and turn.
+
+    It is the first variable of the first call in which one differs; a call that only one side
+    makes counts when all others are the same.
 
     Args:
         old: From ``Replayed.locals`` of the recorded code, watched.
@@ -67,6 +70,29 @@ def first_difference(
         old_source: Where the function was.
         new_source: Where it is.
     """
+    before, after = _by_call(old), _by_call(new)
+    for then, now in zip(before, after, strict=False):
+        found = _first_of_call(then, now, old_source, new_source)
+        if found is not None:
+            return found
+    if len(after) > len(before):
+        return _change(None, after[len(before)][0], old_source, new_source)
+    if len(before) > len(after) and after and len(old) < MAX_ASSIGNED:
+        return _change(before[len(after)][0], None, old_source, new_source)
+    return None
+
+
+def _by_call(found: Sequence[Assigned]) -> list[list[Assigned]]:
+    """By the order in which the calls began."""
+    calls: dict[int, list[Assigned]] = {}
+    for one in found:
+        calls.setdefault(one.call, []).append(one)
+    return [calls[number] for number in sorted(calls)]
+
+
+def _first_of_call(
+    old: Sequence[Assigned], new: Sequence[Assigned], old_source: Source, new_source: Source
+) -> LineChange | None:
     before: dict[str, list[Assigned]] = {}
     for one in old:
         before.setdefault(one.name, []).append(one)
@@ -83,13 +109,14 @@ def first_difference(
     return fallback
 
 
-def _change(old: Assigned | None, new: Assigned, then: Source, now: Source) -> LineChange:
+def _change(old: Assigned | None, new: Assigned | None, then: Source, now: Source) -> LineChange:
+    either = new or old
     return LineChange(
-        name=new.name,
+        name=either.name if either is not None else "",
         old=_text(old) if old is not None else None,
-        new=_text(new),
+        new=_text(new) if new is not None else None,
         old_source=Source(then.file, old.line, then.unit) if old is not None else None,
-        new_source=Source(now.file, new.line, now.unit),
+        new_source=Source(now.file, new.line, now.unit) if new is not None else None,
     )
 
 
