@@ -192,6 +192,37 @@ def save(what):
     assert not (shop.directory / "saved").exists()
 
 
+@pytest.mark.parametrize("outer", ["input", "output"])
+def test_what_an_input_asked_for_itself_answers_no_other_call(shop, outer):
+    shop.jobs(f"""
+        count = [0]
+
+        @td.input("Next")
+        def following():
+            count[0] += 1
+            return count[0]
+
+        @td.step("Between")
+        def between():
+            return following()
+
+        @td.{outer}("Outer")
+        def outer():
+            return 10 * between()
+
+        @td.job("shop/nested")
+        def job():
+            return [outer(), following(), following()]
+        """)
+    [trace] = shop.record("job()")
+    assert shop.result(trace) == [10, 2, 3]
+    new = shop.replay(trace)
+    assert shop.result(new) == [10, 2, 3]
+    assert new.replay.unused == ()
+    shop.change("outer(), following()", "following(), following()")
+    assert shop.result(shop.replay(trace)) == [1, 2, 3]
+
+
 def test_recordings_nobody_asked_for_are_listed(shop):
     shop.jobs(RATES)
     [trace] = shop.record('table.update(de=19, fr=20); job(["de", "fr"])')

@@ -23,7 +23,10 @@ from tracediff.runtime import Call, ReplayAbort, Served
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 NEAREST = 3
-_AMBIENT = frozenset({"now", "random", "uuid4"})
+AMBIENT = frozenset({"now", "random", "uuid4"})
+"""The inputs that answer for the clock and for randomness."""
+
+_ANSWERED = frozenset({"input", "output"})
 
 
 class RecordedServer:
@@ -51,13 +54,16 @@ class RecordedServer:
         self._lock = threading.RLock()  # a miss may end in the nearest recording's answer
         self._waiting: dict[tuple[str, str, bytes], deque[int]] = {}
         self._paths: dict[int, tuple[str, ...]] = {}
+        self._inside: dict[int, list[int]] = {}
+        self._passed: dict[int, str] = {}  # by kind of the call that was answered around it
         for index, step in enumerate(trace.steps):
             kind = step.kind
             if kind == "input" or kind == "output":  # noqa: PLR1714 - sooner; most are neither
                 self._paths[index] = names(trace.steps, index)[:-1]
+                self._note_nesting(index)
             elif kind != "step" or step.name not in self.steps:
                 continue
-            key = (kind, step.name, _identity(step))
+            key = (kind, step.name, recorded_identity(step))
             self._waiting.setdefault(key, deque()).append(index)
         self._served: list[tuple[int, int]] = []
         self._moved: list[int] = []
@@ -72,6 +78,8 @@ class RecordedServer:
             what_if, index = self._answers.choose(call, self._take(call))
             if index is not None:
                 self._served.append((index, call.step))
+                # Its body does not run, so nobody asks for what it asked for.
+                self._passed.update(dict.fromkeys(self._inside.get(index, ()), call.kind))
                 if self._paths.get(index, call.path) != call.path:
                     self._moved.append(index)
             if what_if is not None and what_if.value is not None:
@@ -138,23 +146,41 @@ class RecordedServer:
             of=self._trace.id,
             served=tuple(self._served),
             misses=tuple(self._misses),
-            unused=tuple(index for index in self._paths if index not in done),
+            unused=tuple(
+                index
+                for index in self._paths
+                if index not in done and self._passed.get(index, "step") == "step"
+            ),
             moved=tuple(self._moved),
         )
 
     def _take(self, call: Call) -> int | None:
         """The next recording of this call; for an output, of one with its name at the least."""
         waiting = self._waiting.get((call.kind, call.name, values.identity(call.identity)))
-        if waiting:
+        if waiting and self._is_left(waiting):
             return waiting.popleft()
         if call.kind != "output":
             return None
         others = [
             line
             for (kind, name, _), line in self._waiting.items()
-            if line and kind == "output" and name == call.name
+            if kind == "output" and name == call.name and self._is_left(line)
         ]
         return min(others, key=lambda line: line[0]).popleft() if others else None
+
+    def _is_left(self, line: deque[int]) -> bool:
+        """Whether a recording is left to serve, which is then the line's first."""
+        while line and line[0] in self._passed:
+            line.popleft()
+        return bool(line)
+
+    def _note_nesting(self, index: int) -> None:
+        steps = self._trace.steps
+        outer = steps[index].parent
+        while outer > 0:
+            if steps[outer].kind in _ANSWERED or steps[outer].name in self.steps:
+                self._inside.setdefault(outer, []).append(index)
+            outer = steps[outer].parent
 
     def _answer(self, index: int, call: Call) -> Served:
         step = self._trace.steps[index]
@@ -177,7 +203,7 @@ class RecordedServer:
         """No recording answers. The miss is noted, so that swallowing the abort hides nothing."""
         if call.kind == "output":
             return Served(data=values.encode(None))
-        if call.name in _AMBIENT and not self._recorded(call.name):
+        if call.name in AMBIENT and not self._recorded(call.name):
             self._notes.append(
                 f"{call.name!r} was asked for but not recorded: answered by the clock"
             )
@@ -240,7 +266,8 @@ _IMPORTING = "call it in the job, not while its module is imported"
 _OUTSIDE = "carry the context into threads with tracediff.propagate"
 
 
-def _identity(step: Step) -> bytes:
+def recorded_identity(step: Step) -> bytes:
+    """What tells a recorded call from others of its name, as ``Call.identity`` does."""
     value = step.key if step.key is not None else step.args
     return values.identity(value.data if value is not None else values.encode({}))
 
