@@ -7,6 +7,9 @@ import threading
 
 import pytest
 
+from tracediff.errors import ConfigError
+from tracediff.replay.permissions import parse_permissions
+
 NETWORK = {
     "connect": "socket.create_connection((HOST, PORT))",
     "raw connect": "socket.socket().connect((HOST, PORT))",
@@ -126,6 +129,68 @@ def test_the_network_is_refused(shop, listener):
     assert seen == []
 
 
+LIVE = """
+import asyncio, subprocess, urllib.request
+
+URL = "http://localhost:PORT/"
+
+def get(what):
+    return urllib.request.urlopen(URL + what).read().decode()
+
+@td.input("Plain")
+def plain():
+    return get("plain") + subprocess.check_output(["echo", "!"], text=True).strip()
+
+@td.input("Dialled")
+async def dialled():
+    reader, writer = await asyncio.open_connection("localhost", PORT)
+    writer.write(b"GET /dialled HTTP/1.0\\r\\n\\r\\n")
+    answer = await reader.read()
+    writer.close()
+    return answer[-5:].decode()
+
+@td.input("Items")
+def items():
+    yield get("first")
+    yield get("second")
+
+@td.output("Sent")
+def send():
+    return get("sent")
+
+@td.job("shop/live")
+async def job(asked=False):
+    if not asked:
+        return []
+    found = [plain(), await dialled(), *items(), send()]
+    for outside in items():
+        try:
+            found.append(get("outside"))
+        except BaseException as error:
+            found.append(type(error).__name__)
+    return found
+"""
+
+
+def test_live_inputs_reach_what_they_like_where_that_is_permitted(shop, listener):
+    port, seen = listener
+    shop.jobs(LIVE.replace("PORT", str(port)))
+    [trace] = shop.record("import asyncio; asyncio.run(job())")
+    shop.change("asked=False", "asked=True")
+    shop.change("not asked", "False")
+    refused = shop.replay(trace, on_miss="live")
+    assert refused.steps[0].error.type == "tracediff.runtime:ReplayAbort"
+    assert seen == []
+    shop.settings('replay_allow = ["inputs"]')
+    new = shop.replay(trace, on_miss="live")
+    assert shop.result(new) == ["hello!", "hello", "hello", "hello", None] + ["ReplayAbort"] * 2
+    assert seen == ["/plain", "/dialled", "/first", "/second", "/first", "/second"]
+    assert any("refused the look-up of 'localhost'" in one for one in new.warnings)
+    seen.clear()
+    assert shop.replay(trace, on_miss="fail").steps[0].error is not None
+    assert seen == []
+
+
 def test_programs_are_not_started(shop):
     came, warnings = attempted(shop, PROGRAMS)
     assert came.pop("os.spawnv") == 127, "the child was refused and ended"
@@ -215,3 +280,6 @@ def test_an_entry_that_cannot_be_read_is_an_error_with_a_hint(shop):
     assert done.returncode == 2
     assert "http:example.org" in done.stderr
     assert "hint" in done.stderr
+    for entry in ("inputs:socket", "inputs:", "input"):
+        with pytest.raises(ConfigError, match=repr(entry)):
+            parse_permissions([entry])

@@ -198,7 +198,8 @@ def replay_here(
         sys.path.append(str(config.root))
     allow = values.Allow(config.jobs)
     server = RecordedServer(trace, allow, on_miss, what_ifs)
-    with _one_at_a_time, guarded(parse_permissions(config.replay_allow)) as refused, \
+    permissions = parse_permissions(config.replay_allow)
+    with _one_at_a_time, guarded(permissions, server.reading) as refused, \
             contextlib.ExitStack() as entered:  # fmt: skip
         runtime.guard = server  # importing the job reaches nothing either
         os.environ[runtime.REPLAYING] = trace.id

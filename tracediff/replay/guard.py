@@ -26,10 +26,12 @@ class Guard:
 
     Args:
         permissions: The parsed setting ``replay_allow``.
+        reading: Tells whether the code that runs is that of an input which runs for real.
     """
 
-    def __init__(self, permissions: Permissions) -> None:
+    def __init__(self, permissions: Permissions, reading: Callable[[], bool]) -> None:
         self._permissions = permissions
+        self._reading = reading
         self._resolved: dict[str, frozenset[str]] = {}
         self._asking = threading.local()
         self._refused: dict[str, None] = {}
@@ -65,7 +67,7 @@ class Guard:
         if getattr(self._asking, "on", False):
             return
         described = _EVENTS[event](self, args)
-        if described is None:
+        if described is None or (self._permissions.inputs and self._reading()):
             return
         what, entry = described
         self._note(what)
@@ -232,8 +234,14 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 @contextlib.contextmanager
-def guarded(permissions: Permissions) -> Iterator[list[str]]:
+def guarded(
+    permissions: Permissions, reading: Callable[[], bool] = lambda: False
+) -> Iterator[list[str]]:
     """Refuse the network and other programs, process-wide, until the block ends.
+
+    Args:
+        permissions: The parsed setting ``replay_allow``.
+        reading: Tells whether the code that runs is that of an input which runs for real.
 
     Yields:
         What was refused, filled in when the block ends.
@@ -241,7 +249,7 @@ def guarded(permissions: Permissions) -> Iterator[list[str]]:
     if not _Switch.installed:
         sys.addaudithook(_hook)
         _Switch.installed = True
-    guard, previous = Guard(permissions), _Switch.guard
+    guard, previous = Guard(permissions, reading), _Switch.guard
     refused: list[str] = []
     _Switch.guard = guard
     try:

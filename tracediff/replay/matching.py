@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from tracediff import values
+from tracediff import runtime, values
 from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
 from tracediff.replay.errors import rebuild
@@ -71,6 +71,7 @@ class RecordedServer:
         self._notes: list[str] = []
         self._unkept: set[int] = set()
         self._hint = _IMPORTING
+        self._live: list[Any] = []  # spans of the inputs that run for real
 
     def serve(self, call: Call) -> Served:
         """The recorded answer; raises ReplayAbort when there is none and the replay must fail."""
@@ -110,6 +111,21 @@ class RecordedServer:
         if not live:
             message = f"the {kind} {name!r} was reached outside the replayed job"
             raise ReplayAbort(message, slug="outside-replay", hint=self._hint)
+
+    def reading(self) -> bool:
+        """Whether the code that runs here is that of an input which runs for real.
+
+        A thread without a context, as asyncio looks names up in, counts while any such input runs.
+        """
+        with self._lock:
+            self._live = [span for span in self._live if not span.end]
+            running = list(self._live)
+        here = runtime.current.get()
+        if here is None:
+            return bool(running)
+        while here is not None and here not in running:
+            here = here.parent
+        return here is not None
 
     def used(self, node: object, error: ReplayError) -> ReplayAbort:
         """What to raise where the job uses a value that was not kept; noted as ``serve`` does."""
@@ -228,6 +244,9 @@ class RecordedServer:
             )
         )
         if how == "live":
+            here = runtime.current.get()
+            if here is not None:
+                self._live.append(here.buffer.spans[call.step])
             return Served(live=True)
         if how == "stub":
             return Served(data=values.encode(None))

@@ -6,6 +6,7 @@
 "socket:/path"            one Unix socket
 "subprocess"              any program
 "subprocess:NAME"         one program, by its path or its last component
+"inputs"                  anything, from within an input that runs for real (on a miss, "live")
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class Permissions:
     """All entries of one setting."""
 
     entries: tuple[Permission, ...] = ()
+
+    @property
+    def inputs(self) -> bool:
+        """Whether an input that runs for real may reach anything."""
+        return any(entry.scope == "inputs" for entry in self.entries)
 
     def program(self, name: str) -> bool:
         """Whether this program may be started."""
@@ -77,12 +83,14 @@ def parse_permissions(texts: Iterable[str]) -> Permissions:
 
 def _parse(text: str) -> Permission:
     scope, colon, rest = text.partition(":")
-    if scope not in ("socket", "subprocess"):
-        raise _invalid(text, f"{scope!r} is neither socket nor subprocess")
+    if scope not in ("socket", "subprocess", "inputs"):
+        raise _invalid(text, f"{scope!r} is none of socket, subprocess and inputs")
     if not colon:
         return Permission(scope=scope)
     if not rest:
         raise _invalid(text, "nothing follows the colon")
+    if scope == "inputs":
+        raise _invalid(text, "inputs takes nothing after it")
     if scope == "subprocess" or rest.startswith("/"):
         return Permission(scope=scope, target=rest)
     host, port = _split_port(text, rest)
@@ -112,6 +120,6 @@ def _invalid(text: str, why: str) -> ConfigError:
     return ConfigError(
         f"replay_allow has an entry that cannot be read, {text!r}: {why}",
         slug="replay-allow-invalid",
-        hint='write "socket", "socket:HOST", "socket:HOST:PORT", "socket:/path", "subprocess" '
-        'or "subprocess:NAME"',
+        hint='write "socket", "socket:HOST", "socket:HOST:PORT", "socket:/path", "subprocess", '
+        '"subprocess:NAME" or "inputs"',
     )

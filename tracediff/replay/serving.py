@@ -49,7 +49,7 @@ def served(
     job = Job(key=trace.key, unit=trace.job, function=_anything, mark=mark)
     before = runtime.guard, os.environ.get(runtime.REPLAYING)
     recorder = Recorder(config)
-    with guarded(parse_permissions(config.replay_allow)):
+    with guarded(parse_permissions(config.replay_allow), server.reading):
         runtime.guard = server
         os.environ[runtime.REPLAYING] = trace.id
         server.begin()
