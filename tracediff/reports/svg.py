@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tracediff.explained import Effect, Explanation
-from tracediff.reports import amounts, excerpt, waterfall, wording
+from tracediff.reports import amounts, waterfall, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.text.canvas import wrapped
 from tracediff.reports.waterfall import Bar, Waterfall
@@ -83,7 +83,8 @@ def waterfall_svg(found: Explanation) -> str:
         return _document(found, "", *_without(found))
     drawn = waterfall.waterfall(found, main, heads)
     place = _measure(drawn)
-    title = f"Why {waterfall.field(main)} changed from {_side(main.old)} to {_side(main.new)}"
+    old, new = waterfall.ends(found, main, 40)
+    title = f"Why {waterfall.field(main)} changed from {old} to {new}"
     body = [
         *_headings(found, main),
         *_axis(drawn, place),
@@ -125,10 +126,6 @@ def _escaped(text: str) -> str:
     return html.escape(_NONCHARACTERS.sub("\ufffd", clean(text)))
 
 
-def _side(value: object) -> str:
-    return excerpt.short(value, 40)
-
-
 def _text(x: float, y: float, text: str, room: float, style: str = "", size: int = _BIG) -> str:
     """A line of text, cut to ``room``; to the left of ``x`` where the style says ``end``."""
     line = Text(clean(text))
@@ -144,7 +141,7 @@ def _headings(found: Explanation, main: Effect) -> Iterator[str]:
     room = WIDTH - 2 * _EDGE
     delta = waterfall.change(main)
     percent = wording.percent(amounts.number(main.old), main.change) if delta else ""
-    sides = f"{_side(main.old)} \u2192 {_side(main.new)}"
+    sides = " \u2192 ".join(waterfall.ends(found, main, 40))
     head = " \u00b7 ".join(filter(None, (waterfall.field(main), sides, delta, percent)))
     yield _text(_EDGE, 28, head, room, "head", 15)
     under = f"{found.old.key[:_LONGEST]} {found.old.id[:40]}: {str(found.certificate)[:_LONGEST]}"

@@ -174,6 +174,16 @@ def spot(unit: Unit) -> str:
     return clean(f"{lines.file[: _LONGEST * 4]}:{lines.first}")
 
 
+def ends(found: Explanation, effect: Effect, limit: int = 20_000) -> tuple[str, str]:
+    """Return the old and the new value on one line each; of an error what came of the job."""
+    if effect.path[:1] == ("error",) and found.old.steps and found.new.steps:
+        roots = found.old.steps[0], found.new.steps[0]
+        return excerpt.outcome(roots[0], limit) or "None", excerpt.outcome(
+            roots[1], limit
+        ) or "None"
+    return excerpt.short(effect.old, limit), excerpt.short(effect.new, limit)
+
+
 def field(effect: Effect) -> str:
     """Return what changed, as ``result.lines[2].net``."""
     return excerpt.cut(field_path(effect.path), _LONGEST)

@@ -26,7 +26,7 @@ from tracediff.explained import (
     Span,
     Unit,
 )
-from tracediff.model import Code, ErrorInfo, ReplayInfo, Source, Step, Trace, Value
+from tracediff.model import MISSING, Code, ErrorInfo, ReplayInfo, Source, Step, Trace, Value
 from tracediff.values import encode
 
 KEY = "commodity/calculate/one"
@@ -236,8 +236,8 @@ def indicator() -> Explanation:
     error = ErrorInfo(
         type="pricing.guards:NoDuty", message="no duty for 8518", bases=("Exception",)
     )
-    fact = effect(("error",), None, "NoDuty: no duty for 8518", ["2/3", "1/3", "0"],
-                  kind="indicator")  # fmt: skip
+    fact = effect(("error",), MISSING, "pricing.guards:NoDuty: no duty for 8518",
+                  ["2/3", "1/3", "0"], kind="indicator")  # fmt: skip
     return explained(Decimal("219.38"), error, causes=pricing_causes()[:2],
                      effects=(replace(fact, shares=fact.shares[:2], shown=fact.shown[:2]),),
                      main=0, hybrids=4)  # fmt: skip

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tracediff.explained import Effect, Explanation
 from tracediff.reports import amounts, excerpt, waterfall
-from tracediff.reports.text.canvas import BOLD, DIM, NEW, OLD, Look, fit, span
+from tracediff.reports.text.canvas import BOLD, DIM, NEW, OLD, Look, ending, fit, span
 from tracediff.reports.wording import many
 
 _FIELDS_SHOWN: Final = 10
@@ -36,12 +36,12 @@ def effects_table(
     if not shown:
         return
     columns = [at for at in range(len(found.causes)) if any(one.shares[at] for one in shown)]
-    names = [waterfall.field(one) for one in shown]
-    sides = [_sides(one) for one in shown]
+    names = [ending(waterfall.field(one), look.columns * 2 // 5) for one in shown]
+    sides = [_sides(found, one) for one in shown]
     cells = [[_cell(one, at) for at in columns] for one in shown]
     heads = [f"{at + 1}" for at in columns]
     widths = [max(cell_len(row[at]) for row in (*cells, heads)) for at in range(len(columns))]
-    first = min(max(map(cell_len, [_TITLE, *names])), look.columns // 3)
+    first = max(map(cell_len, [_TITLE, *names]))
     second = min(max(map(cell_len, ["change", *sides])), look.columns // 3)
     fitting = _fitting(widths, look.columns - first - second - 4)
     yield _row(_TITLE, "change", heads[:fitting], widths, (first, second), DIM)
@@ -54,10 +54,10 @@ def effects_table(
         yield span((f"  … {many(len(effects) - len(shown), 'more field')}", DIM))
 
 
-def _sides(effect: Effect) -> str:
+def _sides(found: Explanation, effect: Effect) -> str:
     if effect.kind == "number":
         return waterfall.change(effect)
-    return " → ".join(excerpt.pair(excerpt.whole(effect.old), excerpt.whole(effect.new), 12))
+    return " → ".join(excerpt.pair(*waterfall.ends(found, effect), 12))
 
 
 def _cell(effect: Effect, cause: int) -> str:

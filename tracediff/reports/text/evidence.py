@@ -178,7 +178,7 @@ def _travelled(steps: Sequence[Passed], job: str, width: int) -> Iterator[Text]:
     shown = list(steps)
     if len(steps) > 2 * _ENDS_SHOWN + 1:
         shown = [*steps[:_ENDS_SHOWN], *steps[-_ENDS_SHOWN:]]
-    values = [_values(one.old, one.new, (width - _LEAD) // 4) for one in shown]
+    values = [_values(one.old, one.new, (width - _LEAD) // 5) for one in shown]
     left, right = (max((cell_len(two[at]) for two in values), default=0) for at in (0, 1))
     for at, (one, (old, new)) in enumerate(zip(shown, values, strict=True)):
         if len(shown) < len(steps) and at == _ENDS_SHOWN:

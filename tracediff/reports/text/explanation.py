@@ -87,7 +87,7 @@ def _headline(
 ) -> Iterator[Text]:
     mark = (" ✗ different ", BAD) if found.comparison.different else (" ✓ same ", GOOD)
     line = span(mark, "  ", waterfall.field(main))
-    old, new = excerpt.whole(main.old), excerpt.whole(main.new)
+    old, new = waterfall.ends(found, main)
     if len(old) + len(new) > look.columns - 50:
         yield _cut(line, look)
         head = max(map(len, heads))
@@ -287,7 +287,7 @@ def _last(found: Explanation, main: Effect | None, look: Look) -> Iterator[Text]
 
 def _told(found: Explanation, main: Effect, room: int) -> Text:
     """The change, and as many of its causes as there is room for, at least the first."""
-    before, after = excerpt.short(main.old, 24), excerpt.short(main.new, 24)
+    before, after = waterfall.ends(found, main, 24)
     head = " ".join(filter(None, (f"{before} → {after}", waterfall.change(main))))
     guilty = [at for at, share in enumerate(main.shares) if share]
     names = waterfall.short_names([found.causes[at] for at in guilty[:_TOLD]])

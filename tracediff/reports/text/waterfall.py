@@ -124,15 +124,24 @@ def _axis(found: Waterfall, columns: _Columns, title: str) -> Iterator[Text]:
 
 
 def _ruler(found: Waterfall, width: int) -> tuple[str, str]:
-    """The labels of the ticks, those that have room, and a line with its ticks."""
+    """The labels of the ticks, and a line with these; every second or fifth where room is short."""
+    ticks = [(min(round(found.at(value) * width), width - 1), text) for value, text in found.ticks]
+    for stride in (1, 2, 5):
+        drawn = _labelled(ticks[::stride], width)
+        if drawn is not None:
+            return drawn
+    return " " * width, "─" * width
+
+
+def _labelled(ticks: list[tuple[int, str]], width: int) -> tuple[str, str] | None:
+    """Both lines; None where two labels would touch."""
     labels, ruler = [" "] * width, ["─"] * width
     free = 0
-    for value, text in found.ticks:
-        at = min(round(found.at(value) * width), width - 1)
+    for at, text in ticks:
         begin = min(max(at - len(text) // 2, 0), width - len(text))
         if begin < free:
-            continue
+            return None
         labels[begin : begin + len(text)] = text
         ruler[at] = "┴"
-        free = begin + len(text) + 2
+        free = begin + len(text) + 1
     return "".join(labels), "".join(ruler)
