@@ -100,7 +100,7 @@ def detailed(
             before, after = every & ~mixture, every
             without = mixing.in_detail([before], deep=deep)
             way = _way(without[0].trace, ends[1].trace)
-        travelled = [one for one, _ in way][:MOST_TRAVELLED]
+        travelled = _both_ends([one for one, _ in way])
         made = replace(cause, travelled=tuple(_placed(travelled, ends[1].trace)))
         watched = _watched(cause, way)
         variable = _variable(mixing, before, after, watched, deep=deep) if watched else None
@@ -130,6 +130,13 @@ def _way(old: Trace | None, new: Trace | None) -> list[tuple[Passed, Source | No
         source = before.source if before.source == after.source else after.source
         found.append((end, -one.new, passed, source))
     return [(passed, source) for _, _, passed, source in sorted(found, key=lambda one: one[:2])]
+
+
+def _both_ends(way: list[Passed]) -> list[Passed]:
+    """Where it entered and what it came to, which is at the end, without the middle of many."""
+    if len(way) <= MOST_TRAVELLED:
+        return way
+    return [*way[: MOST_TRAVELLED // 2], *way[-MOST_TRAVELLED // 2 :]]
 
 
 def _placed(way: Sequence[Passed], new: Trace | None) -> list[Passed]:
