@@ -13,7 +13,7 @@ from typing import Final, Literal
 from tracediff.explained import Cause, Effect, Explanation, Unit
 from tracediff.reports import amounts, excerpt
 from tracediff.reports.clean import clean
-from tracediff.reports.wording import field_path, many
+from tracediff.reports.wording import many
 
 MOST: Final = 12
 """How many causes are shown by themselves; the others are one row."""
@@ -185,8 +185,12 @@ def ends(found: Explanation, effect: Effect, limit: int = 20_000) -> tuple[str, 
 
 
 def field(effect: Effect) -> str:
-    """Return what changed, as ``result.lines[2].net``."""
-    return excerpt.cut(field_path(effect.path), _LONGEST)
+    """Return what changed, as ``result.lines[2].net``: what ``--field`` takes."""
+    said = ""
+    for part in effect.path:
+        said += f"[{part}]" if isinstance(part, int) else f".{part}" if said else part
+    text = clean(said[-_LONGEST * 4 :])
+    return text if len(said) <= _LONGEST * 4 else f"…{text}"
 
 
 def short_names(causes: Sequence[Cause]) -> list[str]:

@@ -149,6 +149,14 @@ def test_a_refused_attribution_says_why_and_what_else_there_is(
     assert "mixtures" not in text
 
 
+def test_a_difference_that_is_noise_is_called_so(
+    explaining: dict[str, Any], look: Callable[..., Look]
+) -> None:
+    text = told(explaining["explained"](1, 2, noise=("result",)), look())
+    assert "what differs is noise" in text
+    assert "noise     result" in text
+
+
 def test_nothing_changed_is_said_as_such(
     explanation: Callable[[str], Explanation], look: Callable[..., Look]
 ) -> None:

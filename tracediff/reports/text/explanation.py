@@ -217,6 +217,8 @@ def _without(found: Explanation, look: Look) -> Iterator[Text]:
         yield from _first(found, look)
     elif not found.comparison.different:
         yield span(("   there is no change to explain", DIM))
+    elif found.noise:
+        yield span(("   what differs is noise: the recorded code does not reproduce it", DIM))
 
 
 def _first(found: Explanation, look: Look) -> Iterator[Text]:
