@@ -55,11 +55,15 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Another recording that may answer the inputs, and what differs in it."""
+    """Another recording that may answer the inputs, and what differs in it.
+
+    ``failed`` are the inputs that could not be read any more, and what they said.
+    """
 
     inputs: tuple[str, ...]
     arguments: bool
     mix: MixInputs
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 def attribute(
@@ -303,6 +307,10 @@ class _Attributing:
         if done % 16 == 0 or done == of:
             self.say(f"running mixtures of old and new code {done}/{of}")
 
+    def _failed_inputs(self) -> Iterator[str]:
+        for name, said in self.fresh.failed if self.fresh is not None else ():
+            yield f"the input {name!r} could not be read anew: {said}"
+
     def _told(
         self, mixing: Mixing, pairing: Pairing, game: Game, found: list[Effect]
     ) -> Attributed:
@@ -338,7 +346,7 @@ class _Attributing:
             innocent=tuple(quiet),
             idle=self.idle,
             noise=self._noise_names(),
-            remarks=(aside,) if game.screened else (),
+            remarks=(*((aside,) if game.screened else ()), *self._failed_inputs()),
         )
         return Attributed(attribution, mixing, game.players, tuple(guilty))
 

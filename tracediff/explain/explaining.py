@@ -12,6 +12,7 @@ from pathlib import Path
 from tracediff.compare import compare
 from tracediff.config import Config
 from tracediff.errors import ReplayError
+from tracediff.explain import freshening
 from tracediff.explain.attribution import (
     Attribution,
     Fresh,
@@ -34,11 +35,30 @@ _DATA = ("input", "arguments")
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The code that a recording is compared with: its settings, and where git finds its lines."""
+    """The code that a recording is compared with: its settings, and its commit if it is one's.
+
+    ``told`` are the settings of the project itself.
+    """
 
     config: Config
-    revision: str | None
-    commit: str | None
+    told: Config
+    commit: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """What a replay of this code is told."""
+        return environment_at(self.told, self.commit) if self.commit is not None else None
+
+    def replay(self, trace: Trace, *, deep: bool) -> Trace:
+        """Run a job of this code."""
+        return replay(
+            trace,
+            self.config,
+            timeout=self.told.replay_timeout,
+            python=self.told.python,
+            environment=self.environment,
+            deep=deep,
+        ).trace
 
 
 def explain(  # noqa: PLR0913 - what one explanation may be told
@@ -82,7 +102,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         with contextlib.suppress(ReplayError):  # the certificate says why
             then, _, _ = entered.enter_context(recorded_code(trace, config, load))
         if deep and then is not None and certificate.certified:
-            old = _replayed(trace, then, config, trace.code.commit, deep=True)
+            old = _Side(then, config, trace.code.commit).replay(trace, deep=True)
         comparison = compare(old, new, tolerances=tolerances, load=load)
         made = Explanation(old=old, new=new, comparison=comparison, certificate=certificate)
         if then is None or not certificate.certified:
@@ -110,31 +130,41 @@ def _new_side(
 ) -> _Side:
     if other is not None:
         there, commit, _ = entered.enter_context(recorded_code(other, config, load))
-        return _Side(there, commit, commit)
+        return _Side(there, config, commit)
     if against is not None:
         there, found = entered.enter_context(checked_out(config, against))
-        return _Side(there, found, found)
-    return _Side(config, None, None)
+        return _Side(there, config, found)
+    return _Side(config, config)
 
 
 def _fresh(
     trace: Trace, side: _Side, other: Trace | None, *, refresh_inputs: bool, deep: bool
 ) -> tuple[Fresh | None, Trace]:
     """The other answers of inputs, where there are any, and the new trace."""
-    return None, _replayed(trace, side.config, side.config, side.commit, deep=deep)
+    again = other
+    if refresh_inputs:
+        again = freshening.freshened(
+            trace,
+            side.config,
+            timeout=side.told.replay_timeout,
+            python=side.told.python,
+            environment=side.environment,
+        )
+    if again is None:
+        return None, side.replay(trace, deep=deep)
+    source = again
 
+    def mix(names: frozenset[str], arguments: bool) -> Trace:
+        return freshening.mixed(trace, source, names, arguments=arguments)
 
-def _replayed(
-    trace: Trace, config: Config, told: Config, commit: str | None, *, deep: bool
-) -> Trace:
-    return replay(
-        trace,
-        config,
-        timeout=told.replay_timeout,
-        python=told.python,
-        environment=environment_at(told, commit) if commit is not None else None,
-        deep=deep,
-    ).trace
+    fresh = Fresh(
+        inputs=freshening.changed_inputs(trace, source),
+        arguments=trace.steps[0].args != source.steps[0].args,
+        failed=freshening.failed_inputs(trace, source),
+        mix=mix,
+    )
+    served = mix(frozenset(fresh.inputs), fresh.arguments)
+    return fresh, side.replay(served, deep=deep)
 
 
 def _made(
@@ -246,4 +276,4 @@ class _Evidence:
     def _commits(self, hunk: Hunk) -> Sequence[Blame]:
         added = sum(line.startswith("+") for line in hunk.lines)
         last = hunk.line + max(added, 1) - 1
-        return blame(self._root, hunk.path, (hunk.line, last), revision=self._side.revision)
+        return blame(self._root, hunk.path, (hunk.line, last), revision=self._side.commit)

@@ -179,7 +179,7 @@ def _run_all(setup: _Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list
             child = running[pipe]
             part = os.read(pipe, 1 << 16)
             child.data += part
-            if not part or len(child.data) > MOST_ANSWER:
+            if not part or _is_whole(child.data):  # what it forked may hold the pipe open
                 del running[pipe]
                 yield [child.number, *_end(child)]
         for child in list(running.values()):
@@ -207,7 +207,7 @@ def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
         answer = ormsgpack.packb(_run(setup, task, finder))
         if os.getpid() == own and os.path.samestat(os.fstat(end), place):
             with os.fdopen(end, "wb", buffering=0) as stream:
-                stream.write(answer)
+                stream.write(LENGTH.pack(len(answer)) + answer)
     finally:
         os._exit(0)
 
@@ -222,12 +222,17 @@ def _finder(setup: _Setup, task: Mapping[str, Any]) -> Finder:
     return Finder(setup.project, mixed, Path(task["base"]) if task["base"] else None)
 
 
+def _is_whole(data: bytearray) -> bool:
+    if len(data) < LENGTH.size:
+        return False
+    wanted: int = LENGTH.unpack(data[: LENGTH.size])[0]
+    return len(data) >= LENGTH.size + wanted or wanted > MOST_ANSWER
+
+
 def _end(child: _Child) -> list[Any]:
     _kill(child)
-    if not child.data or len(child.data) > MOST_ANSWER:
-        return ["died", ""]
     try:
-        answer: list[Any] = ormsgpack.unpackb(bytes(child.data))
+        answer: list[Any] = ormsgpack.unpackb(bytes(child.data[LENGTH.size :]))
     except ValueError:
         return ["died", ""]
     return answer

@@ -1,0 +1,306 @@
+"""Attribution on what goes wrong: loops, memory, dead processes, noise, many units, odd code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tracediff.api import open_project
+from tracediff.config import load_config
+from tracediff.explain.attribution import Attribution, attribute
+from tracediff.model import Query, Trace
+
+SETTINGS = '[tool.tracediff]\njobs = ["shop.*"]\n'
+JOBS = """
+import tracediff as td
+from shop import calc
+
+@td.job("price")
+def price():
+    return calc.price()
+"""
+
+
+class Sides:
+    """Two directories with a project each, and a recording of the old one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.old, self.new = directory / "old", directory / "new"
+        self.write("pyproject.toml", SETTINGS)
+        self.write("shop/__init__.py", "")
+        self.write("shop/jobs.py", JOBS)
+
+    def write(self, name: str, old: str, new: str | None = None) -> None:
+        """A file; the same on both sides unless told otherwise."""
+        for root, text in ((self.old, old), (self.new, old if new is None else new)):
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(dedent(text))
+
+    def record(self) -> Trace:
+        """Run the job on the old side."""
+        code = "from shop.jobs import price\ntry: price()\nexcept Exception: pass"
+        subprocess.run(
+            [sys.executable, "-c", f"{code}\nimport tracediff; tracediff.flush()"],
+            cwd=self.old,
+            env={**os.environ, "PYTHONPATH": str(self.old)},
+            check=True,
+            timeout=60,
+        )
+        with open_project(start=self.old) as project:
+            return project.resolve(project.search(Query(limit=1)).rows[0].id)
+
+    def attribute(self, **options: Any) -> Attribution:
+        """Record and attribute."""
+        trace = self.record()
+        return attribute(trace, load_config(self.old), load_config(self.new), **options)
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    return Sides(tmp_path)
+
+
+def shares(found: Attribution, path: tuple[str | int, ...] = ("result",)) -> dict[str, Fraction]:
+    """The share of each cause in a field, by its units' names."""
+    assert found.refused is None
+    effect = next(one for one in found.effects if one.path == path)
+    assert sum(effect.shares) == effect.change
+    return {
+        " + ".join(unit.name.removeprefix("shop.") for unit in cause.units): share
+        for cause, share in zip(found.causes, effect.shares, strict=True)
+    }
+
+
+def test_the_result_itself_varies_from_run_to_run(sides: Sides) -> None:
+    text = "import os\ndef price():\n    return {{'id': os.urandom(8), 'net': {}}}\n"
+    sides.write("shop/calc.py", text.format(1), text.format(3))
+    found = sides.attribute()
+    assert found.noise == ("result.id",)
+    assert shares(found, ("result", "net")) == {"calc:price": 2}
+
+
+def test_nothing_but_noise_has_no_cause(sides: Sides) -> None:
+    sides.write("shop/calc.py", "import os\ndef price():\n    return os.urandom(8)\n")
+    found = sides.attribute()
+    assert (found.causes, found.effects, found.refused) == ((), (), None)
+    assert found.noise == ("result",)
+
+
+@pytest.mark.slow
+def test_a_mixture_that_never_ends_makes_one_player_of_two(sides: Sides) -> None:
+    text = """
+        def step():
+            return {step}
+        def price():
+            total, left = 0, 4
+            while left {test}:
+                left -= step()
+                total += 1
+            return total
+        """
+    sides.write("shop/calc.py", text.format(step=1, test="!= 0"), text.format(step=3, test="> 0"))
+    found = sides.attribute()
+    assert shares(found) == {"calc:step + calc:price": -2}
+    assert found.causes[0].merged == "it does not come to an end"
+
+
+@pytest.mark.parametrize(
+    ("ending", "why"),
+    [
+        ("os._exit(3)", "it ends the process"),
+        ("os.kill(os.getpid(), 9)", "it ends the process"),
+        ("bytes(1 << 40)", "it takes too much memory|MemoryError"),
+        ("[].pop()", "IndexError"),
+    ],
+)
+def test_a_mixture_that_dies_makes_one_player_of_two(sides: Sides, ending: str, why: str) -> None:
+    text = """
+        import os
+        SAFE = {safe}
+        def danger():
+            return {danger}
+        def price():
+            return SAFE or danger()
+        """
+    sides.write("shop/calc.py", text.format(safe=1, danger=ending), text.format(safe=0, danger="5"))
+    found = sides.attribute()
+    assert shares(found) == {"calc:SAFE + calc:danger": 4}
+    assert any(one in (found.causes[0].merged or "") for one in why.split("|"))
+
+
+def test_what_a_job_prints_and_leaves_behind_spoils_nothing(sides: Sides) -> None:
+    text = """
+        import os, subprocess, sys, threading, time
+        def price():
+            print("x" * 100_000); sys.stderr.write("y" * 100_000)
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+            os.chdir("/")
+            if os.fork() == 0:
+                time.sleep(60)
+                os._exit(0)
+            return {}
+        """
+    sides.write("shop/calc.py", text.format(1), text.format(2))
+    assert shares(sides.attribute()) == {"calc:price": 1}
+
+
+def test_an_exception_of_one_side_is_a_result(sides: Sides) -> None:
+    text = """
+        LIMIT = {}
+        def price():
+            if LIMIT < 5:
+                raise ValueError("low")
+            return 7
+        """
+    sides.write("shop/calc.py", text.format(9), text.format(1))
+    found = sides.attribute()
+    assert shares(found, ("error",)) == {"calc:LIMIT": 1}
+    assert {one.path for one in found.effects} == {("result",), ("error",)}
+
+
+def test_code_that_cannot_be_imported_any_more_is_refused(sides: Sides) -> None:
+    sides.write("shop/calc.py", "def price():\n    return 1\n", "def price():\n    return 2\n")
+    trace = sides.record()
+    (sides.old / "shop/calc.py").write_text("import nowhere_to_be_found\n")
+    found = attribute(trace, load_config(sides.old), load_config(sides.new))
+    assert found.refused is not None
+    assert "the recorded code cannot be run" in found.refused
+    assert "nowhere_to_be_found" in found.refused
+
+
+def test_inputs_that_nobody_recorded_are_named(sides: Sides) -> None:
+    text = """
+        import tracediff as td
+        @td.input("stock")
+        def stock(name):
+            return 3
+        def price():
+            return stock("{}")
+        """
+    sides.write("shop/calc.py", text.format("a"), text.format("b"))
+    found = sides.attribute()
+    assert found.refused is not None
+    assert "inputs that were not recorded: stock" in found.refused
+
+
+@pytest.mark.slow
+def test_two_hundred_and_fifty_units_of_which_three_matter(sides: Sides) -> None:
+    def module(side: int) -> str:
+        lines = [
+            f"def f{at}(x):\n    return x + {at % 7 - 3} + {side} - {side}\n" for at in range(250)
+        ]
+        for guilty, amount in ((17, 5), (111, 11), (200, 2)):
+            lines[guilty] = f"def f{guilty}(x):\n    return x + {side * amount}\n"
+        calls = "".join(f"    x = f{at}(x)\n" for at in range(250))
+        return "".join(lines) + f"def price():\n    x = 0\n{calls}    return x\n"
+
+    sides.write("shop/calc.py", module(0), module(1))
+    found = sides.attribute()
+    assert shares(found) == {"calc:f111": 11, "calc:f17": 5, "calc:f200": 2}
+    assert len(found.innocent) == 247
+    assert found.remarks
+
+
+@pytest.mark.slow
+def test_fourteen_causes_are_shared_without_all_mixtures(sides: Sides) -> None:
+    def module(side: int) -> str:
+        lines = [f"def f{at}(x):\n    return x + {side * (at + 1)}\n" for at in range(14)]
+        calls = "".join(f"    x = f{at}(x)\n" for at in range(14))
+        return "".join(lines) + f"def price():\n    x = 0\n{calls}    return x\n"
+
+    sides.write("shop/calc.py", module(0), module(1))
+    found = sides.attribute()
+    assert found.method == "sampling"
+    assert shares(found) == {f"calc:f{at}": at + 1 for at in range(13, -1, -1)}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_of_units_makes_no_difference(sides: Sides, order: int) -> None:
+    def module(side: int) -> str:
+        lines = [
+            f"def rate():\n    return {2 + side}\n",
+            f"def amount():\n    return {10 + 5 * side}\n",
+            f"def fee():\n    return {side}\n",
+        ][::order]
+        return "".join(lines) + "def price():\n    return rate() * amount() + fee()\n"
+
+    sides.write("shop/calc.py", module(0), module(1))
+    assert shares(sides.attribute()) == {
+        "calc:rate": Fraction(25, 2),
+        "calc:amount": Fraction(25, 2),
+        "calc:fee": 1,
+    }
+
+
+def test_lambdas_closures_and_generated_code(sides: Sides) -> None:
+    text = """
+        import functools
+        def times(factor):
+            def of(x):
+                return x * factor
+            return of
+        def plus(amount):
+            def decorate(function):
+                @functools.wraps(function)
+                def wrapped(*args):
+                    return function(*args) + amount
+                return wrapped
+            return decorate
+        TWICE = times({factor})
+        LATER = lambda x: x + {later}
+        exec("def made(x):\\n    return x - {made}")
+        @plus({plus})
+        def base():
+            return 100
+        def price():
+            return made(LATER(TWICE(base())))
+        """
+    old = text.format(factor=2, later=1, made=1, plus=0)
+    new = text.format(factor=3, later=11, made=2, plus=10)
+    sides.write("shop/calc.py", dedent(old), dedent(new))
+    found = shares(sides.attribute())
+    assert found == {
+        "calc:TWICE": 105,
+        "calc:base": 25,
+        "calc:LATER": 10,
+        "calc:exec(…)": -1,
+    }
+
+
+def test_a_data_file_is_a_cause_and_the_project_stays_as_it_is(sides: Sides) -> None:
+    sides.write(
+        "shop/calc.py",
+        """
+        import json, pathlib
+        RATES = json.loads(pathlib.Path(__file__).with_name("rates.json").read_text())
+        def price():
+            return RATES["vat"] + int(open("shop/fee.txt").read())
+        """,
+    )
+    sides.write("shop/rates.json", '{\n"a": 1,\n"vat": 19\n}', '{\n"a": 1,\n"vat": 21\n}')
+    sides.write("shop/fee.txt", "1", "4")
+    found = sides.attribute()
+    assert shares(found) == {"shop/fee.txt": 3, "shop/rates.json": 2}
+    unit = found.causes[1].units[0]
+    assert unit.new is not None
+    assert (unit.new.first, unit.new.last) == (3, 3)
+    assert (sides.new / "shop/fee.txt").read_text() == "4"
+
+
+def test_progress_is_told(sides: Sides) -> None:
+    text = "A = {0}\nB = {0}\ndef price():\n    return A + B\n"
+    sides.write("shop/calc.py", text.format(1), text.format(2))
+    said: list[str] = []
+    tell: Callable[[str], None] = said.append
+    sides.attribute(progress=tell)
+    assert said[0] == "running the old and the new code"
+    assert any("mixtures" in one for one in said)
