@@ -224,7 +224,7 @@ def _axis(
         return min(Fraction(0), *ends), max(Fraction(1), *ends), False
     low, high = min([start, *ends]), max([start, *ends])
     far = max(abs(low), abs(high))
-    if low <= 0 <= high or high - low >= far * _NEAR_ZERO:
+    if high - low >= far * _NEAR_ZERO:  # as it is where zero lies between them
         low, high = min(low, Fraction(0)), max(high, Fraction(0))
         return (low, high, False) if low != high else (low, low + 1, False)
     if low == high:

@@ -199,6 +199,25 @@ def test_bars_lie_in_the_frame_and_meet(any_explanation: Explanation) -> None:
     assert abs(spans[-1][1] - at) <= 2
 
 
+def test_bars_end_where_the_axis_says(explanation: Callable[[str], Explanation]) -> None:
+    root = picture(explanation("pricing"))
+    ticks = {
+        Fraction(one.text or ""): float(one.get("x", ""))
+        for one in root.iter(f"{SVG}text")
+        if one.get("text-anchor") == "middle"
+    }
+    (low, left), *_, (high, right) = sorted(ticks.items())
+    values = ["219.38", "221.2833", "221.795", "221.79", "221.79"]
+    scale = (right - left) / float(high - low)
+    ends = [left + float(Fraction(one) - low) * scale for one in values]
+    bars = [one for one in root.findall(f"{SVG}rect") if one.get("x")]
+    for bar, end in zip(bars, ends, strict=True):
+        edge = float(bar.get("x", ""))
+        if bar.get("class") != "down":
+            edge += float(bar.get("width", ""))
+        assert abs(edge - end) < 1
+
+
 def test_the_picture_says_in_words_what_it_shows(
     explanation: Callable[[str], Explanation],
 ) -> None:

@@ -64,14 +64,14 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
 
 
 def _name(cause: Cause, room: int) -> Text:
-    """The first unit's name and its kind; without one, or its module, where there is no room."""
+    """The first unit's name and kind; its module, which the file tells, if there is room."""
     if not cause.units:
         return span()
     first, others = cause.units[0], len(cause.units) - 1
     more = f" and {many(others, 'more unit')}" if others else f"  {first.kind}"
     whole, bare = clean(first.name[:_LONGEST]), waterfall.bare(first)
-    tried = [(whole, more), (whole, ""), (bare, more), (bare, "")]
-    for name, behind in tried[::2] if others else tried:
+    tried = [(whole, more), (bare, more), (whole, ""), (bare, "")]
+    for name, behind in tried[:2] if others else tried:
         if cell_len(name) + len(behind) <= room:
             return span((name, BOLD), (behind, DIM))
     return span((bare, BOLD), (more if others else "", DIM))
