@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
@@ -28,6 +28,7 @@ from tracediff.stores.sources import save_source
 
 if TYPE_CHECKING:
     from tracediff.explain.bisect import Bisection
+    from tracediff.explain.noise import Certified
     from tracediff.explained import Explanation
     from tracediff.replay import Replayed
     from tracediff.stores.remote import Training
@@ -234,7 +235,7 @@ class Project:
 
     def compare(
         self,
-        reference: str,
+        reference: str | Trace,
         other: str | None = None,
         *,
         strict_steps: bool = False,
@@ -262,7 +263,7 @@ class Project:
 
         say = progress or (lambda phase: None)
         say("reading")
-        old = self.resolve(reference)
+        old = reference if isinstance(reference, Trace) else self.resolve(reference)
         if other is not None:
             new = self.resolve(other)
         else:
@@ -314,6 +315,57 @@ class Project:
             field=field,
             tolerances=(*self.config.tolerances, *tolerances),
             progress=progress,
+        )
+
+    def compare_certified(
+        self,
+        reference: str,
+        *,
+        strict_steps: bool = False,
+        tolerances: Iterable[Tolerance] = (),
+        on_miss: OnMiss = "fail",
+        against: str | None = None,
+        deep: bool = False,
+        progress: Progress | None = None,
+    ) -> Certified:
+        """As ``compare``, without what the recorded code does not reproduce either.
+
+        Args:
+            reference: The recorded trace.
+            strict_steps: Let any differing step decide the verdict.
+            tolerances: On top of the configured ones.
+            on_miss: What a replay does about a call that was not recorded.
+            against: A git revision, to replay on the code as it was there.
+            deep: As for ``compare``.
+            progress: Called with the name of each phase as it begins.
+        """
+        from tracediff.codefiles import source_reader  # listing and showing traces do without
+        from tracediff.explain.certificate import certify, run_again
+        from tracediff.explain.noise import without_noise
+
+        trace, given = self.resolve(reference), tuple(tolerances)
+        rules = (*self.config.tolerances, *given)
+        load = source_reader(self.config.root, lambda: self.store)
+        comparison = self.compare(
+            trace,
+            strict_steps=strict_steps,
+            tolerances=given,
+            on_miss=on_miss,
+            against=against,
+            deep=deep,
+            progress=progress,
+        )
+        if progress is not None:
+            progress("replaying the recorded code")
+
+        def again() -> Trace | None:
+            return run_again(trace, self.config, load=load, deep=deep)
+
+        certificate = certify(trace, self.config, load=load, tolerances=rules)
+        if deep and certificate.certified:
+            certificate = replace(certificate, replayed=again())
+        return without_noise(
+            comparison, certificate, tolerances=rules, strict_steps=strict_steps, again=again
         )
 
     def bisect(

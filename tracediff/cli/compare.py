@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +13,17 @@ from tracediff.api import OnMiss, open_project
 from tracediff.cli import exits, options
 from tracediff.cli.progress import phases
 
+if TYPE_CHECKING:
+    from tracediff.explain.noise import Certified
+    from tracediff.model import Comparison
+
 
 @click.command("compare")
 @click.argument("ref")
 @click.argument("ref2", required=False)
 @click.option("--against", metavar="REV", help="Replay on the code as it was at a git revision.")
 @click.option("--deep", is_flag=True, help="Replay both sides, every function of the job a step.")
+@click.option("--certify", is_flag=True, help="Leave out what the recorded code gives otherwise.")
 @click.option("--strict-steps", is_flag=True, help="Let any differing step decide the verdict.")
 @click.option("--all", "every", is_flag=True, help="Show every step and note that differs.")
 @options.on_miss
@@ -29,6 +36,7 @@ def command(
     ref2: str | None,
     against: str | None,
     deep: bool,
+    certify: bool,
     strict_steps: bool,
     every: bool,
     on_miss: OnMiss,
@@ -48,26 +56,60 @@ def command(
         raise click.UsageError("REF2 and --against each name the other side: give one of them.")
     if ref2 is not None and deep:
         raise click.UsageError("--deep replays both sides; REF2 is one that is not replayed.")
+    if ref2 is not None and certify:
+        raise click.UsageError("--certify is for a replay; REF2 is one that is not replayed.")
+    given = options.given_tolerances(rel_tol, abs_tol, ignore)
+    if certify:
+        with open_project(store=store) as project, phases() as progress:
+            certified = project.compare_certified(
+                ref,
+                strict_steps=strict_steps,
+                tolerances=given,
+                on_miss=on_miss,
+                against=against,
+                deep=deep,
+                progress=progress,
+            )
+        return _show(certified.comparison, certified, every, form, output)
     with open_project(store=store) as project, phases() as progress:
         comparison = project.compare(
             ref,
             ref2,
             strict_steps=strict_steps,
-            tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
+            tolerances=given,
             on_miss=on_miss,
             against=against,
             deep=deep,
             progress=progress,
         )
+    return _show(comparison, None, every, form, output)
+
+
+def _show(
+    comparison: Comparison, certified: Certified | None, every: bool, form: str, output: Path | None
+) -> int:
     if form == "json":
         from tracediff.reports.json import comparison_document  # the text needs none of it
 
-        options.emit_json(comparison_document(comparison), output)
+        if certified is None:
+            document = comparison_document(comparison)
+        else:
+            from tracediff.reports.explanation import certificate_document  # as above
+
+            said = certificate_document(certified.certificate)
+            document = comparison_document(comparison, certificate=said, noise=certified.noise)
+        options.emit_json(document, output)
     else:
         from tracediff.reports.text.comparison import comparison_lines  # as above
 
         look = options.look()
         if every:
             look = replace(look, limit=len(comparison.pairs))
-        options.emit_lines(comparison_lines(comparison, look), output)
+        lines = comparison_lines(comparison, look)
+        if certified is not None:
+            from tracediff.reports.text.noise import noise_lines  # as above
+
+            left_out = noise_lines(comparison, certified.certificate, certified.noise, look)
+            lines = chain(lines, left_out)
+        options.emit_lines(lines, output)
     return exits.DIFFERENT if comparison.different else exits.SAME

@@ -26,7 +26,7 @@ from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.recording.codeversion import blob_id
 from tracediff.replay import Replayed, environment_at, replay
 
-__all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit"]
+__all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit", "run_again"]
 
 
 def certify(
@@ -80,6 +80,24 @@ def certify(
         remarks=tuple(remarks),
         replayed=done.trace,
     )
+
+
+def run_again(
+    trace: Trace, config: Config, *, load: Source | None = None, deep: bool = False
+) -> Trace | None:
+    """Replay the recorded code once more; None where it cannot be run."""
+    try:
+        with laid_out_again(trace, config, load) as then:
+            return replay(
+                trace,
+                then.config,
+                timeout=config.replay_timeout,
+                python=config.python,
+                environment=environment_at(config, then.commit or trace.code.commit),
+                deep=deep,
+            ).trace
+    except TracediffError:
+        return None
 
 
 def _beside(trace: Trace, config: Config, then: RecordedCode, done: Replayed) -> Iterator[str]:

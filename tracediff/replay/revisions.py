@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracediff.config import Config, load_config
-from tracediff.errors import ReplayError
+from tracediff.errors import ConfigError, ReplayError
 from tracediff.replay import placing
 from tracediff.replay.ignored import LaidOver, lay_over
 from tracediff.replay.layout import git, lay_out
@@ -67,7 +67,14 @@ def laid_out(config: Config, revision: str) -> Iterator[LaidOut]:
                 hint="check that the commit is whole and the temporary directory has room",
             ) from None
         root = directory / config.root.relative_to(top)
-        then = load_config(root) if root.is_dir() else None
+        try:
+            then = load_config(root) if root.is_dir() else None
+        except ConfigError as error:
+            raise ReplayError(
+                f"at {revision} the settings cannot be used: {error.message}",
+                slug="revision-without-settings",
+                hint="name a revision with settings that can be read now",
+            ) from None
         if then is None or then.file is None or directory not in then.file.parents:
             raise ReplayError(
                 f"at {revision} the project has no [tool.tracediff] in its pyproject.toml",

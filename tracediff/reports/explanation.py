@@ -36,7 +36,7 @@ def explanation_document(found: Explanation) -> dict[str, Any]:
         "old": trace_document(found.old),
         "new": trace_document(found.new),
         "first": divergence_document(found.comparison, first) if first else None,
-        "certificate": _certificate(found.certificate),
+        "certificate": certificate_document(found.certificate),
         "refused": found.refused,
         "main": found.main,
         "causes": [_cause(one) for one in found.causes],
@@ -69,7 +69,8 @@ def exact(amount: Fraction) -> str:
         return f"{amount.numerator:#x}/{amount.denominator:#x}"
 
 
-def _certificate(said: Certificate) -> dict[str, Any]:
+def certificate_document(said: Certificate) -> dict[str, Any]:
+    """How far the recorded code reproduces the recording."""
     return {
         "commit": said.commit,
         "certified": said.certified,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from tracediff import values
@@ -73,9 +74,22 @@ def source_document(source: Source | None) -> dict[str, Any] | None:
     return {"file": source.file, "line": source.line, "unit": source.unit}
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """A comparison: verdict, first divergence and all divergences in execution order."""
+def comparison_document(
+    comparison: Comparison,
+    *,
+    certificate: dict[str, Any] | None = None,
+    noise: Sequence[Divergence] = (),
+) -> dict[str, Any]:
+    """A comparison: verdict, first divergence and all divergences in execution order.
+
+    Args:
+        comparison: What to write.
+        certificate: The document of a certificate, where there is one.
+        noise: What was left out because of it.
+    """
     replay = comparison.new.replay
+    left_out = [divergence_document(comparison, one) for one in noise]
+    certified = {"certificate": certificate, "noise": left_out} if certificate is not None else {}
     return {
         "schema": "tracediff/compare/1",
         "different": comparison.different,
@@ -92,6 +106,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
             for miss in (replay.misses if replay else ())
         ],
         "unused": [comparison.old.steps[index].name for index in (replay.unused if replay else ())],
+        **certified,
     }
 
 

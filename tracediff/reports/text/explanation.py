@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from tracediff.explained import Effect, Explanation
+from tracediff.explained import Certificate, Effect, Explanation
 from tracediff.reports import amounts, excerpt, waterfall, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.text.canvas import (
@@ -60,11 +60,11 @@ def explanation_lines(found: Explanation, look: Look, *, every: bool = False) ->
     yield span()
     if main is None:
         yield from verdict(found.comparison, look, heads)
-        yield from _certificate(found, look)
+        yield from certificate_lines(found.certificate, look)
         yield from _without(found, look)
     else:
         yield from _headline(found, main, look, heads)
-        yield from _certificate(found, look)
+        yield from certificate_lines(found.certificate, look)
         yield from _picture(found, main, look, heads, every=every)
     yield from _ending(found, main, look, every=every)
 
@@ -103,9 +103,8 @@ def _headline(
     yield _cut(line, look)
 
 
-def _certificate(found: Explanation, look: Look) -> Iterator[Text]:
-    """How far the recorded code reproduces the recording: what the shares can be trusted for."""
-    said = found.certificate
+def certificate_lines(said: Certificate, look: Look) -> Iterator[Text]:
+    """How far the recorded code reproduces the recording: what a difference can be trusted for."""
     mark = (" ✓ ", GOOD) if said.whole else (" ! ", WARN)
     yield _cut(span(mark, clean(str(said)[:_LONGEST])), look)
     paths = [" › ".join(clean(one[:60]) for one in path) or "the job itself"
