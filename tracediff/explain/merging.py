@@ -1,8 +1,8 @@
 """Finding out which atoms cannot run apart, and making one player of them.
 
 A mixture fails when it asks for what was not recorded, dies, takes too long, or raises what neither
-side raises. A failing mixture is made minimal in both directions; the atoms without which it would
-run, on either side, belong together.
+side raises. Of a failing mixture as few atoms as possible are left new, then of the others as few
+as possible old: it fails because of those that are left on either side, and they belong together.
 """
 
 from __future__ import annotations
@@ -86,12 +86,14 @@ def _merged(mixing: Mixing, together: Together, failing: int, errors: Collection
     for at in every:  # fewer that are new
         if coalition >> at & 1 and fails(coalition & ~(1 << at)):
             coalition &= ~(1 << at)
+    why = failure(mixing[expand(players, coalition)], errors) or why
+    needed = {at for at in every if coalition >> at & 1}
     for at in every:  # fewer that are old
         if not coalition >> at & 1 and fails(coalition | 1 << at):
             coalition |= 1 << at
-    needed = [at for at in every if not fails(coalition ^ 1 << at)]
-    if len(needed) < 2:
-        needed = list(every)
+    needed |= {at for at in every if not coalition >> at & 1}
+    if len(needed) < 2:  # one of the two sides fails
+        needed = set(every)
     made = tuple(sorted(atom for at in needed for atom in players[at]))
     kept = [one for at, one in enumerate(players) if at not in needed]
     places = sorted([*kept, made])

@@ -38,8 +38,9 @@ def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:
                 found.add(slot.decorator)
             if slot.bases is not None:
                 found.add(slot.bases)
-            unused = within is None and _is_unused(slot, pairing)
-            if slot.unit is not None and not unused and _ran(slot, called):
+            if slot.unit is None or (within is None and _is_unused(slot, pairing)):
+                continue
+            if _ran(slot, called):
                 found.add(slot.unit)
     return frozenset(found)
 
