@@ -102,6 +102,9 @@ def test_an_editable_installation_does_not_bring_the_new_code(
     assert again.trace.code.files == trace.code.files
     assert again.strayed == ()
     assert f"{layout}/shop/rates.py" in again.opened
+    (source / "shop/later.py").unlink()
+    explained = shop.project().explain(trace.id)
+    assert [unit.name for cause in explained.causes for unit in cause.units] == ["shop.rates:RATE"]
 
 
 def test_files_of_the_work_tree_that_are_read_all_the_same_are_told(shop: Any) -> None:

@@ -105,12 +105,12 @@ class Hybrids:
         then: Config,
         config: Config,
     ) -> None:
-        self.project = Project(then.root, config.root, entries(then, config))
+        self.project = Project(then.root, config.root, entries(then, config, trace))
         self._config = config
         self._request = [
             str(then.root),
             str(config.root),
-            entries(then, config),
+            entries(then, config, trace),
             [codec.dump(trace)],
         ]
         self._commit = trace.code.commit
@@ -215,14 +215,22 @@ class Hybrids:
         return _stopped(f"the process that runs mixtures ended{said}")
 
 
-def entries(then: Config, config: Config) -> list[str]:
-    """The import roots of both sides, relative to them, in order; "" is the directory itself."""
+def entries(then: Config, config: Config, trace: Trace) -> list[str]:
+    """The import roots of both sides, relative to them, in order; "" is the directory itself.
+
+    Those too that only an editable installation knows: under which a recorded step's module lies.
+    """
     found: dict[str, None] = {}
     for side in (config, then):
         for path in side.pythonpath:
             if path.is_relative_to(side.root):
                 relative = path.relative_to(side.root).as_posix()
                 found["" if relative == "." else relative] = None
+    for source in dict.fromkeys(step.source for step in trace.steps if step.source is not None):
+        module, file = source.unit.partition(":")[0].replace(".", "/"), f"/{source.file}"
+        for tail in (f"/{module}.py", f"/{module}/__init__.py"):
+            if file.endswith(tail) and not source.file.startswith("/"):
+                found[file.removesuffix(tail).removeprefix("/")] = None
     found.setdefault("", None)
     return list(found)
 
