@@ -125,7 +125,7 @@ def extracted(ground: Ground, dice: random.Random) -> Candidates:
                 if "super" in named_in(value) or "." in name and "__" in module.segment(value):
                     continue
                 given = ", ".join(sorted(named_in(value) & local))
-                helper = f"_{name.rpartition('.')[2].strip('_')}_part"
+                helper = "_" + name.replace(".", "_").strip("_") + "_part"
                 text = module.segment(value)
                 start = module.lines_of(top)[0]
                 added = f"def {helper}({given}):\n    return (\n        {text}\n    )\n\n\n"

@@ -207,6 +207,8 @@ def _fields(path: Path_, value: Any, numbers: dict[Path_, Fraction], others: Any
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             _fields((*path, str(key)), inner, numbers, others)
+    elif isinstance(value, values.Record):
+        _fields(path, dict(value.fields), numbers, others)
     elif isinstance(value, list | tuple):
         for at, inner in enumerate(value):
             _fields((*path, at), inner, numbers, others)
