@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks.explain_accuracy.ground import Ground
 from benchmarks.explain_accuracy.innocents import WITHIN, Kind, innocent
-from benchmarks.explain_accuracy.names import bound_in, free_in, named_in, tokens
+from benchmarks.explain_accuracy.names import Mentions, bound_in, free_in, named_in
 from benchmarks.explain_accuracy.sources import Edit, Module, Planting, functions, unit_of
 
 Candidates = Iterator[Planting]
@@ -19,14 +19,15 @@ OPEN = (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.Lambda, ast.Star
 
 def renamed_functions(ground: Ground, dice: random.Random) -> Candidates:
     """A function gets another name, and so do all who mention it."""
+    mentions = [Mentions(module) for module in ground.modules]
     for module, name, _ in ground.functions():
         if "." in name or name.startswith("__"):
             continue
         edits: list[Edit] = []
         units: set[str] = set()
-        for other in ground.modules:
-            found = tokens(other, name)
-            if found is None or not _one_meaning(other, module, name):
+        for other, mentioned in zip(ground.modules, mentions, strict=True):
+            found = mentioned.of(name)
+            if found is None or (found and not _one_meaning(other, module, name)):
                 break
             edits += [Edit(other.path, start, end, f"{name}_anew") for start, end in found]
             units |= _units_at(other, [start for start, _ in found])

@@ -41,19 +41,23 @@ def free_in(function: ast.FunctionDef) -> set[str]:
     return named_in(function) - own - set(dir(builtins))
 
 
-def tokens(module: Module, name: str) -> list[tuple[int, int]] | None:
-    """Where a name stands in a file; None where it also stands in a text or a comment of code."""
-    found = []
-    reader = io.StringIO(module.text).readline
-    for token in tokenize.generate_tokens(reader):
-        if token.type == tokenize.NAME and token.string == name:
-            start = module.starts[token.start[0] - 1] + token.start[1]
-            found.append((start, start + len(name)))
-        if token.type == tokenize.STRING and name in token.string and _counts(token):
+class Mentions:
+    """Where each name stands in a file, and the texts in it that are no docstrings."""
+
+    def __init__(self, module: Module) -> None:
+        self.places: dict[str, list[tuple[int, int]]] = {}
+        self.texts: list[str] = []
+        reader = io.StringIO(module.text).readline
+        for token in tokenize.generate_tokens(reader):
+            if token.type == tokenize.NAME:
+                start = module.starts[token.start[0] - 1] + token.start[1]
+                place = (start, start + len(token.string))
+                self.places.setdefault(token.string, []).append(place)
+            if token.type == tokenize.STRING and not token.string.startswith('"""'):
+                self.texts.append(token.string)
+
+    def of(self, name: str) -> list[tuple[int, int]] | None:
+        """The places of a name; None where it may also stand in a text."""
+        if any(name in text for text in self.texts):
             return None
-    return found
-
-
-def _counts(token: tokenize.TokenInfo) -> bool:
-    """Whether a text may be more than a docstring."""
-    return not token.string.startswith('"""')
+        return self.places.get(name, [])

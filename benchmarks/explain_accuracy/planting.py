@@ -62,6 +62,7 @@ class Field:
         self.base: Outcome = base
         self.ground = Ground.of(laid.sources(), base.executed)
         self._harmless: dict[Planting, bool] = {}
+        self._pool: dict[str, list[Planting]] = {}
 
     def run(self, plantings: Sequence[Planting]) -> Outcome | None:
         """The outcome with some plantings; None where it failed or has other fields."""
@@ -69,6 +70,13 @@ class Field:
         if found is None or found.failed or not found.same_fields(self.base):
             return None
         return found
+
+    def pool(self) -> dict[str, list[Planting]]:
+        """The innocent candidates, by kind; the same for any seed, so that they are made once."""
+        if not self._pool:
+            dice = random.Random(self.laid.calculator.name)
+            self._pool = {kind: list(make(self.ground, dice)) for kind, make in INNOCENT.items()}
+        return {kind: list(found) for kind, found in self._pool.items()}
 
     def harmless(self, planting: Planting) -> bool:
         """Whether a planting alone leaves everything as it was, to the bit."""
@@ -96,6 +104,10 @@ class Fields:
             scratch = self.directory / f"{name}-scratch"
             self._fields[name, job] = Field(laid, job, scratch)
         return self._fields[name, job]
+
+    def known(self, case: Case) -> Field:
+        """The field that a case was drawn on."""
+        return self._fields[case.laid.calculator.name, case.job]
 
 
 def draw(number: int, seed: int, fields: Fields) -> Case:
@@ -209,7 +221,7 @@ def _innocent(
 
 def _mixed(field: Field, dice: random.Random) -> Iterator[Planting]:
     """Innocent candidates of all kinds in turn, in a random order."""
-    kinds = {kind: list(make(field.ground, dice)) for kind, make in INNOCENT.items()}
+    kinds = field.pool()
     for found in kinds.values():
         dice.shuffle(found)
     while any(kinds.values()):

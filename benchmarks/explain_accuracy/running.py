@@ -28,7 +28,8 @@ from tracediff.recording.codeversion import CodeVersion, note_loaded
 from tracediff.replay import replay_here
 from tracediff.replay.whatif import what_ifs
 
-TIME_LIMIT = 5
+TIME_LIMIT = 1.0
+"""Seconds of work that a run may take: a job takes a twentieth."""
 Path_ = tuple[str | int, ...]
 
 
@@ -116,7 +117,7 @@ def restore(changed: Mapping[str, str | None], source: Path, tree: Path) -> None
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def forked(work: Callable[[], Any], limit: int = TIME_LIMIT) -> Any:
+def forked(work: Callable[[], Any], limit: float = TIME_LIMIT) -> Any:
     """What a function returns in a child of this process; None where it fails or hangs."""
     reading, writing = os.pipe()
     sys.stdout.flush()
@@ -131,14 +132,15 @@ def forked(work: Callable[[], Any], limit: int = TIME_LIMIT) -> Any:
     return pickle.loads(data) if data else None
 
 
-def _answer(work: Callable[[], Any], writing: int, limit: int) -> None:
+def _answer(work: Callable[[], Any], writing: int, limit: float) -> None:
     code = 1
     try:
         gc.disable()
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
             os.dup2(nothing, standard)
-        signal.alarm(limit)
+        signal.setitimer(signal.ITIMER_PROF, limit)
+        signal.alarm(20)
         data = pickle.dumps(work())
         with os.fdopen(writing, "wb") as stream:
             stream.write(data)
