@@ -304,3 +304,26 @@ def test_progress_is_told(sides: Sides) -> None:
     sides.attribute(progress=tell)
     assert said[0] == "running the old and the new code"
     assert any("mixtures" in one for one in said)
+
+
+def test_a_renamed_function_beside_a_change_is_no_unit(sides: Sides) -> None:
+    sides.write(
+        "shop/calc.py",
+        """
+        STEP = 2
+        def round_up(amount):
+            return amount + STEP
+        def price():
+            return round_up(10)
+        """,
+        """
+        STEP = 3
+        def up(amount):
+            return amount + STEP
+        def price():
+            return up(10)
+        """,
+    )
+    found = sides.attribute()
+    assert shares(found) == {"calc:STEP": 1}
+    assert found.innocent == ()
