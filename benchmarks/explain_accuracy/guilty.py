@@ -6,6 +6,7 @@ import ast
 import random
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from benchmarks.explain_accuracy.ground import Ground, body_of, nested
 from benchmarks.explain_accuracy.guilty_places import PLACES
@@ -85,7 +86,8 @@ def operators(ground: Ground, dice: random.Random) -> Candidates:
     for module, node in ground.inside(ast.BoolOp):
         word, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
         if len(node.values) == 2 and not nested(node):
-            edit = _between(module, *node.values, rf"\b{word}\b", other)
+            left, right = node.values
+            edit = _between(module, left, right, rf"\b{word}\b", other)
             yield edit and ground.planted("operators", module, node, edit)
 
 
@@ -188,7 +190,7 @@ def reordered(ground: Ground, dice: random.Random) -> Candidates:
             if isinstance(node, ast.If | ast.For | ast.While) and not nested(node):
                 blocks += [node.body, node.orelse]
         for block in blocks:
-            for one, two in zip(block, block[1:], strict=False):
+            for one, two in pairwise(block):
                 if not isinstance(one, ast.Assign | ast.AugAssign | ast.If | ast.Expr):
                     continue
                 if isinstance(two, ast.Return) or not ground.ran(module, two):
@@ -228,10 +230,10 @@ def closures(ground: Ground, dice: random.Random) -> Candidates:
         if isinstance(node, ast.Constant):
             edit = number_edit(module, node, dice)
         else:
-            sides = (node.left, node.right) if isinstance(node, ast.BinOp) else (
-                node.target, node.value)  # fmt: skip
+            plain = isinstance(node, ast.BinOp)
+            left, right = (node.left, node.right) if plain else (node.target, node.value)
             sign = OPERATORS.get(type(node.op))
-            edit = sign and _between(module, *sides, r"[-+*/]", sign)  # type: ignore[assignment]
+            edit = None if sign is None else _between(module, left, right, r"[-+*/]", sign)
         yield edit and ground.planted("closures", module, node, edit)
 
 

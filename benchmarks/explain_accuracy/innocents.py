@@ -67,10 +67,7 @@ def flipped(ground: Ground, dice: random.Random) -> Candidates:
             continue
         if module.text.startswith("elif", module.span(node)[0]):
             continue
-        yes = module.text[slice(module.lines_of(node.body[0])[0], module.lines_of(node.body[-1])[1])]
-        no = module.text[
-            slice(module.lines_of(node.orelse[0])[0], module.lines_of(node.orelse[-1])[1])
-        ]
+        yes, no = _block(module, node.body), _block(module, node.orelse)
         pad = module.indent(node)
         text = f"{pad}if not ({module.segment(node.test)}):\n{no}{pad}else:\n{yes}"
         yield innocent("flipped if and else", module, name, Edit(module.path, begin, end, text))
@@ -78,6 +75,10 @@ def flipped(ground: Ground, dice: random.Random) -> Candidates:
         test, yes, no = (module.segment(one) for one in (node.test, node.body, node.orelse))
         edit = module.edit(node, f"({no} if not ({test}) else {yes})")
         yield innocent("flipped if and else", module, name, edit)
+
+
+def _block(module: Module, block: list[ast.stmt]) -> str:
+    return module.text[module.lines_of(block[0])[0] : module.lines_of(block[-1])[1]]
 
 
 def cancelling(ground: Ground, dice: random.Random) -> Candidates:
@@ -93,9 +94,7 @@ def cancelling(ground: Ground, dice: random.Random) -> Candidates:
             at = module.lines_of(node)[1]
             pad, by = module.indent(node), dice.choice((1, 3, 11))
             text = f"{pad}{target.id} = {target.id} + {by}\n{pad}{target.id} = {target.id} - {by}\n"
-            yield innocent(
-                "edits that cancel out", module, name, Edit(module.path, at, at, text)
-            )
+            yield innocent("edits that cancel out", module, name, Edit(module.path, at, at, text))
 
 
 def told(ground: Ground, dice: random.Random) -> Candidates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 from benchmarks.explain_accuracy.ground import Ground
 from benchmarks.explain_accuracy.innocents import WITHIN, Kind, innocent
@@ -114,16 +115,18 @@ def _imports(module: Module) -> dict[str, str]:
 def extracted(ground: Ground, dice: random.Random) -> Candidates:
     """An expression goes to a function of its own."""
     for module, name, function in ground.functions():
-        local = bound_in(function) | {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
+        local = bound_in(function)
+        local |= {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
         top = function if "." not in name else function.parent
         for statement in function.body:
             for node in ast.walk(statement):
                 value = getattr(node, "value", None)
                 if not isinstance(node, ast.Assign | ast.Return) or not isinstance(value, SIMPLE):
                     continue
-                if any(isinstance(one, OPEN) for one in ast.walk(value)) or node.parent is not function:
+                if any(isinstance(one, OPEN) for one in ast.walk(value)):
                     continue
-                if "super" in named_in(value) or "." in name and "__" in module.segment(value):
+                private = "." in name and "__" in module.segment(value)
+                if private or "super" in named_in(value) or node.parent is not function:
                     continue
                 given = ", ".join(sorted(named_in(value) & local))
                 helper = "_" + name.replace(".", "_").strip("_") + "_part"
@@ -141,7 +144,7 @@ def exchanged(ground: Ground, dice: random.Random) -> Candidates:
     """Two functions in each other's place."""
     for module in ground.modules:
         plain = [node for name, node in functions(module) if "." not in name]
-        for one, two in zip(plain, plain[1:], strict=False):
+        for one, two in pairwise(plain):
             (start, middle), (again, end) = module.lines_of(one), module.lines_of(two)
             if module.text[middle:again].strip():
                 continue
@@ -163,5 +166,7 @@ INNOCENT: dict[str, Kind] = {
 }
 """The candidates of each kind of change that should alter nothing."""
 
-NO_UNITS = frozenset({"reordered definitions", "moved function"})
-"""What changes a file and no unit in it; such changes come on top of the others."""
+NO_UNITS = frozenset(
+    {"reordered definitions", "moved function", "renamed function", "changed annotation"}
+)
+"""What changes no unit once names, places and annotations are left out of account: on top."""

@@ -108,9 +108,7 @@ def verdict(case: Case, told: Any, tree: Path, seconds: float) -> Judged:
             who = ", ".join(_told(told.causes[n]) for n in named) or "nothing"
             reasons.append(f"{planting.kind} in {_units(planting)} is named by {who}")
         lined.append(right and _line_right(case, planting, told.causes[named[0]], tree, reasons))
-    blamed = tuple(
-        _told(cause) for cause, own in zip(told.causes, owners, strict=True) if not own
-    )
+    blamed = tuple(_told(cause) for cause, own in zip(told.causes, owners, strict=True) if not own)
     reasons += [f"blamed: {one}" for one in blamed]
     exact = all(sum(one.shares, Fraction(0)) == one.change for one in told.effects)
     if not exact:
@@ -148,9 +146,7 @@ def _strangers(units: Iterable[Any], guilty: tuple[Planting, ...]) -> list[str]:
     return [unit.name for unit in units if not owners_of([unit], guilty)]
 
 
-def _line_right(
-    case: Case, planting: Planting, cause: Any, tree: Path, reasons: list[str]
-) -> bool:
+def _line_right(case: Case, planting: Planting, cause: Any, tree: Path, reasons: list[str]) -> bool:
     wanted = new_lines(case.sources, case.plantings, planting)
     place = line_of(cause, case, tree)
     if place is None:

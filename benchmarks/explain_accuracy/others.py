@@ -155,5 +155,3 @@ def _calls(trace: Trace) -> dict[tuple[str, int], Step]:
             count[step.name] = count.get(step.name, -1) + 1
             found[step.name, count[step.name]] = step
     return found
-
-

@@ -62,6 +62,7 @@ class Field:
         self.base: Outcome = base
         self.ground = Ground.of(laid.sources(), base.executed)
         self._harmless: dict[Planting, bool] = {}
+        self._idle: set[Planting] = set()
         self._pool: dict[str, list[Planting]] = {}
 
     def run(self, plantings: Sequence[Planting]) -> Outcome | None:
@@ -77,6 +78,16 @@ class Field:
             dice = random.Random(self.laid.calculator.name)
             self._pool = {kind: list(make(self.ground, dice)) for kind, make in INNOCENT.items()}
         return {kind: list(found) for kind, found in self._pool.items()}
+
+    def altered(self, planting: Planting) -> Outcome | None:
+        """The outcome with a planting alone; None where the result is the same, or there is none."""
+        if planting in self._idle:
+            return None
+        found = self.run([planting])
+        if found is None or _result(found) == _result(self.base):
+            self._idle.add(planting)
+            return None
+        return found
 
     def harmless(self, planting: Planting) -> bool:
         """Whether a planting alone leaves everything as it was, to the bit."""
@@ -127,9 +138,7 @@ def draw(number: int, seed: int, fields: Fields) -> Case:
     raise NoCaseError(f"case {number}: no {kind} in {name}")
 
 
-def _drawn(
-    number: int, field: Field, kind: str, count: int, dice: random.Random
-) -> Case | None:
+def _drawn(number: int, field: Field, kind: str, count: int, dice: random.Random) -> Case | None:
     guilty, alone = _guilty(field, kind, count, dice)
     if len(guilty) < count:
         return None
@@ -141,7 +150,7 @@ def _drawn(
         return None
     if _result(outcomes[-1]) == _result(field.base):
         return None  # the changes cancel each other out
-    innocent = _innocent(field, guilty, outcomes[-1], dice)
+    innocent = _innocent(field, guilty, dice)
     if innocent is None:
         return None
     with_them = _combined(field, guilty, innocent)
@@ -169,8 +178,8 @@ def _guilty(
         for planting in candidates(one, field.ground, dice)[:60]:
             if any(planting.crosses(other) for other in chosen):
                 continue
-            found = field.run([planting])
-            if found is not None and _result(found) != _result(field.base):
+            found = field.altered(planting)
+            if found is not None:
                 chosen.append(planting)
                 alone.append(found)
                 break
@@ -194,23 +203,20 @@ def _combined(
 
 
 def _innocent(
-    field: Field, guilty: Sequence[Planting], new: Outcome, dice: random.Random
+    field: Field, guilty: Sequence[Planting], dice: random.Random
 ) -> tuple[Planting, ...] | None:
-    """Changes that alter nothing, neither of the old code nor of the new."""
+    """Changes that alter nothing of the old code; what they do to the new one is seen later."""
     chosen: list[Planting] = []
-    on_top = dice.randrange(3)
+    on_top = dice.randrange(4)
     for planting in _mixed(field, dice):
         bare = planting.kind in NO_UNITS
-        if bare and on_top == 0 or len(planting.units) > MOST_UNITS:
+        if (bare and on_top == 0) or len(planting.units) > MOST_UNITS:
             continue
         if sum(one.kind == planting.kind for one in chosen) >= OF_A_KIND:
             continue
         if any(planting.crosses(other) for other in (*guilty, *chosen)):
             continue
         if not field.harmless(planting):
-            continue
-        found = field.run([*guilty, planting])
-        if found is None or found.digest != new.digest:
             continue
         chosen.append(planting)
         on_top -= bare

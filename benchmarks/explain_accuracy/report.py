@@ -23,7 +23,7 @@ Cases = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """All verdicts of a run. ``none`` are the cases that could not be made, each with its reason."""
+    """All verdicts of a run. ``none`` says why some cases could not be made."""
 
     seed: int
     judged: Cases
@@ -40,9 +40,7 @@ def summary(seed: int, done: Cases) -> Summary:
         seed=seed,
         judged=judged,
         units=[one["units"] for one in done if "units" in one],
-        compared=[
-            method for one in done if one["number"] in several for method in one["compared"]
-        ],
+        compared=[method for one in done if one["number"] in several for method in one["compared"]],
         none=[one["none"] for one in done if "none" in one],
     )
 

@@ -12,9 +12,9 @@ import sqlite3  # noqa: F401 - as above
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational
-from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -54,9 +54,8 @@ class Outcome:
 
     def same_fields(self, other: Outcome) -> bool:
         """Whether both have the same fields."""
-        return (
-            self.numbers.keys() == other.numbers.keys() and self.others.keys() == other.others.keys()
-        )
+        same = self.numbers.keys() == other.numbers.keys()
+        return same and self.others.keys() == other.others.keys()
 
 
 class Runner:

@@ -98,8 +98,9 @@ def new_lines(sources: Sources, plantings: Iterable[Planting], one: Planting) ->
         same = _common_start(old, edit.text)
         first = text[: edit.start + same].count("\n") + 1 + shift
         tail = edit.text[same:].rstrip("\n")
-        gone = 1 if edit.text.count("\n") < old.count("\n") else 0
-        found.append(Lines(path=edit.path, first=first - gone, last=first + tail.count("\n") + gone))
+        gone = int(edit.text.count("\n") < old.count("\n"))
+        last = first + tail.count("\n") + gone
+        found.append(Lines(path=edit.path, first=first - gone, last=last))
     return found
 
 

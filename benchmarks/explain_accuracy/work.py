@@ -1,4 +1,4 @@
-"""One of the processes that share the cases: ``python -m benchmarks.explain_accuracy.work JSON``."""
+"""One of the processes that share the cases: ``python -m … .work``, with an order in JSON."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def _one(number: int, order: Order, fields: Fields, directory: Path) -> dict[str
         judged = judge(case, tree)
         done["judged"] = asdict(judged)
         done["units"] = sum(len(one.units) for one in case.innocent)
-        field = fields.known(case)
-        done["compared"] = [asdict(one) for one in compared(case, field.runner)]
+        done["compared"] = []
+        if len(case.guilty) > 1:
+            field = fields.known(case)
+            done["compared"] = [asdict(one) for one in compared(case, field.runner)]
         if order.kept is not None and judged.reasons:
             keep(case, Path(order.kept))
     return done
