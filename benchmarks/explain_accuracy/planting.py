@@ -80,7 +80,7 @@ class Field:
         return {kind: list(found) for kind, found in self._pool.items()}
 
     def altered(self, planting: Planting) -> Outcome | None:
-        """The outcome with a planting alone; None where the result is the same, or there is none."""
+        """The outcome with a planting alone; None where it alters nothing of the result."""
         if planting in self._idle:
             return None
         found = self.run([planting])

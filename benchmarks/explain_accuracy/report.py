@@ -35,12 +35,11 @@ class Summary:
 def summary(seed: int, done: Cases) -> Summary:
     """The verdicts from what the processes handed back."""
     judged = [{**one["judged"], "number": one["number"]} for one in done if "judged" in one]
-    several = {one["number"] for one in judged if len(one["kinds"]) > 1}
     return Summary(
         seed=seed,
         judged=judged,
         units=[one["units"] for one in done if "units" in one],
-        compared=[method for one in done if one["number"] in several for method in one["compared"]],
+        compared=[method for one in done for method in one.get("compared", ())],
         none=[one["none"] for one in done if "none" in one],
     )
 
