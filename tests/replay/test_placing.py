@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _queue
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from editables import EditableProject
 
 from tracediff.demo import git
+from tracediff.errors import ReplayError
+from tracediff.replay import ignored
 
 JOB = """
     from shop.rates import RATE
@@ -125,3 +128,29 @@ def test_files_of_the_work_tree_that_are_read_all_the_same_are_told(shop: Any) -
     trace = shop.record("price(10)")[0]
     assert set(shop.replayed(trace, against="HEAD").strayed) == {"rate.txt", "rates.sqlite"}
     assert shop.replayed(trace).strayed == ()
+
+
+def test_a_built_extension_is_laid_over_or_told(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = Path(_queue.__file__)
+    shop.jobs("""
+        from shop import _queue
+
+        @td.job("price")
+        def price(net):
+            return net + _queue.SimpleQueue().qsize()
+        """)
+    shutil.copy(built, shop.directory / "shop")
+    shop.write(".gitignore", "*.so\n.tracediff/\n__pycache__/\n")
+    git(shop.directory, "init", "--quiet", "--template=")
+    git(shop.directory, "add", "--all")
+    git(shop.directory, "commit", "--quiet", "--message", "built")
+    trace = shop.record("price(10)")[0]
+    done = shop.replayed(trace, against="HEAD")
+    assert f"shop/{built.name}" in done.opened
+    assert done.strayed == ()
+    # Nothing but the project's own directory leads to it once there is no room for it.
+    monkeypatch.setattr(ignored, "MAX_BYTES", 0)
+    shop.settings(f'pythonpath = [".", "{shop.directory}"]\n')
+    git(shop.directory, "commit", "--quiet", "--all", "--message", "a whole path")
+    with pytest.raises(ReplayError, match="_queue"):
+        shop.replayed(trace, against="HEAD")

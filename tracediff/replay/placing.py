@@ -160,10 +160,7 @@ def imports_placed(placed: Placed) -> Iterator[Seen]:
         if event in ("open", "sqlite3.connect") and active:
             seen.note(arguments[0])
 
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__dict__", {}).get("__file__")
-        if name.partition(".")[0] in (*_OWN, "__main__") or not isinstance(file, str):
-            continue
+    for name, file in _loaded():
         if placed.counterpart(file) is not None:
             del sys.modules[name]
     before = list(sys.path)
@@ -175,5 +172,18 @@ def imports_placed(placed: Placed) -> Iterator[Seen]:
         yield seen
     finally:
         active.clear()
+        for _, file in _loaded():  # compiled ones, and those that were built, are not opened
+            seen.note(file)
         sys.meta_path.remove(finder)
         sys.path[:] = before
+
+
+def _loaded() -> Iterator[tuple[str, str]]:
+    """The modules that are loaded, and their files; not tracediff's own."""
+    for name, module in list(sys.modules.items()):
+        try:  # anything may stand in for a module, and must not be asked
+            file = object.__getattribute__(module, "__dict__").get("__file__")
+        except Exception:  # noqa: BLE001 - whatever it is, it has no file
+            continue
+        if name.partition(".")[0] not in (*_OWN, "__main__") and isinstance(file, str):
+            yield name, file
