@@ -184,6 +184,6 @@ def _loaded() -> Iterator[tuple[str, str]]:
         try:  # anything may stand in for a module, and must not be asked
             file = object.__getattribute__(module, "__dict__").get("__file__")
         except Exception:  # noqa: BLE001 - whatever it is, it has no file
-            continue
+            file = None
         if name.partition(".")[0] not in (*_OWN, "__main__") and isinstance(file, str):
             yield name, file
