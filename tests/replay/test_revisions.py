@@ -10,6 +10,7 @@ import pytest
 
 from tracediff.demo import git
 from tracediff.errors import ReplayError
+from tracediff.replay.revisions import laid_out
 
 JOB = """
     from shop.rates import RATE
@@ -90,6 +91,20 @@ def test_nothing_is_left_behind(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     versions.replay(versions.trace, against="rate-2")
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_scratch_space_inside_the_work_tree_is_no_part_of_it(
+    versions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.write(".gitignore", ".tracediff/\n__pycache__/\nscratch/\n")
+    versions.write("scratch/kept.txt", "")
+    monkeypatch.setattr("tempfile.tempdir", str(versions.directory / "scratch"))
+    done = versions.replayed(versions.trace, against="rate-2")
+    assert versions.result(done.trace) == 20
+    assert "shop/rates.py" in done.opened
+    assert done.strayed == ()
+    with laid_out(versions.project().config, "rate-2") as found:
+        assert found.ignored.names == {"scratch/kept.txt"}
 
 
 @pytest.mark.parametrize("revision", ["nope", "--help", "", "rate-2:shop/rates.py", "HEAD~9"])

@@ -51,7 +51,7 @@ def lay_over(top: Path, directory: Path, stores: Sequence[Path]) -> LaidOver:
 
     Args:
         top: The work tree.
-        directory: Where the commit's files are.
+        directory: Where the commit's files are; what else is beside it stays out as well.
         stores: Directories of traces, which stay out.
     """
     try:
@@ -59,7 +59,7 @@ def lay_over(top: Path, directory: Path, stores: Sequence[Path]) -> LaidOver:
                    "-z")  # fmt: skip
     except OSError:
         return LaidOver()
-    away = {os.path.realpath(one) for one in stores}
+    away = {os.path.realpath(one) for one in (*stores, directory.parent)}
     found = []
     for seen, path in enumerate(_files(top, said.split("\0"), away)):
         if seen >= MAX_SEEN:

@@ -42,13 +42,19 @@ class Placed:
     def below(self, path: str, directory: str) -> str | None:
         """A path relative to one of the two directories, if it is inside and not installed."""
         path = os.path.realpath(path)
-        if not f"{path}{os.sep}".startswith(directory + os.sep):
+        if not _is_inside(path, directory):
+            return None
+        if directory == self.tree and _is_inside(path, self.place):  # scratch space inside the tree
             return None
         prefix = os.path.realpath(sys.prefix)
-        if prefix.startswith(directory + os.sep) and f"{path}{os.sep}".startswith(prefix + os.sep):
+        if prefix != directory and _is_inside(prefix, directory) and _is_inside(path, prefix):
             return None
         below = Path(path).relative_to(directory)
         return None if any(part in _INSTALLED for part in below.parts) else str(below)
+
+
+def _is_inside(path: str, directory: str) -> bool:
+    return f"{path}{os.sep}".startswith(directory + os.sep)
 
 
 def told(tree: Path, root: Path) -> dict[str, str]:
