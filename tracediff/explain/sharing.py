@@ -217,7 +217,7 @@ def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
     for one, found in read.items():
         amount = amounts[one]
         if not numeric or amount is None:
-            amount = Fraction(mark(found.get(path, MISSING)) != mark(old))
+            amount = Fraction(mark(found.get(path, MISSING)) == mark(new))
         values[one] = amount
     margins: tuple[Fraction, ...] = ()
     pairs: tuple[tuple[int, int, Fraction], ...] = ()
