@@ -327,3 +327,42 @@ def test_a_renamed_function_beside_a_change_is_no_unit(sides: Sides) -> None:
     found = sides.attribute()
     assert shares(found) == {"calc:STEP": 1}
     assert found.innocent == ()
+
+
+def test_an_error_that_came_is_what_is_explained_first(sides: Sides) -> None:
+    old = """
+        RATE = 2
+
+        def price():
+            return 10 * RATE
+    """
+    new = """
+        RATE = 3
+
+        def price():
+            if RATE > 2:
+                raise ValueError("too high")
+            return 10 * RATE
+    """
+    sides.write("shop/calc.py", old, new)
+    found = sides.attribute()
+    assert found.main is not None
+    assert found.effects[found.main].path == ("error",)
+    assert shares(found, ("error",)) == {
+        "calc:RATE": Fraction(1, 2),
+        "calc:price": Fraction(1, 2),
+    }
+
+
+def test_what_brings_the_new_value_has_the_share_and_not_what_merely_moves_the_old(
+    sides: Sides,
+) -> None:
+    old = """
+        SOLD = True
+        RATE = 2
+
+        def price():
+            return 10 * RATE if SOLD else None
+    """
+    sides.write("shop/calc.py", old, old.replace("True", "False").replace("= 2", "= 3"))
+    assert shares(sides.attribute()) == {"calc:SOLD": 1}

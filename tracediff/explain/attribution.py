@@ -363,10 +363,14 @@ def _fields(answer: Answer) -> Fields:
 
 
 def _main(found: Sequence[Effect]) -> int:
-    """The field that most causes reached, the later of equals; one of the result, and a number."""
+    """The field that most causes reached, the later of equals; one of the result, and a number.
+
+    An error that came or went is before all of them: no result can be laid against it.
+    """
     return max(
         range(len(found)),
         key=lambda at: (
+            found[at].path[0] == "error",
             found[at].kind == "number",
             found[at].path[0] == "result",
             sum(1 for one in found[at].shares if one),
