@@ -112,6 +112,11 @@ def of_whole(shown: str) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
+def part(amount: Fraction) -> str:
+    """Return a part of a whole in per cent, to a tenth: ``12.5%``."""
+    return of_whole(f"{round(decimal(amount), 3):f}")
+
+
 def per_cents(shares: Sequence[Fraction], change: Fraction) -> tuple[str, ...]:
     """Return what part of the change each share is; all of them add up to that of their sum.
 

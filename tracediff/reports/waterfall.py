@@ -147,7 +147,7 @@ def margin(effect: Effect, cause: int) -> str:
         return ""
     width = effect.margins[cause]
     if effect.kind == "indicator":
-        return f"±{amounts.plain(round(amounts.decimal(width) * 100, 1))}%"
+        return f"±{amounts.part(width)}"
     return f"±{amounts.like(width, effect.shown[cause]).removeprefix('+')}"
 
 

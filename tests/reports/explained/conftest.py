@@ -236,8 +236,10 @@ def indicator() -> Explanation:
     error = ErrorInfo(
         type="pricing.guards:NoDuty", message="no duty for 8518", bases=("Exception",)
     )
+    both = Interaction(first=0, second=1, amount=Fraction(1, 3))
     fact = effect(("error",), MISSING, "pricing.guards:NoDuty: no duty for 8518",
-                  ["2/3", "1/3", "0"], kind="indicator")  # fmt: skip
+                  ["2/3", "1/3", "0"], kind="indicator",
+                  interactions=(both,))  # fmt: skip
     return explained(Decimal("219.38"), error, causes=pricing_causes()[:2],
                      effects=(replace(fact, shares=fact.shares[:2], shown=fact.shown[:2]),),
                      main=0, hybrids=4)  # fmt: skip

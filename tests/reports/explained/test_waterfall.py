@@ -129,6 +129,9 @@ def test_shares_of_a_fact_are_per_cents() -> None:
     assert amounts.of_whole("1") == "100%"
     assert amounts.of_whole("-0.5000") == "-50%"
     assert amounts.of_whole("33 %") == "33 %"
+    assert amounts.part(Fraction(1)) == "100%"
+    assert amounts.part(Fraction(-1, 8)) == "-12.5%"
+    assert amounts.part(Fraction(1, 3)) == "33.3%"
 
 
 @pytest.mark.parametrize(

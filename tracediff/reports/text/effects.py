@@ -98,7 +98,7 @@ def together(found: Explanation, effect: Effect) -> Iterator[Text]:
         names = waterfall.short_names([found.causes[one.first], found.causes[one.second]])
         amount = amounts.like(one.amount, effect.shown_change)
         if effect.kind == "indicator":
-            amount = f"{amounts.plain(round(amounts.decimal(one.amount) * 100, 1), sign=True)}%"
+            amount = f"{'+' if one.amount > 0 else ''}{amounts.part(one.amount)}"
         yield span(
             ("  together  ", DIM), f"{one.first + 1} {names[0]}", (" and ", DIM),
             f"{one.second + 1} {names[1]}", ": ", (amount, BOLD),

@@ -139,7 +139,7 @@ def _picture(
     drawn = waterfall.waterfall(found, main, heads, len(found.causes) + 1 if every else MOST)
     if len(drawn.bars) > 2:
         yield span()
-        yield from waterfall_lines(drawn, look, "share of the change")
+        yield from waterfall_lines(drawn, look, "shares")
         yield from _sum(drawn, main, look)
         yield from _data(found, main, look)
     shown = [bar.cause for bar in drawn.bars if bar.cause is not None]
