@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.explain_accuracy.libraries import libraries
 from tracediff.api import open_project
-from tracediff.demo import python_environment
+from tracediff.demo import commit, python_environment
 from tracediff.model import Query, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,8 @@ def lay_out(name: str, directory: Path) -> Laid:
         _run(tree, "pricing.catalogue")
     else:
         shutil.copytree(libraries() / calculator.library, tree / calculator.library, ignore=IGNORED)
+    (tree / ".gitignore").write_text("__pycache__/\n.tracediff/\n*.sqlite\n", encoding="utf-8")
+    commit(tree, "Work it out")
     _run(tree, f"{calculator.job}.run")
     traces = _recorded(tree)
     shutil.rmtree(tree / ".tracediff")

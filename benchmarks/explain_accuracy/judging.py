@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from benchmarks.explain_accuracy.labels import Labelled, labelled
 from benchmarks.explain_accuracy.planting import Case
 from benchmarks.explain_accuracy.running import Path_
 from benchmarks.explain_accuracy.sources import Lines, Planting, new_lines
@@ -43,6 +44,8 @@ class Judged:
     hybrids: int = 0
     players: int = 0
     seconds: float = 0.0
+    labels: int = 0
+    mislabelled: int = 0
     reasons: tuple[str, ...] = ()
 
     @property
@@ -52,20 +55,36 @@ class Judged:
 
 
 def judge(case: Case, tree: Path) -> Judged:
-    """Have a case attributed and judge the answer; ``tree`` holds the new code."""
+    """Have a case attributed and judge the answer; ``tree`` holds the new code.
+
+    With one guilty change it is explained as a whole, and the labels of its steps are judged too.
+    """
     from tracediff.explain.attribution import attribute
+    from tracediff.explain.explaining import explain
 
     then, now = load_config(case.laid.tree), load_config(tree)
     trace = case.laid.traces[case.job]
     began = time.perf_counter()
+    labels = Labelled(steps=0, wrong=())
+    told: Any
     try:
-        told = attribute(trace, then, now)
+        if len(case.guilty) == 1:
+            told = explain(trace, now, load=lambda *_: None)
+            labels = labelled(case, told)
+        else:
+            told = attribute(trace, then, now)
     except TracediffError as error:
         return _verdict(case, time.perf_counter() - began, reasons=(f"failed: {error}",))
     except Exception as error:  # noqa: BLE001 - a crash is a failure like others, told with its case
         reason = f"crashed: {type(error).__name__}: {error}"
         return _verdict(case, time.perf_counter() - began, reasons=(reason,))
-    return verdict(case, told, tree, time.perf_counter() - began)
+    judged = verdict(case, told, tree, time.perf_counter() - began)
+    return replace(
+        judged,
+        labels=labels.steps,
+        mislabelled=len(labels.wrong),
+        reasons=(*judged.reasons, *labels.wrong),
+    )
 
 
 def _verdict(case: Case, seconds: float, **found: Any) -> Judged:

@@ -109,6 +109,12 @@ def targets(found: Summary) -> list[tuple[str, str, str, str]]:
         _all("v(nothing) and v(all) are the old and the new result", cases,
              lambda case: case["agreed"]),
         ("no answer though the result changed", counted(cases, lambda c: c["abstained"]), "", ""),
+        (
+            "one guilty change: steps with a wrong label",
+            share(sum(c["mislabelled"] for c in one), sum(c["labels"] for c in one)),
+            "none",
+            _met(not any(case["mislabelled"] for case in one)),
+        ),
         ("guilty changes named together with other units",
          str(sum(len(case["merged"]) for case in cases)), "", ""),
     ]  # fmt: skip

@@ -136,6 +136,7 @@ def test_the_page_names_each_failure(tmp_path):
         "first": True, "found": (True,), "lined": (False,), "merged": (), "blamed": (),
         "exact": True, "true_shares": True, "agreed": True, "abstained": False,
         "method": "exact", "hybrids": 9, "players": 9, "seconds": 1.0,
+        "labels": 3, "mislabelled": 0,
         "reasons": ("line a.py:3 for constants",),
     }  # fmt: skip
     done = [{"number": 7, "judged": case, "units": 8, "compared": []}]
