@@ -196,6 +196,7 @@ def test_a_quantum_may_be_a_number(project):
         ("store = 3", "store"),
         ('store = ""', "store"),
         ('pythonpath = "src"', "pythonpath"),
+        ('recorded_libraries = "old"', "recorded_libraries"),
         ("autotrace = {}", "autotrace"),
         ("inputs = true", "inputs"),
         ("redact = [[]]", "redact"),
@@ -344,6 +345,7 @@ def test_the_python_path_is_the_project_and_its_src_unless_it_is_set(project, tm
     (tmp_path / "src").mkdir()
     assert project().pythonpath == (tmp_path, tmp_path / "src")
     assert project('pythonpath = ["lib", "/abs"]').pythonpath == (tmp_path / "lib", Path("/abs"))
+    assert project('recorded_libraries = ["old"]').recorded_libraries == (tmp_path / "old",)
 
 
 def test_configure_overrides_settings_by_name(project):

@@ -45,13 +45,13 @@ class Sides:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text))
 
-    def record(self) -> Trace:
-        """Run the job on the old side."""
+    def record(self, *path: str) -> Trace:
+        """Run the job on the old side, with directories in front of the import path."""
         code = "from shop.jobs import price\ntry: price()\nexcept Exception: pass"
         subprocess.run(
             [sys.executable, "-c", f"{code}\nimport tracediff; tracediff.flush()"],
             cwd=self.old,
-            env={**os.environ, "PYTHONPATH": str(self.old)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*path, str(self.old)])},
             check=True,
             timeout=60,
         )
@@ -366,3 +366,34 @@ def test_what_brings_the_new_value_has_the_share_and_not_what_merely_moves_the_o
     """
     sides.write("shop/calc.py", old, old.replace("True", "False").replace("= 2", "= 3"))
     assert shares(sides.attribute()) == {"calc:SOLD": 1}
+
+
+def distribution(place: Path, name: str, version: str, text: str) -> None:
+    """An installed distribution of one module."""
+    folder = place / f"{name}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "top_level.txt").write_text(name)
+    (place / f"{name}.py").write_text(text)
+
+
+def test_a_version_of_a_library_is_a_cause(
+    sides: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    then, now = tmp_path / "then", tmp_path / "now"
+    for place, version, days in ((then, "1.0", 20), (now, "1.1", 19)):
+        distribution(place, "workdays", version, f"def days():\n    return {days}\n")
+        distribution(place, "unchanged", "3", "def one():\n    return 1\n")
+    text = "import unchanged, workdays\ndef price():\n    return {} * workdays.days()\n"
+    sides.write("shop/calc.py", text.format(10), text.format(11))
+    monkeypatch.setenv("PYTHONPATH", str(then))
+    trace = sides.record(str(then))
+    monkeypatch.setenv("PYTHONPATH", str(now))
+    monkeypatch.setenv("TRACEDIFF_RECORDED_LIBRARIES", str(then))
+    monkeypatch.syspath_prepend(str(now))
+    found = attribute(trace, load_config(sides.old), load_config(sides.new))
+    assert shares(found) == {
+        "calc:price": Fraction(39, 2),
+        "workdays 1.0 → 1.1": Fraction(-21, 2),
+    }
+    assert found.causes[1].units[0].kind == "dependency"

@@ -70,11 +70,13 @@ def load_config(
     root = file.parent if file is not None else start
     enabled = settings.pop("enabled", "enabled" in origins)
     paths = settings.pop("pythonpath", None)
+    libraries = settings.pop("recorded_libraries", ())
     return Config(
         root=root,
         file=file,
         enabled=enabled,
         pythonpath=_paths(root, paths),
+        recorded_libraries=_directories(root, "recorded_libraries", libraries),
         origins=origins,
         **settings,
     )
@@ -101,8 +103,9 @@ def override(config: Config, **changes: Any) -> Config:
     for name, value in changes.items():
         plain = list(value) if isinstance(value, tuple) else value
         settings[TABLES.get(name, name)] = checked(name, plain, "configure()")
-    if "pythonpath" in settings:
-        settings["pythonpath"] = _paths(config.root, settings["pythonpath"])
+    for name in ("pythonpath", "recorded_libraries"):
+        if name in settings:
+            settings[name] = _directories(config.root, name, settings[name])
     settings.setdefault("enabled", True)
     origins = {**config.origins, **dict.fromkeys(settings, "configure()")}
     return replace(config, origins=origins, **settings)
@@ -161,8 +164,12 @@ def _read_environment(
 
 def _paths(root: Path, given: tuple[str, ...] | None) -> tuple[Path, ...]:
     if given is not None:
-        try:
-            return tuple((root / one).resolve() for one in given)
-        except (OSError, RuntimeError) as error:  # links in a circle
-            raise invalid("pythonpath", list(given), "directories", str(error)) from None
+        return _directories(root, "pythonpath", given)
     return tuple(path for path in (root, root / "src") if path.is_dir())
+
+
+def _directories(root: Path, name: str, given: tuple[str, ...]) -> tuple[Path, ...]:
+    try:
+        return tuple((root / one).resolve() for one in given)
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise invalid(name, list(given), "directories", str(error)) from None

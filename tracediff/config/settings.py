@@ -58,6 +58,7 @@ class Config:
     jobs: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
     pythonpath: tuple[Path, ...] = ()
+    recorded_libraries: tuple[Path, ...] = ()
     autotrace: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()

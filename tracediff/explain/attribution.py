@@ -178,8 +178,9 @@ class _Attributing:
         return [first[0], again[0]], [first[1], again[1]]
 
     def _pair(self, limit: float, trace: int) -> list[Answer]:
+        libraries = tuple(one.name for one in self.hybrids.libraries)
         tasks = [
-            Task(side="old", limit=limit, coverage=True),
+            Task(side="old", limit=limit, coverage=True, libraries=libraries),
             Task(side="new", limit=limit, coverage=True, trace=trace),
         ]
         found = dict(self.hybrids.run(tasks))
@@ -254,6 +255,12 @@ class _Attributing:
         opened = [*old.opened, *new.opened]
         project = self.hybrids.project
         atoms += [Atom(one) for one in parts.data_files(project.old, project.new, opened)]
+        loaded = {name.partition(".")[0] for side in (old, new) for name in side.libraries}
+        atoms += [
+            Atom(Unit(kind="dependency", name=str(one)), library=one.name)
+            for one in self.hybrids.libraries
+            if one.modules & loaded
+        ]
         if self.fresh is not None:
             atoms += [Atom(Unit(kind="input", name=one)) for one in self.fresh.inputs]
             if self.fresh.arguments:

@@ -25,6 +25,7 @@ from tracediff.explained import Certificate
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.recording.codeversion import blob_id
 from tracediff.replay import Replayed, environment_at, replay
+from tracediff.replay.libraries import told
 
 __all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit", "run_again"]
 
@@ -56,7 +57,7 @@ def certify(
                 then.config,
                 timeout=config.replay_timeout,
                 python=config.python,
-                environment=environment_at(config, commit),
+                environment={**environment_at(config, commit), **told(config.recorded_libraries)},
             )
             remarks = [*then.remarks, *_surroundings(trace, done.trace)]
             remarks += _beside(trace, config, then, done)

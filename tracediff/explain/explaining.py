@@ -27,6 +27,7 @@ from tracediff.explain.telling import field_name
 from tracediff.explained import Blame, Cause, Effect, Explanation, Hunk, Span, Unit
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
+from tracediff.replay.libraries import told as libraries_told
 
 MOST_BLAMED = 24
 """How many causes git is asked about, by the size of their share."""
@@ -37,17 +38,22 @@ _DATA = ("input", "arguments")
 class _Side:
     """The code that a recording is compared with: its settings, and its commit if it is one's.
 
-    ``told`` are the settings of the project itself.
+    ``told`` are the settings of the project itself; ``recorded`` code runs with the libraries that
+    it was recorded with.
     """
 
     config: Config
     told: Config
     commit: str | None = None
+    recorded: bool = False
 
     @property
-    def environment(self) -> dict[str, str] | None:
+    def environment(self) -> dict[str, str]:
         """What a replay of this code is told."""
-        return environment_at(self.told, self.commit) if self.commit is not None else None
+        libraries = libraries_told(self.told.recorded_libraries) if self.recorded else {}
+        if self.config is self.told:
+            return libraries
+        return {**environment_at(self.told, self.commit), **libraries}
 
     def replay(self, trace: Trace, *, deep: bool) -> Trace:
         """Run a job of this code."""
@@ -102,7 +108,8 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         with contextlib.suppress(ReplayError):  # the certificate says why
             then, _, _ = entered.enter_context(recorded_code(trace, config, load))
         if deep and then is not None and certificate.certified:
-            old = _Side(then, config, trace.code.commit).replay(trace, deep=True)
+            side_then = _Side(then, config, trace.code.commit, recorded=True)
+            old = side_then.replay(trace, deep=True)
         comparison = compare(old, new, tolerances=tolerances, load=load)
         made = Explanation(old=old, new=new, comparison=comparison, certificate=certificate)
         if then is None or not certificate.certified:

@@ -25,7 +25,7 @@ class Project:
 
     def __init__(self, old: Path, new: Path, entries: Sequence[str]) -> None:
         self.old, self.new = old, new
-        self._entries = entries
+        self._entries = list(entries)
         self._found: dict[str, tuple[str, bool] | None] = {}
         self._code: dict[str, CodeType] = {}
 

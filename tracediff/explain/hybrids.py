@@ -24,6 +24,7 @@ from tracediff.explain.pairing import pair
 from tracediff.explain.slots import Pairing
 from tracediff.model import Trace
 from tracediff.replay import environment_at
+from tracediff.replay.libraries import differing
 from tracediff.replay.watching import Assigned, Watch
 
 Failure = Literal["refused", "died", "timeout", "memory"]
@@ -58,14 +59,16 @@ class Task:
     """A mixture to run: bit ``i`` of ``choice`` takes unit ``i`` from the new side.
 
     ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings
-    that serve it, ``base`` is the directory its files are read from, ``limit`` is in seconds,
-    ``memory`` in bytes of address space (0: no limit).
+    that serve it, ``base`` is the directory its files are read from, ``libraries`` are those taken
+    in their recorded version, ``limit`` is in seconds, ``memory`` in bytes of address space (0: no
+    limit).
     """
 
     choice: int = 0
     side: Literal["", "old", "new"] = ""
     trace: int = 0
     base: Path | None = None
+    libraries: tuple[str, ...] = ()
     limit: float = 60.0
     memory: int = 0
     steps: bool = False
@@ -81,6 +84,7 @@ class Task:
             "side": self.side,
             "trace": self.trace,
             "base": str(self.base) if self.base is not None else "",
+            "libraries": list(self.libraries),
             "limit": self.limit,
             "memory": self.memory,
             "steps": self.steps,
@@ -106,11 +110,13 @@ class Hybrids:
         config: Config,
     ) -> None:
         self.project = Project(then.root, config.root, entries(then, config, trace))
+        self.libraries = differing(config.recorded_libraries)
         self._config = config
         self._request = [
             str(then.root),
             str(config.root),
             entries(then, config, trace),
+            [str(one) for one in config.recorded_libraries],
             [codec.dump(trace)],
         ]
         self._commit = trace.code.commit

@@ -36,6 +36,7 @@ from tracediff.model import Code, Trace
 from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
 from tracediff.replay.guard import guarded
+from tracediff.replay.libraries import Library, LibraryFinder, differing
 from tracediff.replay.permissions import parse_permissions
 from tracediff.replay.watching import Watch, Watching
 
@@ -51,6 +52,7 @@ class _Setup:
     then: Config
     project: Project
     ends: dict[str, Project]
+    libraries: tuple[Library, ...]
     traces: list[Trace]
     assembly: Assembly | None = None
 
@@ -105,7 +107,7 @@ def _write(stream: IO[bytes], message: object) -> None:
 
 
 def _set_up(request: Any) -> _Setup:
-    old, new, entries, traces = request
+    old, new, entries, libraries, traces = request
     config, then = load_config(Path(new)), load_config(Path(old))
     return _Setup(
         config,
@@ -115,6 +117,7 @@ def _set_up(request: Any) -> _Setup:
             "old": Project(then.root, then.root, entries),
             "new": Project(config.root, config.root, entries),
         },
+        differing([Path(one) for one in libraries]),
         [codec.load(one) for one in traces],
     )
 
@@ -141,7 +144,7 @@ def sources(
 
 def _warm(setup: _Setup, names: Sequence[str]) -> None:
     """Import what the mixtures will: nothing of the project's, and nothing that reaches out."""
-    sys.meta_path.insert(0, _Away(setup.project))
+    sys.meta_path.insert(0, _Away(setup))
     try:
         with guarded(parse_permissions(())):
             for name in names:
@@ -154,13 +157,14 @@ def _warm(setup: _Setup, names: Sequence[str]) -> None:
 
 
 class _Away:
-    """Keeps the project's own modules from being imported where they would stay."""
+    """Keeps what mixtures choose from being imported where it would stay."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, setup: _Setup) -> None:
+        self._project = setup.project
+        self._chosen = {module for one in setup.libraries for module in one.modules}
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if self._project.find(name) is not None:
+        if name.partition(".")[0] in self._chosen or self._project.find(name) is not None:
             raise ImportError(name)
 
 
@@ -249,7 +253,8 @@ def _kill(child: _Child) -> None:
 
 def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
     """Replay the job in this child."""
-    sys.meta_path.insert(0, finder)
+    chosen = [one for one in setup.libraries if one.name in task["libraries"]]
+    sys.meta_path[:0] = [finder, LibraryFinder(chosen)]
     config = setup.then if task["side"] == "old" else setup.config
     os.chdir(task["base"] or config.root)
     if task["memory"]:

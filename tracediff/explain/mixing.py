@@ -26,10 +26,14 @@ _MOST_COPIED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """Something that can be chosen; ``number`` is that of a unit of code."""
+    """Something that can be chosen; ``number`` is that of a unit of code.
+
+    ``library`` is the distribution of a dependency.
+    """
 
     unit: Unit
     number: int | None = None
+    library: str = ""
 
 
 class Mixing:
@@ -111,21 +115,24 @@ class Mixing:
         """What the worker is asked to run."""
         choice = self._rest
         data, inputs, arguments = set(), set(), False
+        libraries = {one.unit.name: one.library for one in self.atoms if one.library}
         for at, atom in enumerate(self.atoms):
             if not mixture >> at & 1:
                 continue
+            libraries.pop(atom.unit.name, None)
             if atom.number is not None:
                 choice |= 1 << atom.number
             elif atom.unit.kind == "data file":
                 data.add(atom.unit.name)
             elif atom.unit.kind == "arguments":
                 arguments = True
-            else:
+            elif atom.unit.kind == "input":
                 inputs.add(atom.unit.name)
         return Task(
             choice=choice,
             trace=self._trace(frozenset(inputs), arguments),
             base=self._base(frozenset(data)),
+            libraries=tuple(libraries.values()),
             limit=self._limit,
             memory=self._memory,
             steps=steps,

@@ -21,13 +21,13 @@ def distributions() -> Mapping[str, str]:
     places = tuple(sys.path)
     if places not in _installed:
         _installed.clear()
-        _installed[places] = sorted(_read(places))
+        _installed[places] = sorted(installed(places))
     return MappingProxyType(
         {name: version for name, version, tops in _installed[places] if not tops.isdisjoint(loaded)}
     )
 
 
-def _read(places: tuple[str, ...]) -> Iterator[tuple[str, str, frozenset[str]]]:
+def installed(places: tuple[str, ...]) -> Iterator[tuple[str, str, frozenset[str]]]:
     """Name, version and top-level modules of each distribution; the first on the path counts."""
     seen: set[str] = set()
     for place in places:

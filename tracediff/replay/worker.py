@@ -18,6 +18,7 @@ from tracediff.config import load_config
 from tracediff.errors import TracediffError
 from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.engine import replay_here
+from tracediff.replay.libraries import serve_told
 from tracediff.replay.placing import imports_placed, placed
 from tracediff.replay.watching import Watch, Watching
 from tracediff.replay.whatif import WhatIf
@@ -30,6 +31,7 @@ def main(reply: int) -> None:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
+    serve_told(os.environ)
     try:
         config, moved = load_config(Path(root)), placed(os.environ, Path(root))
         watching = Watching(Watch(*watch), config) if watch is not None else None
