@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tracediff import demo
-from tracediff.explain.blame import blame, hunks
+from tracediff.api import open_project
+from tracediff.explain.blame import blame, hunks, removed
 
 
 def test_each_line_has_its_commit_or_is_uncommitted(priced: Any, commit: Any) -> None:
@@ -35,6 +36,41 @@ def test_odd_names_and_renames(priced: Any, commit: Any) -> None:
     commit("after")
     assert blame(priced.directory, odd, (8, 8))[0].subject == "after"
     assert blame(priced.directory, odd, (9, 9))[0].sha == first
+
+
+GUARDED = "def rate():\n    rate = 2\n    if rate < 5:\n        rate = 5\n    return rate\n"
+
+
+def test_a_removed_line_is_of_the_commit_that_removed_it(priced: Any, commit: Any) -> None:
+    where = priced.directory
+    lines = GUARDED.splitlines()
+    priced.write("shop/rates.py", GUARDED)
+    guarded = commit("guard")
+    assert [one.sha for one in removed(where, "shop/rates.py", 3, lines[2:4], since=guarded,
+                                       revision=None)] == [None, None]  # fmt: skip
+    priced.write("shop/rates.py", "def rate():\n    rate = 2\n    rate = 5\n    return rate\n")
+    commit("one line less")
+    priced.write("shop/rates.py", "def rate():\n    rate = 2\n    return rate\n")
+    without = commit("without guard")
+    priced.write("shop/rates.py", "def rate():\n    return 2\n")
+    found = removed(where, "shop/rates.py", 2, lines[1:4], since=guarded, revision=None)
+    assert [one.subject for one in found] == ["uncommitted", "one line less", "one line less"]
+    found = removed(where, "shop/rates.py", 2, lines[1:4], since=guarded, revision=without)
+    assert [one.subject for one in found][1:] == ["one line less", "one line less"]
+    other = ["    rate = 3", *lines[2:4]]
+    assert removed(where, "shop/rates.py", 2, other, since=guarded, revision=None) == ()
+    assert removed(where, "shop/none.py", 2, lines, since=guarded, revision=None) == ()
+
+
+def test_an_explanation_names_who_removed_a_guard(priced: Any, commit: Any) -> None:
+    priced.write("shop/rates.py", GUARDED)
+    commit("guard")
+    priced.record("price(10)")
+    priced.write("shop/rates.py", GUARDED.replace("    if rate < 5:\n        rate = 5\n", ""))
+    commit("without guard")
+    with open_project(start=priced.directory) as project:
+        (cause,) = project.explain("@last").causes
+    assert [one.subject for one in cause.commits] == ["without guard"]
 
 
 def test_nothing_is_said_where_git_cannot(priced: Any, monkeypatch: Any) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tracediff.explained import Blame, Hunk
 from tracediff.recording.codeversion import git_environment
 
-__all__ = ["MAX_HUNK", "UNCOMMITTED", "Blame", "Hunk", "blame", "git", "hunks"]
+__all__ = ["MAX_HUNK", "UNCOMMITTED", "Blame", "Hunk", "blame", "git", "hunks", "removed"]
 
 MAX_HUNK = 200
 UNCOMMITTED = "0" * 40
@@ -89,6 +90,51 @@ def _blame(line: int, sha: str, fields: dict[str, str]) -> Blame:
         date=date,
         subject=fields.get("summary", ""),
     )
+
+
+def removed(
+    root: Path, path: str, first: int, texts: Sequence[str], *, since: str, revision: str | None
+) -> tuple[Blame, ...]:
+    """Who removed lines of a file: for each the first commit that lacks it.
+
+    Args:
+        root: The project's directory.
+        path: The file as it was called, relative to it.
+        first: The number of the first of the lines as they were, from 1.
+        texts: The lines themselves.
+        since: The id of the commit that had them.
+        revision: The id of a commit that has them no more; None for the work tree.
+
+    Returns:
+        One for each line; nothing where git cannot say, as of lines that were never committed.
+    """
+    end = revision or (git(root, "rev-parse", "--verify", "HEAD") or "").strip()
+    if not _COMMIT.fullmatch(since) or not _COMMIT.fullmatch(end):
+        return ()
+    last = first + len(texts) - 1
+    was = git(root, "cat-file", "blob", f"{since}:./{path}")
+    if was is None or was.splitlines()[first - 1 : last] != list(texts):
+        return ()
+    if since == end:
+        return (Blame(line=first, sha=None),) * len(texts)
+    said = git(root, "blame", "--reverse", "--porcelain", "--no-textconv", f"-L{first},{last}",
+               f"{since}..{end}", "--", path)  # fmt: skip
+    heads = [head for line in (said or "").split("\n") if (head := _LINE.fullmatch(line))]
+    found = [_after(root, path, head[1], end, int(head[3])) for head in heads]
+    return tuple(one for one in found if one is not None)
+
+
+def _after(root: Path, path: str, last: str, end: str, line: int) -> Blame | None:
+    """The first commit after one that touched a file; the work tree after the end."""
+    if last == end:
+        return Blame(line=line, sha=None)
+    said = git(root, "log", "--reverse", "--ancestry-path", "--format=%H%x00%an%x00%at%x00%s",
+               f"{last}..{end}", "--", path)  # fmt: skip
+    parts = (said or "").split("\n", 1)[0].split("\0")
+    if len(parts) != 4:
+        return None
+    sha, author, time, subject = parts
+    return _blame(line, sha, {"author": author, "author-time": time, "summary": subject})
 
 
 def hunks(

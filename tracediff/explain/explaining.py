@@ -20,7 +20,7 @@ from tracediff.explain.attribution import (
     attributing,
     of_players,
 )
-from tracediff.explain.blame import MAX_HUNK, blame
+from tracediff.explain.blame import MAX_HUNK, blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
@@ -105,8 +105,9 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         fresh, new = _fresh(trace, side, other, refresh_inputs=refresh_inputs, deep=deep)
         old = trace
         then: Config | None = None
+        commit: str | None = None
         with contextlib.suppress(ReplayError):  # the certificate says why
-            then, _, _ = entered.enter_context(recorded_code(trace, config, load))
+            then, commit, _ = entered.enter_context(recorded_code(trace, config, load))
         if deep and then is not None and certificate.certified:
             side_then = _Side(then, config, trace.code.commit, recorded=True)
             old = side_then.replay(trace, deep=True)
@@ -124,7 +125,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             say("proving which steps changed by themselves")
             comparison = proven(comparison, found.mixing, found.players, deep=deep)
         say("asking git who changed it")
-        evidence = _Evidence(then.root, side, config.root)
+        evidence = _Evidence(then.root, commit, side, config.root)
         return _chosen(_made(made, comparison, found.attribution, evidence), field)
 
 
@@ -239,8 +240,8 @@ def _parts(
 class _Evidence:
     """Finds the hunks and the commits behind a cause."""
 
-    def __init__(self, old: Path, side: _Side, root: Path) -> None:
-        self._old, self._side, self._root = old, side, root
+    def __init__(self, old: Path, since: str | None, side: _Side, root: Path) -> None:
+        self._old, self._since, self._side, self._root = old, since, side, root
 
     def of(self, cause: Cause) -> Cause:
         """The cause with its hunks and commits."""
@@ -282,5 +283,13 @@ class _Evidence:
 
     def _commits(self, hunk: Hunk) -> Sequence[Blame]:
         added = sum(line.startswith("+") for line in hunk.lines)
-        last = hunk.line + max(added, 1) - 1
-        return blame(self._root, hunk.path, (hunk.line, last), revision=self._side.commit)
+        revision = self._side.commit
+        if added:
+            lines = hunk.line, hunk.line + added - 1
+            return blame(self._root, hunk.path, lines, revision=revision)
+        if self._since is None:
+            return ()
+        texts = [line[1:] for line in hunk.lines]
+        return removed(
+            self._root, hunk.old_path, hunk.old_line, texts, since=self._since, revision=revision
+        )
