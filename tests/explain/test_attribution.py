@@ -397,3 +397,26 @@ def test_a_version_of_a_library_is_a_cause(
         "workdays 1.0 → 1.1": Fraction(-21, 2),
     }
     assert found.causes[1].units[0].kind == "dependency"
+
+
+def test_a_variable_of_recorded_code_is_named_by_its_place_in_the_project(sides: Sides) -> None:
+    old = """
+        import tracediff as td
+        RATE = 2
+
+        @td.step("Taxed")
+        def taxed(net):
+            return net * RATE
+
+        def price():
+            return taxed(10)
+        """
+    new = old.replace("RATE = 2", "RATE = 3").replace("net * RATE", "net * RATE + 1")
+    sides.write("shop/calc.py", old, new)
+    causes = {cause.units[0].name: cause for cause in sides.attribute().causes}
+    variable = causes["shop.calc:RATE"].variable
+    assert variable is not None
+    assert [one and one.file for one in (variable.old_source, variable.new_source)] == [
+        "shop/calc.py",
+        "shop/calc.py",
+    ]

@@ -102,7 +102,7 @@ def detailed(
             way = _way(without[0].trace, ends[1].trace)
         travelled = _both_ends([one for one, _ in way])
         made = replace(cause, travelled=tuple(_placed(travelled, ends[1].trace)))
-        watched = _watched(cause, way)
+        watched = _watched(mixing, cause, way)
         variable = _variable(mixing, before, after, watched, deep=deep) if watched else None
         found.append(_with_line(replace(made, variable=variable), lines))
     return [*found, *(_with_line(cause, lines) for _, cause in causes[MOST_DETAILED:])]
@@ -171,14 +171,17 @@ def _said(trace: Trace, index: int) -> str:
 
 
 def _watched(
-    cause: Cause, way: Sequence[tuple[Passed, Source | None]]
+    mixing: Mixing, cause: Cause, way: Sequence[tuple[Passed, Source | None]]
 ) -> tuple[Source, Source] | None:
     """The function to follow, old and new: the cause's own, else the step's where it entered."""
     for unit in cause.units:
         if unit.kind in ("function", "method", "property") and unit.old and unit.new:
             return Source(unit.old.file, 0, unit.name), Source(unit.new.file, 0, unit.name)
     entered = way[0][1] if way else None
-    return (entered, entered) if entered is not None else None
+    if entered is None:
+        return None
+    entered = replace(entered, file=mixing.relative(entered.file))
+    return entered, entered
 
 
 def _variable(

@@ -79,6 +79,13 @@ class Mixing:
         """The mixture that is all new."""
         return (1 << len(self.atoms)) - 1
 
+    def relative(self, file: str) -> str:
+        """A file's path in the project, whichever side it is on; elsewhere its whole path."""
+        for root in (self._hybrids.project.old, self._hybrids.project.new):
+            if Path(file).is_relative_to(root):
+                return Path(file).relative_to(root).as_posix()
+        return file
+
     def run(self, mixtures: Iterable[int], progress: Callable[[int, int], None]) -> None:
         """Run what has not been run yet."""
         missing = [one for one in dict.fromkeys(mixtures) if one not in self._known]
