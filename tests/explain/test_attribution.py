@@ -306,6 +306,30 @@ def test_progress_is_told(sides: Sides) -> None:
     assert any("mixtures" in one for one in said)
 
 
+def test_the_line_of_a_guard_that_is_gone_is_the_one_in_its_place(sides: Sides) -> None:
+    sides.write(
+        "shop/calc.py",
+        '''
+        def price():
+            """In cents."""
+            net = 10
+            if net > 5:
+                return 5
+            return net
+        ''',
+        '''
+        def price():
+            """In cents."""
+            net = 10
+            return net
+        ''',
+    )
+    found = sides.attribute()
+    line = found.causes[0].line
+    assert line is not None
+    assert (line.file, line.line) == ("shop/calc.py", 5)
+
+
 def test_a_renamed_function_beside_a_change_is_no_unit(sides: Sides) -> None:
     sides.write(
         "shop/calc.py",

@@ -13,7 +13,8 @@ def changed_lines(old: ast.AST, new: ast.AST) -> list[tuple[int | None, int | No
     """Where two syntax trees differ, as (line on the old side, line on the new side).
 
     Statements are aligned by their form; within two that correspond, the innermost expressions
-    that differ are found. A side that has nothing there is None.
+    that differ are found. What is gone has the new line that stands in its place. A side that has
+    nothing there is None.
     """
     found = dict.fromkeys(_differences(old, new))
     return [one for one in found if one != (None, None)]
@@ -58,8 +59,18 @@ def _between(
                 yield from _differences(one, other)
             else:
                 yield _line(one), _line(other)
-        yield from ((_line(one), None) for one in old[i + both : i_end])
+        there = _line_at(new, j + both)
+        yield from ((_line(one), there) for one in old[i + both : i_end])
         yield from ((None, _line(one)) for one in new[j + both : j_end])
+
+
+def _line_at(nodes: Sequence[object], at: int) -> int | None:
+    """The line of a node, or where the last one ends if there are not so many."""
+    if at < len(nodes):
+        return _line(nodes[at])
+    last = nodes[-1] if nodes else None
+    end: int | None = getattr(last, "end_lineno", None)
+    return end
 
 
 def _form(node: object) -> str:
