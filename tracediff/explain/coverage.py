@@ -59,6 +59,8 @@ class Coverage:
         """Side, relative file and first line of each function of the project that was called."""
         found = []
         for code in self._codes:
+            if code.co_name == "<module>":  # its first line may be a function's
+                continue
             for side, root in zip(("old", "new"), self._plain, strict=True):
                 if code.co_filename.startswith(root):
                     found.append((side, code.co_filename[len(root) :], code.co_firstlineno))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tracediff.explain.items import Item
 from tracediff.explain.slots import Slot
 
 
-def orders(slots: Sequence[Slot], before: Sequence[Item]) -> tuple[list[Slot], list[Slot] | None]:
+def orders(
+    slots: Sequence[Slot], before: Sequence[Item], *, strict: bool = False
+) -> tuple[list[Slot], list[Slot] | None]:
     """All slots in the new side's order, and in the old's where that is another one.
 
     What only one side has follows what it followed there. Functions and imports may stand earlier
@@ -17,7 +19,13 @@ def orders(slots: Sequence[Slot], before: Sequence[Item]) -> tuple[list[Slot], l
     Args:
         slots: In the order of the new side, then those that it has not.
         before: The items of the old side, in its order.
+        strict: Let imports stay where they are: what they import may depend on their order.
     """
+
+    def late(slot: Slot) -> bool:
+        sides = [one for one in (slot.old, slot.new) if one is not None]
+        return all(one.runs_late and not (strict and one.is_import) for one in sides)
+
     places = {id(item): at for at, item in enumerate(before)}
     was = {one: places[id(one.old)] for one in slots if one.old and id(one.old) in places}
     here = [one for one in slots if one.new is not None]
@@ -25,15 +33,11 @@ def orders(slots: Sequence[Slot], before: Sequence[Item]) -> tuple[list[Slot], l
     then = sorted(was, key=was.__getitem__)
     rest = [one for one in slots if one not in was and one not in now]  # aliases
     new_order = [*_inserted(here, then), *rest]
-    settled = [was[one] for one in here if one in was and not _runs_late(one)]
+    settled = [was[one] for one in here if one in was and not late(one)]
     if settled == sorted(settled):
-        return _hoisted(new_order, was), None
+        return _hoisted(new_order, was, late), None
     old_order = [*_inserted(then, here), *rest]
-    return _hoisted(new_order, was), _hoisted(old_order, now)
-
-
-def _runs_late(slot: Slot) -> bool:
-    return all(one is None or one.runs_late for one in (slot.old, slot.new))
+    return _hoisted(new_order, was, late), _hoisted(old_order, now, late)
 
 
 def _inserted(base: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
@@ -52,12 +56,14 @@ def _inserted(base: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
     return made
 
 
-def _hoisted(order: Sequence[Slot], places: Mapping[Slot, int]) -> list[Slot]:
+def _hoisted(
+    order: Sequence[Slot], places: Mapping[Slot, int], late: Callable[[Slot], bool]
+) -> list[Slot]:
     """The order, with what may stand earlier before what it stands before on the other side."""
     made: list[Slot] = []
     for one in order:
         at = len(made)
-        if one in places and one.alias is None and _runs_late(one):
+        if one in places and one.alias is None and late(one):
             after = (i for i, other in enumerate(made) if places.get(other, -1) > places[one])
             at = next(after, at)
         made.insert(at, one)

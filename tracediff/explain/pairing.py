@@ -21,6 +21,7 @@ from tracediff.explained import Unit, UnitKind
 
 _DUNDER = re.compile(r"__\w+__")
 _WORD = re.compile(r"[^\W\d]\w*")
+_NUMBER = re.compile(r"#\d+$")
 _QUOTED = re.compile(r"'([^'\\]*)'")
 P = TypeVar("P")
 _MAX_IMPORTS = 20
@@ -237,7 +238,7 @@ class _Units:
         return len(self.units) - 1
 
     def _order(self, plan: ModulePlan, body: Body, before: Sequence[Item], prefix: str) -> None:
-        body.slots, old_slots = orders(body.slots, before)
+        body.slots, old_slots = orders(body.slots, before, strict=self.strict)
         if old_slots is not None:
             self.units.append(Unit(kind="order", name=f"{plan.name}:{prefix}(order)"))
             body.order, body.old_slots = len(self.units) - 1, old_slots
@@ -326,9 +327,10 @@ def _absolute(module: str | None, level: int, plan: ModulePlan) -> str:
 
 def _paired(old: Sequence[Item], new: Sequence[Item], prefix: str) -> list[Slot]:
     """Slots by key, then by what they bind; the new side's order, then what only the old has."""
-    left = {item.key: item for item in old}
-    slots = [_slot(left.pop(item.key, None), item, prefix) for item in new]
-    rest = list(left.values())
+    counterparts = _counterparts(old, new)
+    slots = [_slot(counterparts.get(item), item, prefix) for item in new]
+    known = set(counterparts.values())
+    rest = [item for item in old if item not in known]
     for at, slot in enumerate(slots):
         if slot.old is None:
             same = [one for one in rest if set(one.names) & set(slot.names)]
@@ -336,6 +338,26 @@ def _paired(old: Sequence[Item], new: Sequence[Item], prefix: str) -> list[Slot]
                 rest.remove(same[0])
                 slots[at] = _slot(same[0], slot.new, prefix)
     return [*slots, *(_slot(one, None, prefix) for one in rest)]
+
+
+def _counterparts(old: Sequence[Item], new: Sequence[Item]) -> dict[Item, Item]:
+    """By key; where several have one key, those that are the same first, then by their number."""
+    left: dict[str, list[Item]] = defaultdict(list)
+    for item in old:
+        left[_NUMBER.sub("", item.key)].append(item)
+    found: dict[Item, Item] = {}
+    for same in (True, False):
+        for item in new:
+            others = left[_NUMBER.sub("", item.key)]
+            match = next((one for one in others if not same or _same(one, item)), None)
+            if match is not None and item not in found:
+                others.remove(match)
+                found[item] = match
+    return found
+
+
+def _same(one: Item, other: Item) -> bool:
+    return (one.form, one.decorators) == (other.form, other.decorators)
 
 
 def _slot(old: Item | None, new: Item | None, prefix: str) -> Slot:

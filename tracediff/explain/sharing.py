@@ -210,9 +210,11 @@ def effects(mixing: Mixing, game: Game, paths: Sequence[Path]) -> list[Effect]:
 
 def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
     count = len(game.players)
-    old, new = (read[one].get(path, MISSING) for one in (0, (1 << count) - 1))
+    every = (1 << count) - 1
+    old, new = (read[one].get(path, MISSING) for one in (0, every))
     amounts = {one: number(found.get(path, MISSING)) for one, found in read.items()}
-    numeric = all(one is not None for one in amounts.values())
+    # 20.0 and 20.00 are other values of one amount: a share of nothing would tell nothing.
+    numeric = None not in amounts.values() and amounts[0] != amounts[every]
     values: dict[int, Fraction] = {}
     for one, found in read.items():
         amount = amounts[one]
@@ -228,7 +230,7 @@ def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
     else:
         shares = shapley.exact(values, count)
         pairs = shapley.interactions(values, count)
-    change = values[(1 << count) - 1] - values[0]
+    change = values[every] - values[0]
     said, texts = shown(shares, old, new) if numeric else shown(shares, 0, 1)
     return Effect(
         path=path,
