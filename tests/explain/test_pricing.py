@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tracediff import demo
 from tracediff.api import open_project
 from tracediff.codefiles import source_reader
 from tracediff.explain.certificate import certify
-from tracediff.model import Query
+from tracediff.model import Query, Source
 
 
 @pytest.mark.slow
@@ -40,3 +41,37 @@ def test_certificate_deep_replay_and_bisect(surroundings: None, tmp_path: Path) 
             project.close()
             return
     pytest.fail("no price changed")
+
+
+@pytest.mark.slow
+def test_the_newest_trace_of_the_demo_is_explained_to_the_cent(tmp_path: Path) -> None:
+    made = demo.build(tmp_path / "demo", jobs=1)
+    with open_project(start=made.directory) as project:
+        found = project.explain("@last")
+    assert found.certificate.whole
+    assert found.main is not None
+    main = found.effects[found.main]
+    named = {
+        cause.units[0].name: (share, cause.line, [one.sha for one in cause.commits])
+        for cause, share in zip(found.causes, main.shown, strict=True)
+    }
+    assert named == {
+        "pricing.duty:DUTY_RATES": (
+            "7.20",
+            Source("pricing/duty.py", 44, "pricing.duty:DUTY_RATES"),
+            [made.changes["duty"]],
+        ),
+        "pricing.weights:VOLUMETRIC_DIVISOR": (
+            "-4.20",
+            Source("pricing/weights.py", 13, "pricing.weights:VOLUMETRIC_DIVISOR"),
+            [made.changes["volumetric"]],
+        ),
+        "pricing.rounding:to_cents": (
+            "-0.10",
+            Source("pricing/rounding.py", 16, "pricing.rounding:to_cents"),
+            [made.changes["rounding"]],
+        ),
+    }
+    assert (str(main.old), str(main.new), main.shown_change) == ("661.83", "664.73", "2.90")
+    assert sum(main.shares) == main.change == Fraction("2.90")
+    assert "pricing.job:net_price" in {unit.name for unit in found.innocent}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SUGGESTED = {
+    "tracediff explain @last": "which change did how much of it, and whose it was",
     "tracediff compare @last --against HEAD~4": "on the code that was recorded: the same",
     "tracediff compare @last --all": "every step and note that differs",
     "tracediff show @last": "what was recorded, inputs and notes too",
