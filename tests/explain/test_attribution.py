@@ -444,3 +444,26 @@ def test_a_variable_of_recorded_code_is_named_by_its_place_in_the_project(sides:
         "shop/calc.py",
         "shop/calc.py",
     ]
+
+
+def test_long_results_of_a_step_are_shown_where_they_part(sides: Sides) -> None:
+    old = """
+        import tracediff as td
+        RATE = 2
+
+        @td.step("Rows")
+        def rows():
+            return {"text": "x" * 3000, "rate": RATE}
+
+        def price():
+            return rows()["rate"]
+        """
+    sides.write("shop/calc.py", old, old.replace("RATE = 2", "RATE = 3"))
+    found = sides.attribute()
+    entered = found.causes[0].travelled[0]
+    assert (entered.path, entered.old[-10:], entered.new[-10:]) == (
+        ("Rows",),
+        "'rate': 2}",
+        "'rate': 3}",
+    )
+    assert found.hybrids == 2

@@ -349,7 +349,7 @@ class _Attributing:
             effects=tuple(of_players(one, guilty) for one in found),
             main=main,
             method=game.method,
-            hybrids=self.hybrids.runs,
+            hybrids=mixing.count,
             innocent=tuple(quiet),
             idle=self.idle,
             noise=self._noise_names(),

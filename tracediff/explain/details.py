@@ -19,10 +19,13 @@ from tracediff.explain.slots import Pairing, Slot, members
 from tracediff.explained import Cause, LineChange, Passed, Unit
 from tracediff.model import Source, Trace
 from tracediff.replay.watching import Watch
+from tracediff.reports.excerpt import pair
 
 MOST_DETAILED = 24
 """How many causes are looked into, by the size of their share."""
 MOST_TRAVELLED = 50
+_LONGEST = 20_000
+_SHOWN = 200
 
 Lines = tuple[tuple[int | None, int | None], ...]
 
@@ -121,12 +124,8 @@ def _way(old: Trace | None, new: Trace | None) -> list[tuple[Passed, Source | No
         if after.kind in ("input", "output", "note", "artifact"):
             continue
         end = after.start + after.duration
-        passed = Passed(
-            path=_path(new, one.new),
-            old=_said(old, one.old),
-            new=_said(new, one.new),
-            index=one.new,
-        )
+        was, now = pair(_said(old, one.old), _said(new, one.new), _SHOWN)
+        passed = Passed(path=_path(new, one.new), old=was, new=now, index=one.new)
         source = before.source if before.source == after.source else after.source
         found.append((end, -one.new, passed, source))
     return [(passed, source) for _, _, passed, source in sorted(found, key=lambda one: one[:2])]
@@ -167,7 +166,9 @@ def _said(trace: Trace, index: int) -> str:
     step = trace.steps[index]
     if step.error is not None:
         return f"{step.error.type.rpartition(':')[2]}: {step.error.message}"
-    return values.text(values.inert(step.result)) if step.result is not None else "nothing"
+    if step.result is None:
+        return "nothing"
+    return values.text(values.inert(step.result), _LONGEST)  # they may part far behind
 
 
 def _watched(

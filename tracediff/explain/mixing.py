@@ -79,6 +79,11 @@ class Mixing:
         """The mixture that is all new."""
         return (1 << len(self.atoms)) - 1
 
+    @property
+    def count(self) -> int:
+        """How many mixtures were run, each counted once."""
+        return len(self._known)
+
     def relative(self, file: str) -> str:
         """A file's path in the project, whichever side it is on; elsewhere its whole path."""
         for root in (self._hybrids.project.old, self._hybrids.project.new):
