@@ -24,7 +24,7 @@ import time_machine  # noqa: F401 - as above
 from tracediff import codec, values
 from tracediff.config import load_config
 from tracediff.model import Code, Trace
-from tracediff.recording.codeversion import CodeVersion, note_loaded
+from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
 from tracediff.replay.whatif import what_ifs
 
@@ -70,7 +70,6 @@ class Runner:
     def __init__(self, tree: Path, scratch: Path, trace: Trace) -> None:
         self.tree, self.scratch, self.trace = tree, scratch, trace
         self.runs = 0
-        note_loaded("tracediff")  # what is loaded here is read once, not in each child
         if not scratch.exists():
             shutil.copytree(tree, scratch)
 
@@ -150,8 +149,7 @@ def _answer(work: Callable[[], Any], writing: int, limit: float) -> None:
 
 def _ran(tree: Path, trace: Trace, pins: Sequence[str], lines: bool) -> tuple[bytes, Any]:
     sys.dont_write_bytecode = True
-    # What is installed is the same in each run and is not looked at: reading it is half the time.
-    CodeVersion.current = lambda self: Code()  # type: ignore[method-assign]  # in this child alone
+    assume(Code())  # what is installed is the same in each run; reading it is half the time
     os.chdir(tree)
     config = load_config(tree)
     seen: dict[str, set[int]] = {}
