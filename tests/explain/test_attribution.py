@@ -467,3 +467,45 @@ def test_long_results_of_a_step_are_shown_where_they_part(sides: Sides) -> None:
         "'rate': 3}",
     )
     assert found.hybrids == 2
+
+
+def test_modules_that_do_not_differ_are_imported_once_for_all_mixtures(
+    sides: Sides, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    sides.write("shop/same.py", f"open({str(log)!r}, 'a').write('same\\n')\nONE = 1\n")
+    sides.write(
+        "shop/both.py", f"open({str(log)!r}, 'a').write('both\\n')\nfrom shop.calc import A\n"
+    )
+    text = "from shop import same\nA = {0}\nB = {0}\nC = {0}\n"
+    text += "def price():\n    from shop import both\n    return A + B + C + same.ONE\n"
+    sides.write("shop/calc.py", text.format(1), text.format(2))
+    trace = sides.record()
+    log.write_text("")
+    found = attribute(trace, load_config(sides.old), load_config(sides.new))
+    assert shares(found) == {"calc:A": 1, "calc:B": 1, "calc:C": 1}
+    said = log.read_text().split()
+    ends, tried, settled, mixtures = 4, 1, 1, 2**3
+    assert said.count("same") == ends + tried + settled
+    assert said.count("both") >= ends + mixtures
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import threading as t, time; t.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+        "KEPT = open(__file__)",
+        "import os; os._exit(3) if os.environ.get('TRACEDIFF_REPLAYING') and SETTLING else None",
+        "stock()",
+    ],
+)
+def test_modules_that_cannot_be_shared_are_left_to_each_mixture(sides: Sides, line: str) -> None:
+    head = "import sys, tracediff as td\nSETTLING = 'shop.calc' not in sys.modules\n"
+    head += "@td.input('stock')\ndef stock():\n    return 1\n"
+    ignored = f"try:\n    {line}\nexcept BaseException:\n    pass\n" if line == "stock()" else line
+    sides.write("shop/same.py", f"{head}{ignored}\nONE = 1\n")
+    text = (
+        "A = {0}\nB = {0}\ndef price():\n    from shop import same\n    return A + B + same.ONE\n"
+    )
+    sides.write("shop/calc.py", text.format(1), text.format(2))
+    assert shares(sides.attribute()) == {"calc:A": 1, "calc:B": 1}

@@ -230,9 +230,11 @@ class _Attributing:
         if old.covered is None or new.covered is None or not old.outcome or not new.outcome:
             raise _RefusedError("nothing is known of what ran")
         mismatch: _RefusedError | None = None
-        for strict, everything in ((False, False), (False, True), (True, True)):
+        for turn, (strict, everything) in enumerate(((False, False), (False, True), (True, True))):
             pairing = self._plan(old.covered, new.covered, strict=strict)
             mixing = self._mixing(pairing, old.covered, new.covered, everything=everything)
+            if not turn:
+                self._settle(pairing, old.covered, new.covered, mixing)
             try:
                 return self._attributed(mixing, pairing, old.outcome, new.outcome, paths)
             except _MismatchError as error:
@@ -245,6 +247,14 @@ class _Attributing:
             return self.hybrids.plan(files, strict=strict)
         except (SyntaxError, ValueError) as error:
             raise _RefusedError(f"a source file cannot be read: {error}") from None
+
+    def _settle(self, pairing: Pairing, old: Covered, new: Covered, mixing: Mixing) -> None:
+        """Have imported what no mixture changes, unless a file that it may read is one's own."""
+        if any(atom.unit.kind == "data file" for atom in mixing.atoms):
+            return
+        both = {name for name, _ in old.modules}
+        names = [name for name, _ in new.modules if name in both]
+        self.hybrids.settle(names, list(pairing.modules))
 
     def _mixing(self, pairing: Pairing, old: Covered, new: Covered, *, everything: bool) -> Mixing:
         """What takes part, and what is new in every mixture."""
@@ -278,6 +288,7 @@ class _Attributing:
             limit=max(5.0, 20 * slowest),
             memory=2 * max(old.memory, new.memory) + (1 << 30),
             mix=self.fresh.mix if self.fresh is not None else None,
+            anew=everything,
         )
 
     def _attributed(

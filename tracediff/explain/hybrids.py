@@ -61,7 +61,7 @@ class Task:
     ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings
     that serve it, ``base`` is the directory its files are read from, ``libraries`` are those taken
     in their recorded version, ``limit`` is in seconds, ``memory`` in bytes of address space (0: no
-    limit).
+    limit). ``anew`` imports even what ``settle`` has imported for all.
     """
 
     choice: int = 0
@@ -73,6 +73,7 @@ class Task:
     memory: int = 0
     steps: bool = False
     deep: bool = False
+    anew: bool = False
     coverage: bool = False
     watch: Watch | None = None
 
@@ -89,6 +90,7 @@ class Task:
             "memory": self.memory,
             "steps": self.steps,
             "deep": self.deep,
+            "anew": self.anew,
             "coverage": self.coverage,
             "watch": self.watch.packed() if self.watch is not None else None,
         }
@@ -178,6 +180,15 @@ class Hybrids:
         """
         self._send(["plan", [list(files), strict]])
         return pair(*sources(self.project, files), strict=strict)
+
+    def settle(self, modules: Sequence[str], differing: Sequence[str]) -> None:
+        """Have modules of the project imported before the mixtures fork, where that is the same.
+
+        Args:
+            modules: Those that both sides load, in their order.
+            differing: The files that differ.
+        """
+        self._send(["settle", [list(modules), list(differing)]])
 
     def warm(self, libraries: Sequence[str]) -> None:
         """Have these modules imported before the mixtures fork."""

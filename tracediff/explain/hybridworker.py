@@ -32,6 +32,7 @@ from tracediff.explain.coverage import Coverage
 from tracediff.explain.hybridimport import Finder, Project
 from tracediff.explain.outcomes import recorded
 from tracediff.explain.pairing import pair
+from tracediff.explain.settling import forget, settle_modules
 from tracediff.model import Code, Trace
 from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
@@ -55,6 +56,8 @@ class _Setup:
     libraries: tuple[Library, ...]
     traces: list[Trace]
     assembly: Assembly | None = None
+    settled: tuple[str, ...] = ()
+    """Modules of the project that are imported already."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,15 @@ def main(reply: int) -> None:
             kind, body = request
             if kind == "warm":
                 _warm(setup, body)
+            elif kind == "settle":
+                setup.settled = settle_modules(
+                    body[0],
+                    project=setup.project,
+                    config=setup.config,
+                    trace=setup.traces[0],
+                    differing=body[1],
+                    libraries=[module for one in setup.libraries for module in one.modules],
+                )
             elif kind == "trace":
                 setup.traces.append(codec.load(body))
             elif kind == "plan":
@@ -253,6 +265,8 @@ def _kill(child: _Child) -> None:
 
 def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
     """Replay the job in this child."""
+    if task["deep"] or task["anew"] or task["side"]:
+        forget(setup.settled)
     chosen = [one for one in setup.libraries if one.name in task["libraries"]]
     sys.meta_path[:0] = [finder, LibraryFinder(chosen)]
     config = setup.then if task["side"] == "old" else setup.config

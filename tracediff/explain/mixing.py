@@ -48,9 +48,10 @@ class Mixing:
         limit: Seconds a mixture may take.
         memory: Bytes of address space it may have; 0 for no limit.
         mix: See ``MixInputs``.
+        anew: Whether each mixture imports even what is the same in all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one attribution has decided on
         self,
         hybrids: Hybrids,
         atoms: Sequence[Atom],
@@ -61,8 +62,10 @@ class Mixing:
         limit: float,
         memory: int,
         mix: MixInputs | None = None,
+        anew: bool = False,
     ) -> None:
         self.atoms = atoms
+        self._anew = anew
         self._hybrids = hybrids
         self._rest, self._limit, self._memory = rest, limit, memory
         self._scratch, self._loaded = scratch, sorted(set(loaded))
@@ -149,6 +152,7 @@ class Mixing:
             memory=self._memory,
             steps=steps,
             deep=deep,
+            anew=self._anew,
             watch=watch,
         )
 
