@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from tracediff.explain.items import form_of
+from tracediff.explain.operators import operator_line
 
 
 def changed_lines(old: ast.AST, new: ast.AST) -> list[tuple[int | None, int | None]]:
@@ -32,11 +33,11 @@ def _differences(old: ast.AST, new: ast.AST) -> Iterator[tuple[int | None, int |
         if isinstance(before, list) and isinstance(after, list):
             for one in _between(before, after):
                 inner = True
-                yield one
+                yield one if one != (None, None) else (operator_line(old), operator_line(new))
         elif isinstance(before, ast.AST) and isinstance(after, ast.AST):
             for one in _differences(before, after):
                 inner = True
-                yield one if one != (None, None) else (_line(old), _line(new))
+                yield one if one != (None, None) else (operator_line(old), operator_line(new))
         elif isinstance(before, ast.AST) or isinstance(after, ast.AST):
             inner = True
             yield _line(before) or _line(old), _line(after) or _line(new)

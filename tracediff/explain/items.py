@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracediff.explain.operators import place_operators
 from tracediff.explained import Span, UnitKind
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -121,6 +122,7 @@ def read_module(file: str, data: bytes) -> Module:
         ValueError: The same, for null bytes.
     """
     tree = ast.parse(data, file)
+    place_operators(tree, data)
     flags = 0
     for node in tree.body:
         if _is_future(node):
