@@ -15,5 +15,6 @@ CASES = {
     "production": "recording to a real MongoDB and S3: the job, a silent store, moving traces",
     "compared": "a step beside other recorders: time, and bytes that are kept",
     "commands": "starting the command line",
+    "explain": "explaining a changed result: the command, and mixtures of old and new code",
     "plugin": "the pytest plugin: loading, collecting, replaying, a large mismatch",
 }
