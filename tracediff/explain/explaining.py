@@ -22,6 +22,7 @@ from tracediff.explain.attribution import (
 )
 from tracediff.explain.blame import MAX_HUNK, blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code
+from tracediff.explain.noise import without_noise
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
 from tracediff.explained import Blame, Cause, Effect, Explanation, Hunk, Span, Unit
@@ -112,7 +113,15 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             side_then = _Side(then, config, trace.code.commit, recorded=True)
             old = side_then.replay(trace, deep=True)
         comparison = compare(old, new, tolerances=tolerances, load=load)
-        made = Explanation(old=old, new=new, comparison=comparison, certificate=certificate)
+        if not certificate.whole:
+            comparison = without_noise(comparison, certificate, tolerances=tolerances).comparison
+        made = Explanation(
+            old=old,
+            new=new,
+            comparison=comparison,
+            certificate=certificate,
+            noise=tuple(" › ".join(one) or old.key for one in certificate.unrecorded),
+        )
         if then is None or not certificate.certified:
             why = certificate.remarks[0] if certificate.remarks else "its code is not to be had"
             return replace(made, refused=f"nothing is known of the recorded code: {why}")
@@ -191,7 +200,7 @@ def _made(
         hybrids=found.hybrids,
         innocent=found.innocent,
         idle=found.idle,
-        noise=found.noise,
+        noise=found.noise or made.noise,
         refused=found.refused,
         remarks=found.remarks,
         data=_parts(found.causes, found.effects),

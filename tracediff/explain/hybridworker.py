@@ -34,6 +34,7 @@ from tracediff.explain.outcomes import recorded
 from tracediff.explain.pairing import pair
 from tracediff.explain.settling import forget, settle_modules
 from tracediff.model import Code, Trace
+from tracediff.recording import Recorder
 from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
 from tracediff.replay.guard import guarded
@@ -139,6 +140,7 @@ def _plan(setup: _Setup, files: Sequence[str], strict: bool) -> None:
     with contextlib.suppress(SyntaxError, ValueError):  # who asked reads them too, and says it
         pairing = pair(*sources(setup.project, files), strict=strict)
         setup.assembly = Assembly(pairing, setup.project.old, setup.project.new)
+        Recorder(setup.config).redactor.encoder(lambda said: None)  # its patterns are compiled
         for file in files:
             setup.project.find(setup.project.module(file))
             if file not in pairing.modules:
