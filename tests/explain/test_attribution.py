@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -509,3 +511,35 @@ def test_modules_that_cannot_be_shared_are_left_to_each_mixture(sides: Sides, li
     )
     sides.write("shop/calc.py", text.format(1), text.format(2))
     assert shares(sides.attribute()) == {"calc:A": 1, "calc:B": 1}
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_no_mixture_running(sides: Sides, tmp_path: Path) -> None:
+    text = """
+        import pathlib, time
+        A = {a}
+        B = {b}
+        def price():
+            while A == B:
+                pathlib.Path("LOG").open("a").write("x")
+                time.sleep(0.01)
+            return A
+        """.replace("LOG", str(tmp_path / "log"))
+    sides.write("shop/calc.py", text.format(a=1, b=2), text.format(a=2, b=3))
+    sides.record()
+    code = "import sys; from pathlib import Path; from tracediff.api import open_project;"
+    code += "from tracediff.config import load_config as load;"
+    code += "from tracediff.explain.attribution import attribute;"
+    code += "old, new = Path(sys.argv[1]), Path(sys.argv[2]);"
+    code += "attribute(open_project(start=old).resolve('@last'), load(old), load(new))"
+    command = [sys.executable, "-c", code, str(sides.old), str(sides.new)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "log").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        running.wait(timeout=30)
+    size = (tmp_path / "log").stat().st_size
+    time.sleep(0.5)  # fifty turns of a mixture that still ran
+    assert (tmp_path / "log").stat().st_size == size

@@ -27,6 +27,9 @@ from tracediff.replay import environment_at
 from tracediff.replay.libraries import differing
 from tracediff.replay.watching import Assigned, Watch
 
+PATIENCE = 5.0
+"""Seconds in which a worker has to end."""
+
 Failure = Literal["refused", "died", "timeout", "memory"]
 
 
@@ -165,8 +168,12 @@ class Hybrids:
             with contextlib.suppress(OSError):
                 if self._process.stdin is not None:
                     self._process.stdin.close()
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()  # it ends the mixtures that still run
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         for stream in (self._answers, self._errors):
             if stream is not None:
                 stream.close()

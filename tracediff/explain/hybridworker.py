@@ -75,6 +75,7 @@ class _Child:
 def main(reply: int) -> None:
     """Answer requests until there are none."""
     requests = sys.stdin.buffer
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     assume(Code())  # a mixture is nobody's commit
     with os.fdopen(reply, "wb") as answers:
         try:
@@ -187,24 +188,28 @@ def _run_all(setup: _Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list
     waiting = list(reversed(tasks))
     running: dict[int, _Child] = {}
     most = min(len(os.sched_getaffinity(0)), 8)
-    while waiting or running:
-        while waiting and len(running) < most:
-            child = _start(setup, waiting.pop())
-            running[child.pipe] = child
-        soonest = min(one.deadline for one in running.values())
-        ready, _, _ = select.select(list(running), [], [], max(0.0, soonest - time.monotonic()))
-        for pipe in ready:
-            child = running[pipe]
-            part = os.read(pipe, 1 << 16)
-            child.data += part
-            if not part or _is_whole(child.data):  # what it forked may hold the pipe open
-                del running[pipe]
-                yield [child.number, *_end(child)]
-        for child in list(running.values()):
-            if time.monotonic() > child.deadline:
-                del running[child.pipe]
-                _kill(child)
-                yield [child.number, "timeout", ""]
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                child = _start(setup, waiting.pop())
+                running[child.pipe] = child
+            soonest = min(one.deadline for one in running.values())
+            ready, _, _ = select.select(list(running), [], [], max(0.0, soonest - time.monotonic()))
+            for pipe in ready:
+                child = running[pipe]
+                part = os.read(pipe, 1 << 16)
+                child.data += part
+                if not part or _is_whole(child.data):  # what it forked may hold the pipe open
+                    del running[pipe]
+                    yield [child.number, *_end(child)]
+            for child in list(running.values()):
+                if time.monotonic() > child.deadline:
+                    del running[child.pipe]
+                    _kill(child)
+                    yield [child.number, "timeout", ""]
+    finally:  # who asked has gone
+        for child in running.values():
+            _kill(child)
 
 
 def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
@@ -217,6 +222,7 @@ def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
         return _Child(task["number"], pid, pipe, time.monotonic() + task["limit"], bytearray())
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.close(pipe)
         with Path(os.devnull).open("r+b", buffering=0) as nothing:
             for standard in (0, 1, 2):
