@@ -31,25 +31,41 @@ def orders(
     here = [one for one in slots if one.new is not None]
     now = {one: at for at, one in enumerate(here)}
     then = sorted(was, key=was.__getitem__)
-    rest = [one for one in slots if one not in was and one not in now]  # aliases
-    new_order = [*_inserted(here, then), *rest]
+    aliases = [one for one in slots if one not in was and one not in now]
+    new_order = _renamed(_inserted(here, then, late), aliases)
     settled = [was[one] for one in here if one in was and not late(one)]
     if settled == sorted(settled):
         return _hoisted(new_order, was, late), None
-    old_order = [*_inserted(then, here), *rest]
+    old_order = _renamed(_inserted(then, here, late), aliases)
     return _hoisted(new_order, was, late), _hoisted(old_order, now, late)
 
 
-def _inserted(base: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
-    """The base with what only the other has, each after what it follows there."""
+def _renamed(order: Sequence[Slot], aliases: Sequence[Slot]) -> list[Slot]:
+    """The order with each old name right after what has it no more; at the end if it moved away."""
+    left = {one.alias.name: one for one in aliases if one.alias is not None}
+    made: list[Slot] = []
+    for one in order:
+        names = one.new.names if one.new is not None else ()
+        made += [one, *(left.pop(name) for name in names if name in left)]
+    known = set(made)
+    return [*made, *(one for one in aliases if one not in known)]
+
+
+def _inserted(
+    base: Sequence[Slot], other: Sequence[Slot], late: Callable[[Slot], bool]
+) -> list[Slot]:
+    """The base with what only the other has, each after the statement that it follows there.
+
+    Functions do not count: they may stand anywhere, and are hoisted after this.
+    """
     known = set(base)
     following: dict[Slot | None, list[Slot]] = {}
     last: Slot | None = None
     for one in other:
-        if one in known:
-            last = one
-        else:
+        if one not in known:
             following.setdefault(last, []).append(one)
+        elif not late(one):
+            last = one
     made = list(following.get(None, ()))
     for one in base:
         made += [one, *following.get(one, ())]
