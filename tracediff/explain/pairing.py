@@ -136,6 +136,8 @@ class _Moves:
         stays = gone.new is not None  # an import, of what moved or of something else
         if stays and self.sides.resolve(left, gone.item, new=True) is not come:
             return False
+        if come.old is not None and self.sides.resolve(right, come.old, new=False) is not gone:
+            return False  # what had this name here was something else
         here, there = gone.old.name, come.new.name
         come.old, gone.old = gone.old, None
         come.body = _class_body(come.old, come.new, come.qualname)
@@ -189,9 +191,9 @@ class _Units:
     def run(self) -> Pairing:
         for plan in self.sides.plans.values():
             self._settle(plan, plan.body)
-            self._bring_names(plan)
             before = self.sides.old.get(plan.file)
             self._order(plan, plan.body, before.items if before else [], "")
+            self._bring_names(plan)
         self._settle_one_sided()
         return Pairing(self.sides.plans, self.units, self.sides.words)
 
@@ -246,15 +248,20 @@ class _Units:
     def _bring_names(self, plan: ModulePlan) -> None:
         """What came from another module finds there what its old side mentions."""
         bound = {name for slot in plan.body.slots for name in slot.names}
+        known: dict[str, frozenset[str]] = {}
         for slot in list(plan.body.slots):
             left = self.sides.plans.get(slot.home or "")
             if left is None or slot.old is None:
                 continue
+            if left.file not in known:
+                known[left.file] = frozenset(name for one in left.body.slots for name in one.names)
             for name in sorted(slot.old.all_words - bound):
-                if any(name in one.names for one in left.body.slots):
+                if name in known[left.file]:
                     alias = Alias(left.name, name, name)
                     made = Slot(name, alias=alias, support=True)
                     plan.body.slots.insert(0, made)
+                    if plan.body.order is not None:
+                        plan.body.old_slots.insert(0, made)
                     bound.add(name)
 
     def _settle_one_sided(self) -> None:
