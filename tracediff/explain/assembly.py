@@ -193,22 +193,24 @@ def _mentions(pairing: Pairing) -> tuple[set[Slot], dict[Slot, list[_Mention]]]:
     """The support that is always there, and what makes the other be there."""
     slots = [slot for plan in pairing.modules.values() for slot, _ in members(plan.body)]
     supports = [one for one in slots if one.support]
+    wanted = frozenset(name for one in supports for name in one.names)
+    mentioning: dict[str, list[tuple[Slot, bool]]] = {name: [] for name in wanted}
+    for slot in slots:
+        for new in (False, True):
+            for word in wanted & slot.words(new=new):
+                mentioning[word].append((slot, new))
     always: set[Slot] = set()
     found: dict[Slot, list[_Mention]] = {one: [] for one in supports}
     for support in supports:
-        names = set(support.names)
-        if names & pairing.words:
+        if pairing.words.intersection(support.names):
             always.add(support)
-        for other in slots:
+        for other, new in (place for name in support.names for place in mentioning[name]):
             if other is support:
                 continue
-            for new in (False, True):
-                if not names & other.words(new=new):
-                    continue
-                if other.support:
-                    found[support].append(_Mention(support=other))
-                elif other.units:
-                    found[support] += [_Mention(unit=one, new=new) for one in other.units]
-                elif new or other.new is None:
-                    always.add(support)
+            if other.support:
+                found[support].append(_Mention(support=other))
+            elif other.units:
+                found[support] += [_Mention(unit=one, new=new) for one in other.units]
+            elif new or other.new is None:
+                always.add(support)
     return always, found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tracediff.explain.hybrids import Covered
@@ -22,7 +24,10 @@ def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:
     A constant that nothing mentions counts for nothing.
     """
     loaded = {file for side in (old, new) for _, file in side.modules}
-    called = old.ran | new.ran
+    called: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for side, file, line in sorted(old.ran | new.ran):
+        called[side, file].append(line)
+    mentioned = _mentioned(pairing)
     found = set()
     for plan in pairing.modules.values():
         if plan.file not in loaded and not any(
@@ -38,40 +43,43 @@ def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:
                 found.add(slot.decorator)
             if slot.bases is not None:
                 found.add(slot.bases)
-            if slot.unit is None or (within is None and _is_unused(slot, pairing)):
+            if slot.unit is None or (within is None and _is_unused(slot, pairing, mentioned)):
                 continue
             if _ran(slot, called):
                 found.add(slot.unit)
     return frozenset(found)
 
 
-def _ran(slot: Slot, called: Iterable[tuple[str, str, int]]) -> bool:
+def _ran(slot: Slot, called: Mapping[tuple[str, str], Sequence[int]]) -> bool:
     sides = [(name, item) for name, item in (("old", slot.old), ("new", slot.new)) if item]
     if not all(isinstance(item.node, FUNCTIONS) for _, item in sides):
         return True
     if len(sides) == 1 and not sides[0][1].decorated_plainly:
         return True  # its decorator ran
-    spans = [(side, item.span) for side, item in sides]
-    return any(
-        side == name and file == span.file and span.first <= line <= span.last
-        for side, file, line in called
-        for name, span in spans
-    )
+    for name, item in sides:
+        span = item.span
+        lines = called.get((name, span.file), ())
+        at = bisect_left(lines, span.first)
+        if at < len(lines) and lines[at] <= span.last:
+            return True
+    return False
 
 
-def _is_unused(slot: Slot, pairing: Pairing) -> bool:
-    """Whether nobody mentions a constant."""
+def _mentioned(pairing: Pairing) -> Counter[str]:
+    """How many slots mention each word."""
+    found: Counter[str] = Counter()
+    for plan in pairing.modules.values():
+        for slot, _ in members(plan.body):
+            found.update(slot.words(new=False) | slot.words(new=True))
+    return found
+
+
+def _is_unused(slot: Slot, pairing: Pairing, mentioned: Mapping[str, int]) -> bool:
+    """Whether nobody else mentions a constant."""
     if slot.item.kind != "constant" or any(_DUNDER.fullmatch(one) for one in slot.names):
         return False
-    names = set(slot.names)
-    if names & pairing.words:
-        return False
-    return not any(
-        names & (other.words(new=False) | other.words(new=True))
-        for plan in pairing.modules.values()
-        for other, _ in members(plan.body)
-        if other is not slot
-    )
+    own = slot.words(new=False) | slot.words(new=True)
+    return not any(name in pairing.words or mentioned[name] > (name in own) for name in slot.names)
 
 
 def data_files(old: Path, new: Path, opened: Iterable[str]) -> list[Unit]:
