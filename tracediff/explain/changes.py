@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from tracediff.explain.items import form_of
+from tracediff.explain.items import form_of, plain
 from tracediff.explain.operators import operator_line
 
 
@@ -17,7 +17,7 @@ def changed_lines(old: ast.AST, new: ast.AST) -> list[tuple[int | None, int | No
     that differ are found. What is gone has the new line that stands in its place. A side that has
     nothing there is None.
     """
-    found = dict.fromkeys(_differences(old, new))
+    found = dict.fromkeys(_differences(plain(old), plain(new)))
     return [one for one in found if one != (None, None)]
 
 

@@ -134,7 +134,7 @@ def read_module(file: str, data: bytes) -> Module:
 def form_of(nodes: ast.AST | Sequence[ast.AST]) -> str:
     """The normalised source of nodes: no positions, no docstrings."""
     several = nodes if isinstance(nodes, Sequence) else [nodes]
-    return "\n".join(ast.dump(_plain(one)) for one in several)
+    return "\n".join(ast.dump(plain(one)) for one in several)
 
 
 def words_of(node: ast.AST) -> frozenset[str]:
@@ -161,8 +161,8 @@ def _decorator(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _plain(node: ast.AST) -> ast.AST:
-    """The node without docstrings and without the annotations of plain functions."""
+def plain(node: ast.AST) -> ast.AST:
+    """A copy of a node without docstrings and without the annotations of plain functions."""
     made: ast.AST = _Plain().visit(_copied(node))
     return made
 
@@ -173,7 +173,7 @@ def _copied(node: Any) -> Any:
         made = type(node)()
         for name, value in ast.iter_fields(node):
             setattr(made, name, _copied(value))
-        for name in node._attributes:  # noqa: SLF001 - ast documents it
+        for name in (*node._attributes, "operator_line"):  # noqa: SLF001 - ast documents it
             if hasattr(node, name):
                 setattr(made, name, getattr(node, name))
         return made
@@ -216,7 +216,7 @@ def _undocumented(body: list[ast.stmt]) -> list[ast.stmt]:
 def _unannotated(node: ast.stmt) -> ast.stmt:
     """An assignment to a plain name without its annotation."""
     if isinstance(node, ast.AnnAssign) and node.simple and node.value is not None:
-        return ast.Assign(targets=[node.target], value=node.value)
+        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
     return node
 
 
@@ -277,10 +277,10 @@ def _item(node: ast.stmt, file: str, flags: int, member: UnitKind | None) -> Ite
         )  # fmt: skip
     words = words_of(node)
     if isinstance(node, FUNCTIONS):
-        plain = _plain(node)
-        plain.decorator_list = []  # type: ignore[attr-defined]  # it is a function
+        bare = plain(node)
+        bare.decorator_list = []  # type: ignore[attr-defined]  # it is a function
         decorators = form_of(node.decorator_list)
-        return Item(key, kind, names, node, flags, file, ast.dump(plain), words, decorators)
+        return Item(key, kind, names, node, flags, file, ast.dump(bare), words, decorators)
     form = form_of(node if member else _unannotated(node))
     return Item(key, kind, names, node, flags, file, form, words)
 
