@@ -27,6 +27,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog="Exit code 1: some cases could not be run. Wrong answers are results, no failures.",
     )
     parser.add_argument("--cases", type=int, default=CASES, help=f"how many ({CASES})")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case (0)")
     parser.add_argument("--seed", type=int, help="repeat a run; drawn and printed otherwise")
     parser.add_argument("--only", type=int, action="append", metavar="CASE", help="just this one")
     parser.add_argument("--jobs", type=int, default=2, help="how many processes (2)")
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for directory in (options.drawn, options.keep):
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-    numbers = options.only or list(range(options.cases))
+    numbers = options.only or list(range(options.first, options.cases))
     known = {one["number"] for one in before}
     done = _shared(seed, [one for one in numbers if one not in known], options)
     done += [one for one in before if one["number"] in set(numbers)]
