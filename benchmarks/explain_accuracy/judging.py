@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -98,6 +98,16 @@ def _verdict(case: Case, seconds: float, **found: Any) -> Judged:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """How one guilty change was named."""
+
+    right: bool
+    lined: bool
+    merged: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
 def verdict(case: Case, told: Any, tree: Path, seconds: float) -> Judged:
     """Judge an attribution (or an explanation, which has the same fields)."""
     about = {
@@ -110,36 +120,26 @@ def verdict(case: Case, told: Any, tree: Path, seconds: float) -> Judged:
     if not told.causes:
         reasons = ("abstained: no cause is named", *told.remarks)
         return _verdict(case, seconds, agreed=True, abstained=True, reasons=reasons, **about)
-    expected = case.truth.expected()
     owners = [owners_of(cause.units, case.guilty) for cause in told.causes]
-    strangers = [_strangers(cause.units, case.guilty) for cause in told.causes]
-    reasons: list[str] = []
-    found, lined, merged = [], [], []
-    for at, planting in enumerate(case.guilty):
-        if not expected[at]:
-            continue
-        named = [n for n, own in enumerate(owners) if at in own]
-        right = len(named) == 1 and owners[named[0]] == {at}
-        found.append(right)
-        if named and (strangers[named[0]] or len(owners[named[0]]) > 1):
-            merged.append(f"{_told(told.causes[named[0]])}: {told.causes[named[0]].merged}")
-        if not right:
-            who = ", ".join(_told(told.causes[n]) for n in named) or "nothing"
-            reasons.append(f"{planting.kind} in {_units(planting)} is named by {who}")
-        lined.append(right and _line_right(case, planting, told.causes[named[0]], tree, reasons))
-    blamed = tuple(_told(cause) for cause, own in zip(told.causes, owners, strict=True) if not own)
-    reasons += [f"blamed: {one}" for one in blamed]
+    expected = case.truth.expected()
+    found = [
+        _found(case, at, told.causes, owners, tree)
+        for at in range(len(case.guilty))
+        if expected[at]
+    ]
+    blamed = tuple(_told(one) for one, own in zip(told.causes, owners, strict=True) if not own)
     exact = all(sum(one.shares, Fraction(0)) == one.change for one in told.effects)
-    if not exact:
-        reasons.append("the shares do not add up to the change")
     wrong = _wrong_shares(case, told, owners)
+    reasons = [reason for one in found for reason in one.reasons]
+    reasons += [f"blamed: {one}" for one in blamed]
+    reasons += [] if exact else ["the shares do not add up to the change"]
     return _verdict(
         case,
         seconds,
         first=owners[0] != set(),
-        found=tuple(found),
-        lined=tuple(lined),
-        merged=tuple(merged),
+        found=tuple(one.right for one in found),
+        lined=tuple(one.lined for one in found),
+        merged=tuple(said for one in found for said in one.merged),
         blamed=blamed,
         exact=exact,
         true_shares=not wrong,
@@ -147,6 +147,25 @@ def verdict(case: Case, told: Any, tree: Path, seconds: float) -> Judged:
         reasons=(*reasons, *wrong),
         **about,
     )
+
+
+def _found(
+    case: Case, at: int, causes: Sequence[Any], owners: Sequence[set[int]], tree: Path
+) -> _Found:
+    """Whether one cause stands for a guilty change and for no other, and its line is right."""
+    planting = case.guilty[at]
+    named = [cause for cause, own in zip(causes, owners, strict=True) if at in own]
+    right = len(named) == 1 and owners_of(named[0].units, case.guilty) == {at}
+    merged = [cause for cause in named if len(cause.units) > 1]
+    reasons = []
+    lined = False
+    if right:
+        lined = _line_right(case, planting, named[0], tree, reasons)
+    else:
+        who = ", ".join(_told(one) for one in named) or "nothing"
+        reasons.append(f"{planting.kind} in {_units(planting)} is named by {who}")
+    said = tuple(f"{_told(one)}: {one.merged}" for one in merged)
+    return _Found(right=right, lined=lined, merged=said, reasons=tuple(reasons))
 
 
 def owners_of(units: Iterable[Any], guilty: tuple[Planting, ...]) -> set[int]:
@@ -159,10 +178,6 @@ def stands_for(name: str, planting: Planting) -> bool:
     if name in planting.names:
         return True
     return any(name == one or name.startswith((f"{one}@", f"{one}.<")) for one in planting.units)
-
-
-def _strangers(units: Iterable[Any], guilty: tuple[Planting, ...]) -> list[str]:
-    return [unit.name for unit in units if not owners_of([unit], guilty)]
 
 
 def _line_right(case: Case, planting: Planting, cause: Any, tree: Path, reasons: list[str]) -> bool:
