@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tracediff.api import open_project
 from tracediff.explain.certificate import run_again
 from tracediff.explain.noise import Certified, without_noise
 from tracediff.model import Tolerance
@@ -198,3 +199,35 @@ def test_the_command_shows_what_it_left_out(salted: Any) -> None:
     done = salted.cli("compare", "@last", "@last", "--certify")
     assert done.returncode == 2
     assert "--certify" in done.stderr
+
+
+NOISY = """
+    import os
+
+    RATE = 2
+
+    @td.job("price", depth="{depth}")
+    def price(net):
+        return {{"total": net * RATE, "id": os.urandom(8).hex()}}
+    """
+
+
+@pytest.mark.parametrize("depth", ["steps", "inputs"])
+def test_noise_alone_is_no_change_and_nobodys_beside_one(
+    depth: str, shop: Any, commit: Any
+) -> None:
+    shop.jobs(NOISY.format(depth=depth))
+    commit("first")
+    shop.record("price(10)")
+    with open_project(start=shop.directory) as project:
+        found = project.explain("@last")
+        assert not found.comparison.different
+        assert (found.noise, found.causes) == (("result.id",), ())
+        shop.jobs(NOISY.format(depth=depth).replace("RATE = 2", "RATE = 3"))
+        found = project.explain("@last")
+    assert found.comparison.different
+    assert [cause.units[0].name for cause in found.causes] == ["shop.jobs:RATE"]
+    (effect,) = found.effects
+    assert effect.path == ("result", "total")
+    assert sum(effect.shares) == 10
+    assert found.noise == ("result.id",)

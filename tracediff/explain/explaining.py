@@ -21,8 +21,8 @@ from tracediff.explain.attribution import (
     of_players,
 )
 from tracediff.explain.blame import MAX_HUNK, blame, removed
-from tracediff.explain.certificate import Source, certify, recorded_code
-from tracediff.explain.noise import without_noise
+from tracediff.explain.certificate import Source, certify, recorded_code, run_again
+from tracediff.explain.noise import Certified, without_noise
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
 from tracediff.explained import Blame, Cause, Effect, Explanation, Hunk, Span, Unit
@@ -113,8 +113,15 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             side_then = _Side(then, config, trace.code.commit, recorded=True)
             old = side_then.replay(trace, deep=True)
         comparison = compare(old, new, tolerances=tolerances, load=load)
-        if not certificate.whole:
-            comparison = without_noise(comparison, certificate, tolerances=tolerances).comparison
+
+        def again() -> Trace | None:
+            return run_again(trace, config, load=load, deep=deep)
+
+        replayed = again() if deep and not certificate.whole else certificate.replayed
+        certified = without_noise(
+            comparison, replace(certificate, replayed=replayed), tolerances=tolerances, again=again
+        )
+        comparison = replace(certified.comparison, remarks=comparison.remarks)
         made = Explanation(
             old=old,
             new=new,
@@ -126,7 +133,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             why = certificate.remarks[0] if certificate.remarks else "its code is not to be had"
             return replace(made, refused=f"nothing is known of the recorded code: {why}")
         if not comparison.different:
-            return made
+            return replace(made, noise=tuple(dict.fromkeys(_noise(certified))) or made.noise)
         found = entered.enter_context(
             attributing(trace, then, side.config, fresh=fresh, progress=progress)
         )
@@ -136,6 +143,18 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         say("asking git who changed it")
         evidence = _Evidence(then.root, commit, side, config.root)
         return _chosen(_made(made, comparison, found.attribution, evidence), field)
+
+
+def _noise(certified: Certified) -> Iterator[str]:
+    """The fields of the outcome that were left out, as the attribution would name them."""
+    for one in certified.noise:
+        step = certified.comparison.old.steps[one.old or 0]
+        head = ("output", step.name) if step.kind == "output" else ()
+        if one.old is None or (one.old and not head):
+            continue
+        for aspect, changes in one.changes.items():
+            for each in changes:
+                yield field_name((*(head or (aspect,)), *each.path))
 
 
 def _new_side(
