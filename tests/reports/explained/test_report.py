@@ -137,6 +137,25 @@ def test_interactions_worth_naming_are_named(
     assert lines == ["  together  1 DUTY_RATES and 2 VOLUMETRIC_DIVISOR: +0.03 beyond each alone"]
 
 
+def test_the_parts_of_data_and_code_are_the_sums_of_what_is_shown(
+    explaining: dict[str, Any], look: Callable[..., Look]
+) -> None:
+    causes = (
+        explaining["cause"]("Net price", "", 1, kind="input"),
+        explaining["cause"]("shop:DISCOUNT", "shop.py", 7),
+        explaining["cause"]("shop:VAT", "shop.py", 8),
+    )
+    shares = ["22.705", "-13.145", "1.04"]
+    effect = explaining["effect"](("result",), Decimal("119.00"), Decimal("129.60"), shares)
+    data = {0: (Fraction("22.705"), Fraction("-12.105"))}
+    found = explaining["explained"](
+        119, 130, causes=causes, effects=(effect,), main=0, hybrids=8, data=data
+    )
+    text = told(found, look())
+    assert "✓ +22.71 -13.15 +1.04 = +10.60" in text
+    assert "of that +22.71 by data, -12.11 by code" in text
+
+
 def test_a_refused_attribution_says_why_and_what_else_there_is(
     explanation: Callable[[str], Explanation], look: Callable[..., Look]
 ) -> None:

@@ -95,13 +95,14 @@ def together(found: Explanation, effect: Effect) -> Iterator[Text]:
     ]  # fmt: skip
     worth.sort(key=lambda one: -abs(one.amount))
     for one in worth[:_TOGETHER_SHOWN]:
-        names = waterfall.short_names([found.causes[one.first], found.causes[one.second]])
+        first, second = sorted((one.first, one.second))
+        names = waterfall.short_names([found.causes[first], found.causes[second]])
         amount = amounts.like(one.amount, effect.shown_change)
         if effect.kind == "indicator":
             amount = f"{'+' if one.amount > 0 else ''}{amounts.part(one.amount)}"
         yield span(
-            ("  together  ", DIM), f"{one.first + 1} {names[0]}", (" and ", DIM),
-            f"{one.second + 1} {names[1]}", ": ", (amount, BOLD),
+            ("  together  ", DIM), f"{first + 1} {names[0]}", (" and ", DIM),
+            f"{second + 1} {names[1]}", ": ", (amount, BOLD),
             (" beyond each alone", DIM),
         )  # fmt: skip
     if len(worth) > _TOGETHER_SHOWN:

@@ -53,7 +53,7 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
     title = head.append_text(_name(cause, width - place.cell_len - head.cell_len - 10))
     yield rule(title, width, place)
     for block in (
-        _together(cause, width),
+        _merged(cause, width),
         _commits(cause.commits, width),
         _hunks(cause, width),
         _variable(cause, width),
@@ -83,12 +83,12 @@ def _line(head: str, text: Text, width: int) -> Text:
     return line
 
 
-def _together(cause: Cause, width: int) -> Iterator[Text]:
+def _merged(cause: Cause, width: int) -> Iterator[Text]:
     """Why several units are one, and which they are."""
     if len(cause.units) < 2:
         return
     yield _line(
-        "together", span((clean((cause.merged or "they cannot run apart")[:_LONGEST]), WARN)), width
+        "merged", span((clean((cause.merged or "they cannot run apart")[:_LONGEST]), WARN)), width
     )
     for unit in cause.units[:_UNITS_SHOWN]:
         place = span((ending(waterfall.spot(unit), width // 3), NAME))

@@ -39,6 +39,7 @@ _TOLD: Final = 3
 _ROUNDED: Final = Fraction(1, 100)
 _REMARKS_SHOWN: Final = 10
 _LONGEST: Final = 2_000
+_DATA: Final = ("input", "arguments")
 _METHODS = {
     "exact": "exact, over {}",
     "groups": "exact within groups (Owen values), over {}",
@@ -202,10 +203,22 @@ def _data(found: Explanation, main: Effect, look: Look) -> Iterator[Text]:
     parts = next((found.data[at] for at, one in enumerate(found.effects)
                   if one is main and at in found.data), None)  # fmt: skip
     if parts is not None:
-        data, code = (amounts.like(part, main.shown_change) for part in parts)
+        read = [all(unit.kind in _DATA for unit in one.units) for one in found.causes]
+        data, code = (
+            _summed(main, [at for at, one in enumerate(read) if one is side], part)
+            for side, part in zip((True, False), parts, strict=True)
+        )
         yield _cut(
             span(("   of that ", DIM), data, (" by data, ", DIM), code, (" by code", DIM)), look
         )
+
+
+def _summed(main: Effect, causes: Sequence[int], exact: Fraction) -> str:
+    """What some causes have together, of their shares as they are shown: so it adds up."""
+    total = amounts.added([main.shown[at] for at in causes])
+    if total is None or sum((main.shares[at] for at in causes), Fraction(0)) != exact:
+        return amounts.like(exact, main.shown_change)
+    return amounts.plain(total, sign=True) + amounts.unit(main.shown_change)
 
 
 def _without(found: Explanation, look: Look) -> Iterator[Text]:
