@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tracediff.api import write_file
 from tracediff.cli import streams
 from tracediff.model import Tolerance
+from tracediff.pulling import write_file
 
 if TYPE_CHECKING:
     from rich.text import Text
