@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tracediff.errors import ReplayError
+from tracediff.explain.explaining import _field
 from tracediff.reports.explanation import explanation_schema
 
 TAXES = """\
@@ -126,6 +128,17 @@ def test_a_field_that_did_not_change_is_refused(priced):
     said = json.loads(done.err)
     assert said["slug"] == "field-unknown"
     assert "result.total" in said["error"]
+
+
+def test_a_field_is_named_by_its_end_where_no_other_ends_so():
+    names = ["result.total", "result.tax.total", "output.Saving price.vat"]
+    assert [_field(names, one) for one in ("result.total", "total", "tax.total", "vat")] == [
+        0, 0, 1, 2,
+    ]  # fmt: skip
+    with pytest.raises(ReplayError, match="none of those that changed"):
+        _field(names, "otal")
+    with pytest.raises(ReplayError, match="several fields that changed end in 'vat'"):
+        _field(["output.A.vat", "result.tax.vat"], "vat")
 
 
 def test_the_other_side_is_named_once(project):

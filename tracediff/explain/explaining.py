@@ -230,21 +230,29 @@ def _chosen(made: Explanation, field: str | None) -> Explanation:
     """The explanation with the field that was asked for as the main one, its causes in order."""
     if field is None or not made.effects:
         return made
-    names = [field_name(one.path) for one in made.effects]
-    found = [at for at, name in enumerate(names) if field in (name, name.partition(".")[2])]
-    if not found:
-        raise ReplayError(
-            f"the field {field!r} is none of those that changed: {', '.join(names[:10])}",
-            slug="field-unknown",
-            hint="name one of them with --field",
-        )
-    main = found[0]
+    main = _field([field_name(one.path) for one in made.effects], field)
     order = sorted(range(len(made.causes)), key=lambda at: -abs(made.effects[main].shares[at]))
     return replace(
         made,
         main=main,
         causes=tuple(made.causes[at] for at in order),
         effects=tuple(of_players(one, order) for one in made.effects),
+    )
+
+
+def _field(names: Sequence[str], field: str) -> int:
+    """Which of the fields has this name, or is the only one that ends in it."""
+    found = [at for at, name in enumerate(names) if field in (name, name.partition(".")[2])]
+    ends = [at for at, name in enumerate(names) if name.endswith(f".{field}")]
+    if found or len(ends) == 1:
+        return (found or ends)[0]
+    said = f"the field {field!r} is none of those that changed"
+    if ends:
+        said = f"several fields that changed end in {field!r}"
+    raise ReplayError(
+        f"{said}: {', '.join(names[at] for at in (ends or range(len(names)))[:10])}",
+        slug="field-unknown",
+        hint="name one of them with --field",
     )
 
 
