@@ -113,6 +113,10 @@ class Finder:
             ]
         return spec
 
+    def files(self, file: str) -> tuple[str, ...]:
+        """Where the code of a module may say that it is from."""
+        return tuple(str(root / file) for root in (self._project.old, self._project.new))
+
     def run(self, module: ModuleType, file: str) -> None:
         """Run a module's code in it."""
         self.ran.append((module.__name__, file))
@@ -152,6 +156,7 @@ class _Loader(SourceFileLoader):
     def __init__(self, name: str, path: str, file: str, finder: Finder) -> None:
         super().__init__(name, path)
         self._file, self._finder = file, finder
+        self.files = finder.files(file)
 
     def exec_module(self, module: ModuleType) -> None:
         self._finder.run(module, self._file)

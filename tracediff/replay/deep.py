@@ -85,28 +85,28 @@ class Deepening:
     def deepen(self, module: ModuleType) -> None:
         """Make steps of the functions and methods that a module defines."""
         space = vars(module)
-        file = space.get("__file__")
+        files = _files(module)
         replaced: dict[int, Any] = {}
         kept: list[Any] = []  # their ids stay theirs
         for name, found in list(space.items()):
             if isinstance(found, FunctionType):
-                made = self._stepped(found, module.__name__, name, file)
+                made = self._stepped(found, module.__name__, name, files)
                 if made is not None:
                     replaced[id(found)] = space[name] = made
                     kept.append(found)
             elif isinstance(found, type) and found.__module__ == module.__name__:
-                self._deepen_class(found, module.__name__, file)
+                self._deepen_class(found, module.__name__, files)
         for found in list(space.values()):
             _replace_within(found, replaced)
 
-    def _deepen_class(self, owner: type, module: str, file: object) -> None:
+    def _deepen_class(self, owner: type, module: str, files: frozenset[object]) -> None:
         for name, found in list(vars(owner).items()):
             qualname = f"{owner.__qualname__}.{name}"
             if isinstance(found, type):
                 if found.__module__ == module and found.__qualname__ == qualname:
-                    self._deepen_class(found, module, file)
+                    self._deepen_class(found, module, files)
                 continue
-            made = self._member(found, module, qualname, file)
+            made = self._member(found, module, qualname, files)
             if made is None:
                 continue
             with contextlib.suppress(AttributeError, TypeError):
@@ -114,11 +114,11 @@ class Deepening:
                 if isinstance(made, functools.cached_property):
                     made.__set_name__(owner, name)
 
-    def _member(self, found: Any, module: str, qualname: str, file: object) -> Any:
+    def _member(self, found: Any, module: str, qualname: str, files: frozenset[object]) -> Any:
         if qualname.rpartition(".")[2].startswith("__") and not qualname.endswith(".__call__"):
             return None  # capturing a value may call these
         if isinstance(found, FunctionType):
-            return self._stepped(found, module, qualname, file)
+            return self._stepped(found, module, qualname, files)
         if not isinstance(found, Descriptor):
             return None
         inner = (
@@ -126,12 +126,14 @@ class Deepening:
             else found.func if isinstance(found, functools.cached_property)
             else found.__func__
         )  # fmt: skip
-        if not isinstance(inner, FunctionType) or not _is_own(inner, module, qualname, file):
+        if not isinstance(inner, FunctionType) or not _is_own(inner, module, qualname, files):
             return None
         return within(found, lambda function, drop: self._step(function, qualname, drop))
 
-    def _stepped(self, found: FunctionType, module: str, qualname: str, file: object) -> Any:
-        return self._step(found, qualname) if _is_own(found, module, qualname, file) else None
+    def _stepped(
+        self, found: FunctionType, module: str, qualname: str, files: frozenset[object]
+    ) -> Any:
+        return self._step(found, qualname) if _is_own(found, module, qualname, files) else None
 
     def _step(self, function: Callable[..., Any], name: str, drop: int | None = None) -> Any:
         mark = Mark("step", name, function, drop=drop)
@@ -179,7 +181,13 @@ class Deepening:
         ]
 
 
-def _is_own(function: FunctionType, module: str, qualname: str, file: object) -> bool:
+def _files(module: ModuleType) -> frozenset[object]:
+    """Where a module's code is from: a mixture of two versions has two files."""
+    loader = getattr(module.__spec__, "loader", None)
+    return frozenset((vars(module).get("__file__"), *getattr(loader, "files", ())))
+
+
+def _is_own(function: FunctionType, module: str, qualname: str, files: frozenset[object]) -> bool:
     """Whether the module defines the function there, by hand and with no mark on it yet."""
     if function.__module__ != module or function.__qualname__ != qualname:
         return False
@@ -193,7 +201,7 @@ def _is_own(function: FunctionType, module: str, qualname: str, file: object) ->
             break
         inner = inner.__wrapped__
     code = getattr(inner, "__code__", None)
-    return code is not None and code.co_filename == file
+    return code is not None and code.co_filename in files
 
 
 def _is_wrapper(function: Any) -> bool:
