@@ -53,7 +53,7 @@ def settle(
         mixtures = [expand(players, one) for one in wanted(len(players))]
         mixing.run(mixtures, progress)
         failing = next((one for one in mixtures if failure(mixing[one], errors)), None)
-        if failing is None:
+        if failing is None or len(players) == 1:
             return together
         together = _merged(mixing, together, failing, errors)
 
@@ -91,6 +91,9 @@ def _merged(mixing: Mixing, together: Together, failing: int, errors: Collection
     for at in every:  # fewer that are old
         if not coalition >> at & 1 and fails(coalition | 1 << at):
             coalition |= 1 << at
+    critical = {at for at in every if not fails(coalition ^ 1 << at)}
+    if any(coalition >> at & 1 for at in critical) and not needed <= critical:
+        needed = critical  # it fails for another reason by now
     needed |= {at for at in every if not coalition >> at & 1}
     if len(needed) < 2:  # one of the two sides fails
         needed = set(every)

@@ -127,7 +127,7 @@ def _screen(
         if all(gives(one | 1 << at) == gives(one & ~(1 << at)) for one in tested)
     ]
     mask = sum(1 << at for at in idle)
-    for one in checks:  # together, in the company of others
+    for one in (*checks, mask, every):  # together, in the company of others; all at the last
         coalition = one & every
         while idle and gives(coalition & ~mask) != gives(coalition):
             guilty = _guilty(idle, coalition, gives)
