@@ -1,10 +1,9 @@
-"""Explanations of real projects in git: whose change it is, proven labels, and what is not there."""
+"""Explanations of real projects: whose change it is, proven labels, and what is missing."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from fractions import Fraction
@@ -432,7 +431,7 @@ def test_a_job_that_takes_too_long_is_an_error(shop: Any, commit: Any) -> None:
     commit("old")
     (trace,) = shop.record("price()")
     shop.jobs(text.format(60))
-    with pytest.raises(ReplayError, match="1.5"):
+    with pytest.raises(ReplayError, match=r"1\.5"):
         explained(shop, trace)
     assert left_over() == ([], [])
 
