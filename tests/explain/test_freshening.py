@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tracediff import values
+from tracediff.api import open_project
 from tracediff.explain.freshening import (
     changed_inputs,
     failed_inputs,
@@ -143,6 +144,17 @@ def test_mixtures_of_data_and_code_add_up(stocked: Any) -> None:
     shares = exact(worth, 4)
     assert sum(shares) == 1048
     assert shares[3] == 1000
+
+
+@pytest.mark.slow
+def test_an_input_read_anew_enters_at_itself(stocked: Any) -> None:
+    with open_project(start=stocked.directory) as project:
+        found = project.explain("@last", refresh_inputs=True)
+    causes = {cause.units[0].name: cause for cause in found.causes}
+    entered, *way = causes["Rate"].travelled
+    assert (entered.path, entered.old, entered.new) == (("Rate",), "2", "3")
+    assert way[-1].path == ()
+    assert [found.data[at][1] for at in sorted(found.data)] == [0] * len(found.effects)
 
 
 def test_the_arguments_are_a_switch_of_their_own(stocked: Any) -> None:

@@ -98,11 +98,12 @@ def detailed(
     found = []
     for at, ((_, cause), mixture) in enumerate(zip(looked, alone, strict=True)):
         before, after = 0, mixture
-        way = _way(ends[0].trace, ends[2 + at].trace)
+        read = any(unit.kind == "input" for unit in cause.units)
+        way = _way(ends[0].trace, ends[2 + at].trace, inputs=read)
         if not way:
             before, after = every & ~mixture, every
             without = mixing.in_detail([before], deep=deep)
-            way = _way(without[0].trace, ends[1].trace)
+            way = _way(without[0].trace, ends[1].trace, inputs=read)
         travelled = _both_ends([one for one, _ in way])
         made = replace(cause, travelled=tuple(_placed(travelled, ends[1].trace)))
         watched = _watched(mixing, cause, way)
@@ -111,8 +112,13 @@ def detailed(
     return [*found, *(_with_line(cause, lines) for _, cause in causes[MOST_DETAILED:])]
 
 
-def _way(old: Trace | None, new: Trace | None) -> list[tuple[Passed, Source | None]]:
-    """The steps whose result differs, in the order in which they ended."""
+def _way(
+    old: Trace | None, new: Trace | None, *, inputs: bool
+) -> list[tuple[Passed, Source | None]]:
+    """The steps whose result differs, in the order in which they ended, with their functions.
+
+    Those of inputs, if they count, have none: they are answered and do not run.
+    """
     if old is None or new is None:
         return []
     comparison = compare(old, new)
@@ -121,12 +127,13 @@ def _way(old: Trace | None, new: Trace | None) -> list[tuple[Passed, Source | No
         if one.old is None or one.new is None or not {"result", "error"} & set(one.aspects):
             continue
         before, after = old.steps[one.old], new.steps[one.new]
-        if after.kind in ("input", "output", "note", "artifact"):
+        if after.kind in ("output", "note", "artifact") or (after.kind == "input" and not inputs):
             continue
         end = after.start + after.duration
         was, now = pair(_said(old, one.old), _said(new, one.new), _SHOWN)
         passed = Passed(path=_path(new, one.new), old=was, new=now, index=one.new)
         source = before.source if before.source == after.source else after.source
+        source = None if after.kind == "input" else source
         found.append((end, -one.new, passed, source))
     return [(passed, source) for _, _, passed, source in sorted(found, key=lambda one: one[:2])]
 
@@ -178,7 +185,7 @@ def _watched(
     for unit in cause.units:
         if unit.kind in ("function", "method", "property") and unit.old and unit.new:
             return Source(unit.old.file, 0, unit.name), Source(unit.new.file, 0, unit.name)
-    entered = way[0][1] if way else None
+    entered = next((source for _, source in way if source is not None), None)
     if entered is None:
         return None
     entered = replace(entered, file=mixing.relative(entered.file))

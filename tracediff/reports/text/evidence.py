@@ -51,7 +51,7 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
     place = span((ending(waterfall.place(cause), width // 2), NAME))
     head = span((f"{number}  ", DIM), (share, BOLD), "  ")
     title = head.append_text(_name(cause, width - place.cell_len - head.cell_len - 10))
-    yield rule(title, width, place)
+    yield rule(title, width, place if place.cell_len else None)
     for block in (
         _merged(cause, width),
         _commits(cause.commits, width),
