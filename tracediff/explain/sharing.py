@@ -127,6 +127,7 @@ def _screen(
         if all(gives(one | 1 << at) == gives(one & ~(1 << at)) for one in tested)
     ]
     mask = sum(1 << at for at in idle)
+    mixing.run([expand(players, one & every & ~mask) for one in checks], progress)
     for one in (*checks, mask, every):  # together, in the company of others; all at the last
         coalition = one & every
         while idle and gives(coalition & ~mask) != gives(coalition):
