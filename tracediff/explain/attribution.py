@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tracediff.config import Config
 from tracediff.explain import players as parts
-from tracediff.explain.details import detailed, lines_of
+from tracediff.explain.details import MOST_DETAILED, detailed, lines_of
 from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
 from tracediff.explain.merging import Player
 from tracediff.explain.mixing import Atom, Mixing, MixInputs
@@ -72,6 +72,7 @@ def attribute(
     config: Config,
     *,
     fresh: Fresh | None = None,
+    details: bool = True,
     progress: Progress | None = None,
 ) -> Attribution:
     """Share the change of a trace's outcome among what changed in the code.
@@ -81,12 +82,13 @@ def attribute(
         then: The settings of the recorded code, laid out in a directory of its own.
         config: Those of the other code.
         fresh: Changed answers of inputs, which are players then.
+        details: Whether each cause is followed through variables and steps.
         progress: Called with what is being done.
 
     Raises:
         ReplayError: The mixtures cannot be run at all.
     """
-    with attributing(trace, then, config, fresh=fresh, progress=progress) as found:
+    with attributing(trace, then, config, fresh=fresh, details=details, progress=progress) as found:
         return found.attribution
 
 
@@ -108,6 +110,7 @@ def attributing(
     config: Config,
     *,
     fresh: Fresh | None = None,
+    details: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Attributed]:
     """As ``attribute``, with the worker kept until the block ends."""
@@ -116,7 +119,8 @@ def attributing(
         Hybrids(trace, then, config) as hybrids,
         tempfile.TemporaryDirectory(prefix="tracediff-") as scratch,
     ):
-        yield _Attributing(trace, hybrids, config, fresh, say, Path(scratch)).run()
+        working = _Attributing(trace, hybrids, config, fresh, say, Path(scratch))
+        yield working.run(most_detailed=MOST_DETAILED if details else 0)
 
 
 class _RefusedError(Exception):
@@ -141,8 +145,11 @@ class _Attributing:
         self.fresh, self.say, self.scratch = fresh, say, scratch
         self.noise: tuple[FieldPath, ...] = ()
         self.idle = 0
+        self.most_detailed = MOST_DETAILED
 
-    def run(self) -> Attributed:
+    def run(self, most_detailed: int = MOST_DETAILED) -> Attributed:
+        """Everything; ``most_detailed`` causes are followed through variables and steps."""
+        self.most_detailed = most_detailed
         try:
             old, new = self._ends()
             paths = self._changed(old[0], new[0])
@@ -344,6 +351,7 @@ class _Attributing:
             [(at, _cause(mixing, game, at)) for at in guilty],
             lines_of(pairing),
             deep=self.trace.depth == "inputs",
+            most=self.most_detailed,
         )
         quiet = [
             mixing.atoms[atom].unit

@@ -81,6 +81,7 @@ def detailed(
     lines: Mapping[Unit, Lines],
     *,
     deep: bool,
+    most: int = MOST_DETAILED,
 ) -> list[Cause]:
     """The causes with their lines, variables and ways.
 
@@ -90,11 +91,12 @@ def detailed(
         causes: Each cause with the number of its player, the largest first.
         lines: From ``lines_of``.
         deep: Whether functions become steps.
+        most: How many causes are followed; the others have their line only.
     """
-    looked = causes[:MOST_DETAILED]
+    looked = causes[:most]
     every = mixing.everything
     alone = [expand(players, 1 << at) for at, _ in looked]
-    ends = mixing.in_detail([0, every, *alone], deep=deep)
+    ends = mixing.in_detail([0, every, *alone], deep=deep) if looked else []
     found = []
     for at, ((_, cause), mixture) in enumerate(zip(looked, alone, strict=True)):
         before, after = 0, mixture
@@ -109,7 +111,7 @@ def detailed(
         watched = _watched(mixing, cause, way)
         variable = _variable(mixing, before, after, watched, deep=deep) if watched else None
         found.append(_with_line(replace(made, variable=variable), lines))
-    return [*found, *(_with_line(cause, lines) for _, cause in causes[MOST_DETAILED:])]
+    return [*found, *(_with_line(cause, lines) for _, cause in causes[most:])]
 
 
 def _way(
