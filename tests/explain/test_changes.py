@@ -56,3 +56,8 @@ def test_what_is_gone_has_the_line_in_its_place() -> None:
 def test_two_changes_are_two_lines() -> None:
     text = "def price(net):\n    a = net * {}\n    b = net\n    return a + b - {}\n"
     assert lines(text.format(2, 1), text.format(3, 2)) == [(2, 2), (4, 4)]
+
+
+def test_one_of_several_defaults() -> None:
+    text = "def f(\n    a=0,\n    b={},\n    c=1,\n    d=0,\n):\n    return a\n"
+    assert lines(text.format(0), text.format(1)) == [(3, 3)]

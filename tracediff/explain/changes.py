@@ -49,10 +49,7 @@ def _between(
     old: Sequence[object], new: Sequence[object]
 ) -> Iterator[tuple[int | None, int | None]]:
     before, after = [_form(one) for one in old], [_form(one) for one in new]
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for tag, i, i_end, j, j_end in matcher.get_opcodes():
-        if tag == "equal":
-            continue
+    for i, i_end, j, j_end in _gaps(before, after):
         both = min(i_end - i, j_end - j)
         for at in range(both):
             one, other = old[i + at], new[j + at]
@@ -63,6 +60,21 @@ def _between(
         there = _line_at(new, j + both)
         yield from ((_line(one), there) for one in old[i + both : i_end])
         yield from ((None, _line(one)) for one in new[j + both : j_end])
+
+
+def _gaps(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    """What differs, as ranges of both sides: place by place where that is less than aligned."""
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    aligned = [one[1:] for one in matcher.get_opcodes() if one[0] != "equal"]
+    if len(old) == len(new):
+        placed = [
+            (at, at + 1, at, at + 1)
+            for at, pair in enumerate(zip(old, new, strict=True))
+            if pair[0] != pair[1]
+        ]
+        if len(placed) < sum(max(i_end - i, j_end - j) for i, i_end, j, j_end in aligned):
+            return placed
+    return aligned
 
 
 def _line_at(nodes: Sequence[object], at: int) -> int | None:
