@@ -18,6 +18,9 @@ PAGE = ROOT / "docs" / "accuracy.md"
 BEGIN = "<!-- figures: `python -m benchmarks.explain_accuracy --write` writes what follows -->"
 END = "<!-- figures end -->"
 HEAD = ("cases", "one: rank 1", "one: line", "several: full set", "several: lines", "blamed")
+FULL = 300
+"""How many cases a full run has at least."""
+
 Cases = Sequence[dict[str, Any]]
 
 
@@ -133,11 +136,11 @@ def _met(yes: bool) -> str:
 def as_markdown(found: Summary) -> str:
     """All tables."""
     about = machine()
-    least = min(found.units, default=0)
+    least, middle = min(found.units, default=0), median(found.units or [0])
     parts = [
-        f"Seed {found.seed}, {len(found.judged)} cases; {about['date']}, {about['python']},",
-        f"{about['machine']}; {', '.join(versions())}. Each case has at least {least} innocent",
-        f"units that changed and ran, {median(found.units or [0]):.0f} in the median.",
+        f"Seed {found.seed}, {len(found.judged)} cases{_numbers(found)}; {about['date']},",
+        f"{about['python']}, {about['machine']}; {', '.join(versions())}. The innocent changes",
+        f"of a case touch at least {least} definitions, {middle:.0f} in the median.",
         "",
         table(("what", "figure", "target", ""), targets(found)),
         "",
@@ -165,6 +168,13 @@ def as_markdown(found: Summary) -> str:
         *others(found.compared),
     ]
     return "\n".join(parts)
+
+
+def _numbers(found: Summary) -> str:
+    """Which cases they are; fewer than a full run has are said to be fewer."""
+    numbers = [one["number"] for one in found.judged]
+    told = f" (numbers {min(numbers)} to {max(numbers)})" if numbers else ""
+    return told if len(numbers) >= FULL else f"{told}, fewer than the {FULL} of a full run"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
