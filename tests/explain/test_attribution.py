@@ -543,3 +543,23 @@ def test_an_interrupt_leaves_no_mixture_running(sides: Sides, tmp_path: Path) ->
     size = (tmp_path / "log").stat().st_size
     time.sleep(0.5)  # fifty turns of a mixture that still ran
     assert (tmp_path / "log").stat().st_size == size
+
+
+def test_a_cause_names_the_helpers_that_come_and_go_with_it(sides: Sides) -> None:
+    old = """
+        def base():
+            return 10
+        def price():
+            return base() + 1
+        """
+    new = """
+        EXTRA = 5
+        def surcharge():
+            return EXTRA
+        def price():
+            return 11 + surcharge()
+        """
+    sides.write("shop/calc.py", old, new)
+    found = sides.attribute()
+    assert shares(found) == {"calc:price": 5}
+    assert found.causes[0].kept == ("shop.calc:base", "shop.calc:surcharge")

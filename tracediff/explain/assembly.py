@@ -189,6 +189,22 @@ def _bits(body: Body) -> int:
     return found
 
 
+def brought(pairing: Pairing) -> dict[int, tuple[str, ...]]:
+    """By unit, the definitions of one side only that are there because it mentions them."""
+    names = {
+        slot: f"{plan.name}:{slot.qualname}"
+        for plan in pairing.modules.values()
+        for slot, _ in members(plan.body)
+        if slot.support and slot.alias is None and slot.item.defines
+    }
+    found: dict[int, list[str]] = {}
+    for slot, says in _mentions(pairing)[1].items():
+        for unit in sorted({one.unit for one in says if one.unit is not None}):
+            if slot in names:
+                found.setdefault(unit, []).append(names[slot])
+    return {unit: tuple(sorted(names)) for unit, names in found.items()}
+
+
 def _mentions(pairing: Pairing) -> tuple[set[Slot], dict[Slot, list[_Mention]]]:
     """The support that is always there, and what makes the other be there."""
     slots = [slot for plan in pairing.modules.values() for slot, _ in members(plan.body)]

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tracediff.config import Config
 from tracediff.explain import players as parts
+from tracediff.explain.assembly import brought
 from tracediff.explain.details import MOST_DETAILED, detailed, lines_of
 from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
 from tracediff.explain.merging import Player
@@ -348,7 +349,7 @@ class _Attributing:
         causes = detailed(
             mixing,
             game.players,
-            [(at, _cause(mixing, game, at)) for at in guilty],
+            [(at, _cause(mixing, game, at, brought(pairing))) for at in guilty],
             lines_of(pairing),
             deep=self.trace.depth == "inputs",
             most=self.most_detailed,
@@ -377,10 +378,14 @@ class _Attributing:
         return Attributed(attribution, mixing, game.players, tuple(guilty))
 
 
-def _cause(mixing: Mixing, game: Game, at: int) -> Cause:
+def _cause(mixing: Mixing, game: Game, at: int, kept: Mapping[int, tuple[str, ...]]) -> Cause:
     player = game.players[at]
+    atoms = [mixing.atoms[atom] for atom in player]
+    numbers = [atom.number for atom in atoms if atom.number is not None]
     return Cause(
-        units=tuple(mixing.atoms[atom].unit for atom in player), merged=game.why.get(player)
+        units=tuple(atom.unit for atom in atoms),
+        merged=game.why.get(player),
+        kept=tuple(dict.fromkeys(name for one in numbers for name in kept.get(one, ()))),
     )
 
 

@@ -109,7 +109,9 @@ def _steps(found: Explanation, effect: Effect, start: Fraction, most: int) -> It
     parts = [effect.shares[at] for at in single]
     if rest:
         parts.append(sum((effect.shares[at] for at in rest), Fraction(0)))
-    percents = amounts.per_cents(parts, effect.change) if effect.kind == "number" else None
+    # Where causes cancel out nearly all of each other, parts of what is left tell nothing.
+    tells = effect.kind == "number" and all(abs(one) <= 10 * abs(effect.change) for one in parts)
+    percents = amounts.per_cents(parts, effect.change) if tells else None
     at = start
     for row, share in enumerate(parts):
         cause = single[row] if row < len(single) else None
