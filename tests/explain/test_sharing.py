@@ -148,6 +148,16 @@ def test_of_two_that_stand_in_for_each_other_one_stays() -> None:
     assert effect.change == 1
 
 
+def test_a_pair_that_everything_else_hides_is_kept() -> None:
+    """Two that do something together as long as none of ten others is new."""
+
+    def worth(mixture: int) -> int:
+        return (mixture >> 13 & 1) + 5 * (mixture & 0b1111_1111_1111 == 0b11)
+
+    game, effect = played(Worth(14, {}, worth=worth))
+    assert not {0, 1, 13} & {at for one in game.screened for at in one}
+
+
 def test_what_only_matters_in_rare_company_may_be_missed_and_is_set_aside_openly() -> None:
     rare = (1 << 1) | (1 << 2)  # of thirty units just these, neither more nor less
 
