@@ -154,7 +154,7 @@ def test_a_pair_that_everything_else_hides_is_kept() -> None:
     def worth(mixture: int) -> int:
         return (mixture >> 13 & 1) + 5 * (mixture & 0b1111_1111_1111 == 0b11)
 
-    game, effect = played(Worth(14, {}, worth=worth))
+    game, _ = played(Worth(14, {}, worth=worth))
     assert not {0, 1, 13} & {at for one in game.screened for at in one}
 
 
