@@ -80,10 +80,12 @@ class Assembly:
 
     def _module(self, plan: ModulePlan, choice: int, there: frozenset[Slot]) -> Assembled:
         own = frozenset(slot for slot, _ in members(plan.body) if slot in there)
-        key = (plan.file, choice & self._bits[plan.file], own)
+        bits = self._bits[plan.file] | (1 << plan.told if plan.told is not None else 0)
+        key = (plan.file, choice & bits, own)
         if key not in self._assembled:
             pieces = [self._piece(one, choice, there) for one in _order(plan.body, choice, there)]
-            self._assembled[key] = Assembled(tuple(pieces), plan.doc)
+            new = plan.told is None or choice >> plan.told & 1
+            self._assembled[key] = Assembled(tuple(pieces), plan.doc if new else plan.old_doc)
         return self._assembled[key]
 
     def _piece(self, slot: Slot, choice: int, there: frozenset[Slot]) -> Piece:

@@ -24,6 +24,7 @@ from tracediff.explain.mixing import Atom, Mixing, MixInputs
 from tracediff.explain.outcomes import Fields, Outcome, differing, fields, mark, recorded
 from tracediff.explain.outcomes import Path as FieldPath
 from tracediff.explain.sharing import MOST_MIXTURES, Game, effects, play
+from tracediff.explain.signatures import bound
 from tracediff.explain.slots import Pairing
 from tracediff.explain.telling import field_name
 from tracediff.explained import Cause, Effect, Interaction, Method, Unit
@@ -238,12 +239,16 @@ class _Attributing:
         if old.covered is None or new.covered is None or not old.outcome or not new.outcome:
             raise _RefusedError("nothing is known of what ran")
         mismatch: _RefusedError | None = None
+        project = self.hybrids.project
         for turn, (strict, everything) in enumerate(((False, False), (False, True), (True, True))):
             pairing = self._plan(old.covered, new.covered, strict=strict)
-            mixing = self._mixing(pairing, old.covered, new.covered, everything=everything)
-            if not turn:
-                self._settle(pairing, old.covered, new.covered, mixing)
+            files = parts.one_sided(project.old, project.new, pairing.modules) if strict else []
             try:
+                mixing = self._mixing(
+                    pairing, old.covered, new.covered, files, everything=everything
+                )
+                if not turn:
+                    self._settle(pairing, old.covered, new.covered, mixing)
                 return self._attributed(mixing, pairing, old.outcome, new.outcome, paths)
             except _MismatchError as error:
                 mismatch = mismatch or error
@@ -264,13 +269,21 @@ class _Attributing:
         names = [name for name, _ in new.modules if name in both]
         self.hybrids.settle(names, list(pairing.modules))
 
-    def _mixing(self, pairing: Pairing, old: Covered, new: Covered, *, everything: bool) -> Mixing:
-        """What takes part, and what is new in every mixture."""
+    def _mixing(
+        self,
+        pairing: Pairing,
+        old: Covered,
+        new: Covered,
+        files: Sequence[str],
+        *,
+        everything: bool,
+    ) -> Mixing:
+        """What takes part, besides data files and these, and what is new in every mixture."""
         ran = parts.that_ran(pairing, old, new)
         numbers = range(len(pairing.units)) if everything else sorted(ran)
         atoms = [Atom(pairing.units[one], one) for one in numbers]
         self.idle = len(pairing.units) - len(atoms)
-        opened = [*old.opened, *new.opened]
+        opened = [*old.opened, *new.opened, *files]
         project = self.hybrids.project
         atoms += [Atom(one) for one in parts.data_files(project.old, project.new, opened)]
         loaded = {name.partition(".")[0] for side in (old, new) for name in side.libraries}
@@ -284,7 +297,7 @@ class _Attributing:
             if self.fresh.arguments:
                 atoms.append(Atom(Unit(kind="arguments", name="arguments")))
         if not atoms:
-            raise _RefusedError("the result differs, though no code that ran does")
+            raise _MismatchError("the result differs, though no code that ran does")
         chosen = sum(1 << one for one in numbers)
         slowest = max(old.seconds, new.seconds)
         return Mixing(
@@ -306,7 +319,10 @@ class _Attributing:
         self._check_ends(mixing, old, new, paths)
         seconds = max(mixing.seconds, 0.001)
         affordable = max(64, min(MOST_MIXTURES, int(BUDGET / seconds)))
-        game = play(mixing, errors, paths, self._counting, affordable=affordable)
+        game = play(
+            mixing, errors, paths, self._counting,
+            bound=list(bound(pairing, mixing.places)), affordable=affordable,
+        )  # fmt: skip
         found = effects(mixing, game, paths)
         return self._told(mixing, pairing, game, found)
 

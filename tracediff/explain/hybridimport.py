@@ -97,6 +97,8 @@ class Finder:
         if found is None:
             return None
         file, is_package = found
+        if self._is_away(file):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         loader = None
         place = self._project.path(file, self._base)
         if file.endswith(".py"):
@@ -108,14 +110,19 @@ class Finder:
         if is_package:
             directory = file.removesuffix("/__init__.py") if loader else file
             roots = [one for one in (self._base, self._project.new, self._project.old) if one]
-            spec.submodule_search_locations = [
-                str(root / directory) for root in roots if (root / directory).is_dir()
-            ]
+            there = [str(root / directory) for root in roots if (root / directory).is_dir()]
+            spec.submodule_search_locations = there[:1] if self._base else there
         return spec
 
     def files(self, file: str) -> tuple[str, ...]:
         """Where the code of a module may say that it is from."""
         return tuple(str(root / file) for root in (self._project.old, self._project.new))
+
+    def _is_away(self, file: str) -> bool:
+        """Whether it is a module that only the side has whose files are not taken."""
+        if self._base is None or not file.endswith(".py") or (self._base / file).exists():
+            return False
+        return not all((one / file).exists() for one in (self._project.new, self._project.old))
 
     def run(self, module: ModuleType, file: str) -> None:
         """Run a module's code in it."""

@@ -25,6 +25,18 @@ class Together:
     why: dict[Player, str]
 
 
+def beginning(atoms: int, bound: Iterable[tuple[frozenset[int], str]]) -> Together:
+    """Each atom as a player, but for those that are bound to each other."""
+    players: dict[int, frozenset[int]] = {at: frozenset((at,)) for at in range(atoms)}
+    reasons: dict[int, str] = {}
+    for units, why in bound:
+        made = frozenset().union(*(players[at] for at in units))
+        players.update(dict.fromkeys(made, made))
+        reasons[min(made)] = why
+    found = sorted({tuple(sorted(one)) for one in players.values()})
+    return Together(tuple(found), {one: reasons[one[0]] for one in found if one[0] in reasons})
+
+
 def expand(players: Sequence[Player], coalition: int) -> int:
     """The mixture of a coalition: bit ``i`` of the latter is player ``i``."""
     return sum(
@@ -101,4 +113,4 @@ def _merged(mixing: Mixing, together: Together, failing: int, errors: Collection
     kept = [one for at, one in enumerate(players) if at not in needed]
     places = sorted([*kept, made])
     reasons = {one: said for one, said in together.why.items() if one in kept}
-    return Together(tuple(places), {**reasons, made: why})
+    return Together(tuple(places), {**reasons, made: mixing.without_places(why)})

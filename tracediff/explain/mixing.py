@@ -87,12 +87,24 @@ class Mixing:
         """How many mixtures were run, each counted once."""
         return len(self._known)
 
+    @property
+    def places(self) -> dict[int, int]:
+        """Which atom each unit of code is."""
+        return {one.number: at for at, one in enumerate(self.atoms) if one.number is not None}
+
     def relative(self, file: str) -> str:
         """A file's path in the project, whichever side it is on; elsewhere its whole path."""
         for root in (self._hybrids.project.old, self._hybrids.project.new):
             if Path(file).is_relative_to(root):
                 return Path(file).relative_to(root).as_posix()
         return file
+
+    def without_places(self, text: str) -> str:
+        """A text in which the project's files are named by their path in it."""
+        project = self._hybrids.project
+        for root in (project.old, project.new, *self._bases.values()):
+            text = text.replace(f"{root}{os.sep}", "")
+        return text
 
     def run(self, mixtures: Iterable[int], progress: Callable[[int, int], None]) -> None:
         """Run what has not been run yet."""

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from tracediff.explain.counterparts import class_body, paired
 from tracediff.explain.items import FUNCTIONS, Item, read_module
 from tracediff.explain.order import orders
 from tracediff.explain.slots import Alias, Body, ModulePlan, Pairing, Slot, members
@@ -21,7 +22,6 @@ from tracediff.explained import Unit, UnitKind
 
 _DUNDER = re.compile(r"__\w+__")
 _WORD = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"#\d+$")
 _QUOTED = re.compile(r"'([^'\\]*)'")
 P = TypeVar("P")
 _MAX_IMPORTS = 20
@@ -69,7 +69,7 @@ class _Sides:
         self.plans: dict[str, ModulePlan] = {}
         for file in differing:
             before, after = self.old.get(file), self.new.get(file)
-            slots = _paired(before.items if before else [], after.items if after else [], "")
+            slots = paired(before.items if before else [], after.items if after else [], "")
             doc = next(one.doc for one in (after, before) if one is not None)
             self.plans[file] = ModulePlan(file, modules[file], Body(slots), doc)
 
@@ -140,7 +140,7 @@ class _Moves:
             return False  # what had this name here was something else
         here, there = gone.old.name, come.new.name
         come.old, gone.old = gone.old, None
-        come.body = _class_body(come.old, come.new, come.qualname)
+        come.body = class_body(come.old, come.new, come.qualname)
         self.sides.moved[left.file, here] = come
         if here != there:
             self.sides.renamed[here] = there
@@ -191,9 +191,12 @@ class _Units:
     def run(self) -> Pairing:
         for plan in self.sides.plans.values():
             self._settle(plan, plan.body)
-            before = self.sides.old.get(plan.file)
+            before, after = self.sides.old.get(plan.file), self.sides.new.get(plan.file)
             self._order(plan, plan.body, before.items if before else [], "")
             self._bring_names(plan)
+            if self.strict and before and after and before.doc != after.doc:
+                self.units.append(Unit(kind="statement", name=f"{plan.name}:__doc__"))
+                plan.old_doc, plan.told = before.doc, len(self.units) - 1
         self._settle_one_sided()
         return Pairing(self.sides.plans, self.units, self.sides.words)
 
@@ -330,55 +333,6 @@ def _absolute(module: str | None, level: int, plan: ModulePlan) -> str:
         parts = parts[:-1]
     parts = parts[: len(parts) - (level - 1)]
     return ".".join([*parts, *([module] if module else [])])
-
-
-def _paired(old: Sequence[Item], new: Sequence[Item], prefix: str) -> list[Slot]:
-    """Slots by key, then by what they bind; the new side's order, then what only the old has."""
-    counterparts = _counterparts(old, new)
-    slots = [_slot(counterparts.get(item), item, prefix) for item in new]
-    known = set(counterparts.values())
-    rest = [item for item in old if item not in known]
-    for at, slot in enumerate(slots):
-        if slot.old is None:
-            same = [one for one in rest if set(one.names) & set(slot.names)]
-            if len(same) == 1:
-                rest.remove(same[0])
-                slots[at] = _slot(same[0], slot.new, prefix)
-    return [*slots, *(_slot(one, None, prefix) for one in rest)]
-
-
-def _counterparts(old: Sequence[Item], new: Sequence[Item]) -> dict[Item, Item]:
-    """By key; where several have one key, those that are the same first, then by their number."""
-    left: dict[str, list[Item]] = defaultdict(list)
-    for item in old:
-        left[_NUMBER.sub("", item.key)].append(item)
-    found: dict[Item, Item] = {}
-    for same in (True, False):
-        for item in new:
-            others = left[_NUMBER.sub("", item.key)]
-            match = next((one for one in others if not same or _same(one, item)), None)
-            if match is not None and item not in found:
-                others.remove(match)
-                found[item] = match
-    return found
-
-
-def _same(one: Item, other: Item) -> bool:
-    return (one.form, one.decorators) == (other.form, other.decorators)
-
-
-def _slot(old: Item | None, new: Item | None, prefix: str) -> Slot:
-    slot = Slot("", old, new)
-    slot.qualname = prefix + slot.item.name
-    slot.body = _class_body(old, new, slot.qualname)
-    return slot
-
-
-def _class_body(old: Item | None, new: Item | None, qualname: str) -> Body | None:
-    """The members of what is a class on both sides."""
-    if old is None or new is None or not old.node.__class__ is new.node.__class__ is ast.ClassDef:
-        return None
-    return Body(_paired(old.body, new.body, f"{qualname}."))
 
 
 def _defined(item: Item | None) -> bool:

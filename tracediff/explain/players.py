@@ -82,6 +82,11 @@ def _is_unused(slot: Slot, pairing: Pairing, mentioned: Mapping[str, int]) -> bo
     return not any(name in pairing.words or mentioned[name] > (name in own) for name in slot.names)
 
 
+def one_sided(old: Path, new: Path, files: Iterable[str]) -> list[str]:
+    """The files that only one of two directories has: they may matter by being there."""
+    return [one for one in files if (old / one).is_file() != (new / one).is_file()]
+
+
 def data_files(old: Path, new: Path, opened: Iterable[str]) -> list[Unit]:
     """The files that were read and that differ between the two directories.
 

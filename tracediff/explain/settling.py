@@ -62,12 +62,10 @@ def settle_modules(
     """
     barrier = _Barrier(project, differing, libraries)
     with _as_in_a_replay(barrier, project, config, trace):
-        possible = _tried(names)
-        for name in possible:
-            importlib.import_module(name)
+        done = [one for one in _tried(names, project) if _imported(one, project)]
     gc.collect()
     gc.freeze()
-    return tuple(one for one in possible if one in sys.modules)
+    return tuple(one for one in done if one in sys.modules)
 
 
 @contextlib.contextmanager
@@ -94,14 +92,14 @@ def _as_in_a_replay(
         os.chdir(here)
 
 
-def _tried(names: Sequence[str]) -> list[str]:
+def _tried(names: Sequence[str], project: Project) -> list[str]:
     """Those that a child can import."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         try:
             os.close(reading)
-            found = "\n".join(_importable(names))
+            found = "\n".join(_importable(names, project))
             with os.fdopen(writing, "w", encoding="utf-8") as stream:
                 stream.write(found)
         finally:
@@ -113,16 +111,25 @@ def _tried(names: Sequence[str]) -> list[str]:
     return said.split()
 
 
-def _importable(names: Sequence[str]) -> Iterator[str]:
+def _importable(names: Sequence[str], project: Project) -> Iterator[str]:
     before = _held()
     for name in names:
-        try:
-            importlib.import_module(name)
-        except BaseException:  # noqa: BLE001, S112 - whatever it is, a mixture will say it
+        if not _imported(name, project):
             continue
         if _held() != before:
             return
         yield name
+
+
+def _imported(name: str, project: Project) -> bool:
+    """Import a module; where that fails, leave nothing behind of what it had imported."""
+    before = set(sys.modules)
+    try:
+        importlib.import_module(name)
+    except BaseException:  # noqa: BLE001 - whatever it is, a mixture will say it
+        forget([one for one in set(sys.modules) - before if project.find(one) is not None])
+        return False
+    return True
 
 
 def _held() -> tuple[int, int]:

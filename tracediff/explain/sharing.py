@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from tracediff.explain import sampling, shapley
 from tracediff.explain.apportioning import shown
-from tracediff.explain.merging import Player, Together, expand, settle
+from tracediff.explain.merging import Player, Together, beginning, expand, settle
 from tracediff.explain.mixing import Mixing
 from tracediff.explain.outcomes import Fields, Path, fields, mark, number
 from tracediff.explained import Effect, Interaction, Method
@@ -44,6 +44,7 @@ def play(
     paths: Sequence[Path],
     progress: Progress,
     *,
+    bound: Sequence[tuple[frozenset[int], str]] = (),
     affordable: int = MOST_MIXTURES,
 ) -> Game:
     """Run the coalitions that shares need.
@@ -56,9 +57,10 @@ def play(
         errors: The types of error that are a result.
         paths: The fields that count.
         progress: Called with how many are done and of how many.
+        bound: Atoms that are one player from the start, and why.
         affordable: How many mixtures may be run.
     """
-    together = Together(tuple((at,) for at in range(len(mixing.atoms))), {})
+    together = beginning(len(mixing.atoms), bound)
     together = settle(mixing, together, _edges, errors, progress)
     screened: tuple[Player, ...] = ()
     if 1 << len(together.players) > min(affordable, MOST_MIXTURES):

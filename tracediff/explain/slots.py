@@ -83,12 +83,17 @@ class Body:
 
 @dataclass(eq=False, slots=True)
 class ModulePlan:
-    """A module that differs: its file, its dotted name, its slots, its docstring."""
+    """A module that differs: its file, its dotted name, its slots, its docstring.
+
+    ``told`` is the unit that chooses ``old_doc``, where the two docstrings count.
+    """
 
     file: str
     name: str
     body: Body
     doc: str | None
+    old_doc: str | None = None
+    told: int | None = None
 
 
 @dataclass(eq=False, slots=True)
