@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from tracediff.model import Code, Query
-from tracediff.pushing import BATCH, Pushed, every_row, push_rows, push_traces
+from tracediff.pushing import BATCH, Pushed, push_rows, push_traces
+from tracediff.stores.walking import every_row
 from tracediff.stores.memory import MemoryStore
 from tracediff.testing import make_trace
 

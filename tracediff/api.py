@@ -14,13 +14,17 @@ from tracediff.doctor import Finding, examine
 from tracediff.errors import StoreError
 from tracediff.model import Comparison, Page, Query, Tolerance, Trace
 from tracediff.pulling import Bundle, bundle_traces, pull_traces
-from tracediff.pushing import Pushed, every_row, push_rows, push_traces
+from tracediff.pushing import Pushed, push_rows, push_traces
 from tracediff.references import read_reference, store_name
 from tracediff.stores.base import Preparable, Store
 from tracediff.stores.configured import local_directory, open_configured
 from tracediff.stores.memory import MemoryStore
+from tracediff.stores.walking import every_row
 
 if TYPE_CHECKING:
+    from tracediff.check.checking import Gates
+    from tracediff.check.selecting import Selection
+    from tracediff.checked import Checked
     from tracediff.explain.bisect import Bisection
     from tracediff.explain.noise import Certified
     from tracediff.explained import Explanation
@@ -336,6 +340,49 @@ class Project:
         trace = self.resolve(reference)
         rules = (*self.config.tolerances, *tolerances)
         return bisect(trace, self.config, good=good, bad=bad, tolerances=rules, progress=progress)
+
+    def check(
+        self,
+        selection: Selection,
+        *,
+        gates: Gates,
+        workers: int | None = None,
+        tolerances: Iterable[Tolerance] = (),
+        explain: int = 20,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Checked:
+        """Replay many traces on the code as it is now; see ``check.checking``.
+
+        Args:
+            selection: Which traces.
+            gates: What may change.
+            workers: How many processes replay; one a processor by default.
+            tolerances: On top of the configured ones.
+            explain: How many of those that changed are explained.
+            progress: Called with what is being done, how many are done and of how many.
+        """
+        from tracediff.check.checking import check  # listing and showing traces do without
+        from tracediff.check.engines import LocalEngine
+        from tracediff.check.reasons import Reasons, reasons_of
+        from tracediff.codefiles import source_reader
+
+        rules = (*self.config.tolerances, *tolerances)
+        load = source_reader(self.config.root, lambda: self.store)
+
+        def explained(ids: Sequence[str], done: Callable[[int], None]) -> Reasons:
+            return reasons_of((self.resolve(one) for one in ids), self.config, load, done)
+
+        return check(
+            self.store,
+            selection,
+            LocalEngine(self.config, rules, workers),
+            gates=gates,
+            rules=rules,
+            load=load,
+            explain=explained,
+            most_explained=explain,
+            progress=progress,
+        )
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""

@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from tracediff.errors import StoreError
-from tracediff.model import Query, Row, Trace
+from tracediff.model import Row, Trace
 from tracediff.stores.base import Store
 
 BATCH = 200
 """Traces that are saved at once, which become one segment where the store keeps segments."""
 
 WORKERS = 8
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +28,6 @@ class Pushed:
     known: int = 0
     unreadable: int = 0
     problems: tuple[str, ...] = ()
-
-
-def every_row(store: Store, query: Query) -> Iterator[Row]:
-    """All rows that match, newest first, a page at a time."""
-    page = store.search(replace(query, limit=_PAGE))
-    while True:
-        yield from page.rows
-        if page.cursor is None:
-            return
-        page = store.search(replace(query, limit=_PAGE, cursor=page.cursor))
 
 
 def push_rows(

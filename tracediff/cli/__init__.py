@@ -23,6 +23,7 @@ COMMANDS = {
     "replay": "Run a trace's job again with its recorded inputs.",
     "compare": "Compare a trace with its replay on the code as it is now, or with another.",
     "explain": "Say which changed code has which share of a result's change.",
+    "check": "Replay many recorded jobs and say what changes in all.",
     "bisect": "Find the commit that changed a trace's result.",
     "pending": "List the results of tests that wait for a decision, by cause.",
     "review": "Look at them cause by cause, and accept or reject them.",

@@ -39,6 +39,42 @@ def phases(first: str = "") -> Iterator[Callable[[str], None]]:
         shown.stop()
 
 
+@contextlib.contextmanager
+def counted() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that takes what is done, how many are done and of how many; shown as a bar.
+
+    With the rate and the time that remains; nothing where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda what, done, of: None
+        return
+    from rich.console import Console  # pipes need none of it
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    rate = TextColumn("{task.fields[rate]}")
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate
+    with Progress(
+        *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of, rate="")
+            task = tasks[what]
+            speed = bar.tasks[task].speed or 0
+            bar.update(task, completed=done, rate=f"{speed:,.1f}/s")
+
+        yield tell
+
+
 class _Shown:
     """The line on the terminal, drawn from a thread of its own."""
 

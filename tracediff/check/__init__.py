@@ -1,0 +1,1 @@
+"""Many recorded jobs against the code as it is now: what changes, how much, for which reasons."""
