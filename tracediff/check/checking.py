@@ -29,7 +29,7 @@ class Gates:
     max_total: Fraction | None = None
 
 
-def check(
+def check(  # noqa: PLR0913 - what one check may be told
     store: Store,
     selection: Selection,
     engine: Engine,

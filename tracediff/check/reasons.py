@@ -56,27 +56,30 @@ def reasons_of(
     with contextlib.ExitStack() as entered:
         laid_out = _LaidOut(config, load, entered)
         for done, trace in enumerate(traces, 1):
-            try:
-                found = attribute(trace, laid_out.at(trace), config)
-                why = found.refused
-            except ReplayError as error:
-                why = error.message
-            if why is not None:
-                refused[why] = refused.get(why, 0) + 1
-            else:
+            found = _attributed(trace, laid_out)
+            if found.refused is None:
                 explained += 1
                 _add(added, found)
+            else:
+                refused[found.refused] = refused.get(found.refused, 0) + 1
             progress(done)
     reasons = sorted((_reason(names, one) for names, one in added.items()), key=_by_size)
     said = [f"{count} could not be explained: {why}" for why, count in refused.items()]
     return Reasons(tuple(reasons), explained, tuple(said[:3]))
 
 
+def _attributed(trace: Trace, laid_out: _LaidOut) -> Attribution:
+    try:
+        return attribute(trace, laid_out.at(trace), laid_out.config, details=False)
+    except ReplayError as error:
+        return Attribution(refused=error.message)
+
+
 class _LaidOut:
     """The recorded code of each commit, laid out once."""
 
     def __init__(self, config: Config, load: Source, entered: contextlib.ExitStack) -> None:
-        self._config, self._load, self._entered = config, load, entered
+        self.config, self._load, self._entered = config, load, entered
         self._known: dict[object, Config] = {}
 
     def at(self, trace: Trace) -> Config:
@@ -84,7 +87,7 @@ class _LaidOut:
         code = trace.code
         key = (code.commit, tuple(sorted(code.files.items())))
         if key not in self._known:
-            found = self._entered.enter_context(recorded_code(trace, self._config, self._load))
+            found = self._entered.enter_context(recorded_code(trace, self.config, self._load))
             self._known[key] = found[0]
         return self._known[key]
 

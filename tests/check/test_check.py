@@ -1,0 +1,218 @@
+"""A check of recorded jobs: what it selects, what it says of changes, and what breaks it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracediff.api import Project, open_project
+from tracediff.check.checking import Gates
+from tracediff.check.selecting import Selection, select
+from tracediff.checked import Checked
+from tracediff.cli import exits, group
+from tracediff.demo import git
+from tracediff.errors import StoreError
+from tracediff.model import Query, Row
+from tracediff.stores.memory import MemoryStore
+
+JOBS = """
+    import os, time
+    import tracediff as td
+    from shop.rates import FEE, RATE
+
+    @td.input("Weight")
+    def weight(number):
+        return number % 5
+
+    @td.job("shop/price")
+    def price(number):
+        td.tag(f"n:{number}")
+        if number == 13:
+            DANGER
+        heavy = weight(number) > 3
+        total = number * RATE + (FEE if heavy else 0)
+        return {"total": total, "text": f"{total} EUR"}
+
+    if __name__ == "__main__":
+        for number in range(40):
+            price(number)
+    """
+
+
+class Shop:
+    """A project in git with forty recorded jobs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 20\n')
+        self.write(".gitignore", ".tracediff/\n__pycache__/\n")
+        self.write("shop/__init__.py", "")
+        self.write("shop/rates.py", "RATE = 2\nFEE = 10\n")
+        self.write("shop/jobs.py", JOBS.replace("DANGER", "pass"))
+        git(directory, "init", "--quiet", "--template=")
+        self.commit("first")
+        subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=directory, check=True, timeout=60)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text))
+
+    def commit(self, message: str) -> None:
+        git(self.directory, "add", "--all")
+        git(self.directory, "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+@pytest.fixture
+def project(shop: Shop) -> Iterator[Project]:
+    with open_project(start=shop.directory) as found:
+        yield found
+
+
+def check(project: Project, **options: Any) -> Checked:
+    gates = Gates(
+        **{one: options.pop(one) for one in ("max_changed", "max_total") if one in options}
+    )
+    explain = options.pop("explain", 0)
+    return project.check(Selection(**options), gates=gates, explain=explain, workers=2)
+
+
+def total(found: Checked, name: str = "result.total") -> Fraction:
+    return next(one.change for one in found.totals if one.field == name)
+
+
+def test_code_that_did_not_change_passes(project: Project) -> None:
+    found = check(project)
+    assert (found.checked, found.same, found.changed, found.failed) == (40, 40, 0, 0)
+    assert (found.broken, found.groups, found.totals) == ((), (), ())
+
+
+def test_changes_are_grouped_by_cause_and_their_sums_add_up(shop: Shop, project: Project) -> None:
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 4\n")
+    found = check(project, explain=40)
+    assert (found.checked, found.same, found.changed) == (40, 1, 39)
+    assert total(found) == sum(range(40)) - 6 * 8
+    per_group = [
+        sum(one.change for one in group.totals if one.field == "result.total")
+        for group in found.groups
+    ]
+    assert sum(per_group) == total(found)
+    assert found.explained == 39
+    reasons = {
+        one.names: next(two.change for two in one.totals if two.field == "result.total")
+        for one in found.reasons
+    }
+    assert reasons == {("shop.rates:RATE",): sum(range(40)), ("shop.rates:FEE",): -48}
+    assert [one.count for one in found.reasons] == [39, 8]
+    assert {one.place for one in found.reasons} == {"shop/rates.py:1", "shop/rates.py:2"}
+
+
+@pytest.mark.parametrize("ending", ["os._exit(3)", "os.kill(os.getpid(), 9)", "time.sleep(600)"])
+def test_a_job_that_ends_its_process_or_never_ends_fails_alone(shop: Shop, ending: str) -> None:
+    shop.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 2\n')
+    shop.write("shop/jobs.py", JOBS.replace("DANGER", ending))
+    with open_project(start=shop.directory) as project:
+        found = check(project)
+    assert (found.checked, found.same, found.failed) == (40, 39, 1)
+    assert found.failures[0].slug in ("replay-died", "replay-timeout")
+    assert found.broken == ("1 traces could not be replayed",)
+
+
+def test_gates_let_pass_what_they_say(shop: Shop, project: Project) -> None:
+    shop.write("shop/rates.py", "RATE = 2\nFEE = 11\n")
+    assert check(project, max_changed=8).broken == ()
+    assert check(project, max_changed=7).broken == ("8 traces differ, and at most 7 may",)
+    assert check(project, max_changed=8, max_total=Fraction(8)).broken == ()
+    broken = check(project, max_changed=8, max_total=Fraction(7)).broken
+    assert broken == ("result.total moves by +8.00 in all, and may by at most 7.00",)
+
+
+def test_a_selection_that_matches_nothing_is_an_error_and_no_pass(project: Project) -> None:
+    with pytest.raises(StoreError) as caught:
+        check(project, query=Query(key="shop/pirce"))
+    assert caught.value.slug == "nothing-selected"
+
+
+def test_tags_the_last_and_a_sample_select(project: Project) -> None:
+    assert check(project, query=Query(tags=("n:3", "n:4"))).checked == 2
+    assert check(project, last=5).checked == 5
+    sampled = check(project, sample=7)
+    assert (sampled.checked, sampled.matching) == (7, 40)
+
+
+def test_the_command_says_it_and_its_exit_code_too(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shop.directory)
+    assert exits.run(group, ["check", "--last", "10"]) == 0
+    assert "10 traces replayed: 10 the same" in capsys.readouterr().out
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 10\n")
+    assert exits.run(group, ["check", "--last", "10", "--explain", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "10 changed" in said
+    assert "RATE" in said
+    assert "tracediff explain" in said
+    assert exits.run(group, ["check", "--last", "10", "--explain", "0", "--format", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "tracediff/check/1"
+    assert (document["changed"], document["passed"]) == (10, False)
+    assert Fraction(document["totals"][0]["change"]) == sum(range(30, 40))
+    assert exits.run(group, ["check", "--key", "nothing"]) == 2
+    assert "no trace matches" in capsys.readouterr().err
+
+
+def row(number: int, path: bytes) -> Row:
+    return Row(
+        id=f"{number:06}", key="k", state="success", started_at=number, duration=1, steps=1,
+        path_signature=path,
+    )  # fmt: skip
+
+
+class Rows(MemoryStore):
+    """A store that has rows and nothing else."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__("rows")
+        self._all = rows
+
+    def search(self, query: Query) -> Any:
+        from tracediff.model import Page
+
+        start = int(query.cursor or 0)
+        end = start + query.limit
+        cursor = str(end) if end < len(self._all) else None
+        return Page(tuple(self._all[start:end]), cursor)
+
+
+@given(st.lists(st.integers(0, 6), max_size=60), st.integers(1, 40), st.integers(0, 5))
+def test_a_sample_holds_every_path_and_is_the_same_again(
+    paths: list[int], size: int, seed: int
+) -> None:
+    store = Rows([row(at, bytes([path])) for at, path in enumerate(paths)])
+    selection = Selection(sample=size, seed=seed)
+    found = select(store, selection)
+    assert found.matching == len(paths)
+    assert len(found.rows) == min(size, len(paths))
+    assert len({one.id for one in found.rows}) == len(found.rows)
+    assert found.rows == select(store, selection).rows
+    assert [one.id for one in found.rows] == sorted(one.id for one in found.rows)
+    held = {one.path_signature[0] for one in found.rows}
+    rare = [path for path, _ in sorted(Counter(paths).items(), key=lambda one: one[1])]
+    if len(set(paths)) <= size:
+        assert held == set(rare)
