@@ -8,8 +8,8 @@ import pytest
 
 from tracediff.model import Code, Query
 from tracediff.pushing import BATCH, Pushed, push_rows, push_traces
-from tracediff.stores.walking import every_row
 from tracediff.stores.memory import MemoryStore
+from tracediff.stores.walking import every_row
 from tracediff.testing import make_trace
 
 SOURCE = b"x = 1\n"
