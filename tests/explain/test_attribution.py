@@ -355,6 +355,69 @@ def test_a_renamed_function_beside_a_change_is_no_unit(sides: Sides) -> None:
     assert found.innocent == ()
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_got_another_name_and_another_body_is_the_cause_and_not_its_caller(
+    sides: Sides, elsewhere: bool
+) -> None:
+    old = "RATE = 3\ndef tax(net):\n    return net * RATE\n"
+    new = "RATE = 4\ndef vat(net):\n    return net * RATE + 1\n"
+    body = "def price():\n    return {name}(10)\n"
+    if elsewhere:
+        sides.write("shop/taxes.py", old, new)
+        imported = "from shop.taxes import {name}\n"
+        sides.write(
+            "shop/calc.py",
+            *((imported + body).format(name=one) for one in ("tax", "vat")),
+        )
+    else:
+        sides.write("shop/calc.py", old + body.format(name="tax"), new + body.format(name="vat"))
+    found = sides.attribute()
+    module = "taxes" if elsewhere else "calc"
+    assert shares(found) == {f"{module}:RATE": 10, f"{module}:vat": 1}
+    assert {one.line.line for one in found.causes if one.line} == {1, 3}
+
+
+def test_callers_that_disagree_name_no_successor(sides: Sides) -> None:
+    sides.write(
+        "shop/calc.py",
+        """
+        def tax(net): return net * 3
+        def one(): return tax(1)
+        def other(): return tax(2)
+        def price(): return one() + other()
+        """,
+        """
+        def vat(net): return net * 4
+        def duty(net): return net * 5
+        def one(): return vat(1)
+        def other(): return duty(2)
+        def price(): return one() + other()
+        """,
+    )
+    assert shares(sides.attribute()) == {"calc:one": 1, "calc:other": 4}
+
+
+def test_another_function_that_is_called_instead_leaves_the_change_with_the_caller(
+    sides: Sides,
+) -> None:
+    sides.write(
+        "shop/calc.py",
+        """
+        def product(net, times): return net * times
+        def price(): return product(3, 4)
+        """,
+        """
+        def total(net, times):
+            found = 1
+            for _ in range(times):
+                found += net
+            return found
+        def price(): return total(3, 4)
+        """,
+    )
+    assert shares(sides.attribute()) == {"calc:price": 1}
+
+
 def test_an_error_that_came_is_what_is_explained_first(sides: Sides) -> None:
     old = """
         RATE = 2

@@ -352,10 +352,16 @@ def test_two_that_look_alike_are_not_taken_for_one() -> None:
         "def a():\n    return 1\ndef b():\n    return 1\n@register\ndef u():\n    return a() + b()"
     )
     new = (
-        "def c():\n    return 1\ndef d():\n    return 1\n@register\ndef u():\n    return c() + d()"
+        "def c():\n    return 1\ndef d():\n    return 1\n@register\ndef u():\n    return c() * d()"
     )
     assert units(old, new) == [("function", "m:u")]
     assert not any(one.alias for one in slots(paired(old, new)).values())
+
+
+def test_two_that_look_alike_are_told_apart_by_their_callers() -> None:
+    old = "def a():\n    return 1\ndef b():\n    return 1\ndef u():\n    return a() + b()"
+    new = "def c():\n    return 1\ndef d():\n    return 2\ndef u():\n    return c() + d()"
+    assert units(old, new) == [("function", "m:d")]
 
 
 def test_modules_of_one_side_are_there_as_they_are() -> None:

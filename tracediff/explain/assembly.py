@@ -134,11 +134,27 @@ def _node(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, It
     item = _side(slot, slot.unit, choice)
     if slot.body is not None:
         return _class(slot, choice, there)
-    if slot.decorator is None or not isinstance(item.node, FUNCTIONS):
-        return item.node, item
-    node = copy.copy(item.node)
+    node = _under_one_name(slot, item)
+    if slot.decorator is None or not isinstance(node, FUNCTIONS):
+        return node, item
+    node = copy.copy(node)
     node.decorator_list = _decorators(_side(slot, slot.decorator, choice))
     return node, item
+
+
+def _under_one_name(slot: Slot, item: Item) -> ast.stmt:
+    """The statement of an item, which defines the name that the new side has for it."""
+    node, name = item.node, slot.item.name
+    if not item.defines or item.name == name or len(item.names) != 1:
+        return node
+    node = copy.copy(node)
+    if isinstance(node, FUNCTIONS):
+        node.name = name
+    elif isinstance(node, ast.Assign):
+        node.targets = [ast.Name(name, ast.Store())]
+    elif isinstance(node, ast.AnnAssign):
+        node.target = ast.Name(name, ast.Store())
+    return node
 
 
 def _decorators(item: Item) -> list[ast.expr]:

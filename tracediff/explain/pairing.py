@@ -10,13 +10,14 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from tracediff.explain.counterparts import class_body, paired
 from tracediff.explain.items import FUNCTIONS, Item, read_module
 from tracediff.explain.order import orders
+from tracediff.explain.renames import alike, called_alike
 from tracediff.explain.slots import Alias, Body, ModulePlan, Pairing, Slot, members
 from tracediff.explained import Unit, UnitKind
 
@@ -125,10 +126,34 @@ class _Moves:
             for (left, before), (right, after) in _unique(gone, come, key, done):
                 if self._move(left, before, right, after):
                     done |= {before, after}
+        self._find_changed(gone, come, done)
         self._find_modules()
         for _, slot in slots:
             if slot.body is not None:
                 self._find_members(slot.body)
+
+    def _find_changed(
+        self,
+        gone: Sequence[tuple[ModulePlan, Slot]],
+        come: Sequence[tuple[ModulePlan, Slot]],
+        done: set[Slot],
+    ) -> None:
+        """What has another name and another body, as its callers tell."""
+        before = _by_name([one for one in gone if one[1] not in done and one[1].new is None])
+        after = _by_name([one for one in come if one[1] not in done and one[1].old is None])
+        forms = [
+            (slot.old.form, slot.new.form)
+            for plan in self.sides.plans.values()
+            for slot, _ in members(plan.body)
+            if slot.old is not None and slot.new is not None
+        ]
+        kinds = [
+            {name: slot.item.kind for name, (_, slot) in one.items()} for one in (before, after)
+        ]
+        for here, there in called_alike(forms, *kinds).items():
+            (left, one), (right, other) = before[here], after[there]
+            if left is right and alike(one.item.form, other.item.form):
+                self._move(left, one, right, other)
 
     def _move(self, left: ModulePlan, gone: Slot, right: ModulePlan, come: Slot) -> bool:
         if gone.old is None or come.new is None:
@@ -339,12 +364,31 @@ def _defined(item: Item | None) -> bool:
     return item is not None and item.defines
 
 
+def _is_plain(item: Item) -> bool:
+    """Whether it binds its one name by itself, and not as a part of something."""
+    if isinstance(item.node, ast.Assign):
+        return len(item.node.targets) == 1 and isinstance(item.node.targets[0], ast.Name)
+    return isinstance(item.node, (*FUNCTIONS, ast.AnnAssign))
+
+
 def _is_method(item: Item | None) -> bool:
     return item is not None and isinstance(item.node, FUNCTIONS)
 
 
 def _own_name(slot: Slot) -> tuple[str, str] | None:
     return (slot.old.name, slot.new.name) if slot.old and slot.new else None
+
+
+def _by_name(
+    places: Sequence[tuple[ModulePlan, Slot]],
+) -> dict[str, tuple[ModulePlan, Slot]]:
+    """What has a name that nothing else among them has."""
+    count = Counter(slot.item.name for _, slot in places)
+    return {
+        slot.item.name: (plan, slot)
+        for plan, slot in places
+        if count[slot.item.name] == 1 and len(slot.item.names) == 1 and _is_plain(slot.item)
+    }
 
 
 def _named(item: Item) -> object:
