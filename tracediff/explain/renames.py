@@ -50,5 +50,6 @@ def called_alike(
 
 def alike(before: str, after: str) -> bool:
     """Whether one form can have come of the other."""
-    words = [_WORD.findall(one) for one in (before, after)]
-    return SequenceMatcher(None, *words, autojunk=False).ratio() >= _ALIKE
+    here: list[str] = _WORD.findall(before)
+    there: list[str] = _WORD.findall(after)
+    return SequenceMatcher(None, here, there, autojunk=False).ratio() >= _ALIKE
