@@ -626,3 +626,32 @@ def test_a_cause_names_the_helpers_that_come_and_go_with_it(sides: Sides) -> Non
     found = sides.attribute()
     assert shares(found) == {"calc:price": 5}
     assert found.causes[0].kept == ("shop.calc:base", "shop.calc:surcharge")
+
+
+def test_files_of_a_directory_that_is_listed_are_causes(sides: Sides) -> None:
+    text = """
+        import os, pathlib
+        RULES = pathlib.Path(__file__).with_name("rules")
+        RATE = {}
+        def price():
+            return RATE * sum(int(one[1:]) for one in os.listdir(RULES))
+        """
+    sides.write("shop/calc.py", text.format(1), text.format(2))
+    for name in ("r1", "r2"):
+        sides.write(f"shop/rules/{name}", "same")
+    (sides.new / "shop/rules/r4").write_text("new")
+    found = sides.attribute()
+    assert shares(found) == {"shop/rules/r4": 6, "calc:RATE": 5}
+
+
+def test_surroundings_that_changed_are_told_from_code_that_did(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import os\ndef price():\n    return int(os.environ.get('RATE', '2')) * 10 + {}\n"
+    sides.write("shop/calc.py", text.format(0), text.format(1))
+    monkeypatch.setenv("RATE", "3")
+    trace = sides.record()
+    monkeypatch.delenv("RATE")
+    found = attribute(trace, load_config(sides.old), load_config(sides.new))
+    assert found.refused == "the recorded code gives another result now than it gave: result"
+    assert found.noise == ("result",)

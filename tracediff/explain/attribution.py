@@ -223,11 +223,16 @@ class _Attributing:
         before, after = _fields(old), _fields(new)
         known = fields(recorded(self.trace))
         unproven = differing(known, before)
+        steady = [one for one in unproven if one not in self.noise]
         self.noise = tuple(dict.fromkeys([*self.noise, *unproven]))
         noise = set(self.noise)
         found = [one for one in differing(before, after) if one not in noise]
         if len(found) > 1 and ("state",) in found:
             found.remove(("state",))
+        changed = set(differing(before, after))
+        if not found and changed & set(steady):
+            names = ", ".join(field_name(one) for one in steady[:5])
+            raise _RefusedError(f"the recorded code gives another result now than it gave: {names}")
         return found[:MOST_EFFECTS]
 
     def _noise_names(self) -> tuple[str, ...]:
@@ -283,8 +288,10 @@ class _Attributing:
         numbers = range(len(pairing.units)) if everything else sorted(ran)
         atoms = [Atom(pairing.units[one], one) for one in numbers]
         self.idle = len(pairing.units) - len(atoms)
-        opened = [*old.opened, *new.opened, *files]
         project = self.hybrids.project
+        modules = [file for side in (old, new) for _, file in side.modules]
+        seen = [*old.opened, *new.opened, *files]
+        opened = parts.read_files(project.old, project.new, seen, modules)
         atoms += [Atom(one) for one in parts.data_files(project.old, project.new, opened)]
         loaded = {name.partition(".")[0] for side in (old, new) for name in side.libraries}
         atoms += [
@@ -305,7 +312,7 @@ class _Attributing:
             atoms,
             rest=((1 << len(pairing.units)) - 1) & ~chosen,
             scratch=self.scratch,
-            loaded=[*opened, *(file for side in (old, new) for _, file in side.modules)],
+            loaded=[*opened, *modules],
             limit=max(5.0, 20 * slowest),
             memory=2 * max(old.memory, new.memory) + (1 << 30),
             mix=self.fresh.mix if self.fresh is not None else None,

@@ -29,6 +29,9 @@ from tracediff.replay.libraries import told
 
 __all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit", "run_again"]
 
+_OWN_FILES = ("redaction.key",)
+"""What tracediff itself reads of the project's store."""
+
 
 def certify(
     trace: Trace,
@@ -103,8 +106,9 @@ def run_again(
 
 def _beside(trace: Trace, config: Config, then: RecordedCode, done: Replayed) -> Iterator[str]:
     """What came from the work tree as it is now, and what it asks for otherwise."""
-    if done.strayed:
-        yield f"read from the work tree as it is now: {some(done.strayed)}"
+    strayed = [one for one in done.strayed if one.rpartition("/")[2] not in _OWN_FILES]
+    if strayed:
+        yield f"read from the work tree as it is now: {some(strayed)}"
     if then.laid is None:
         return
     laid, above = then.laid, config.root.relative_to(then.laid.tree)

@@ -46,13 +46,13 @@ class Coverage:
         if event == "call":
             self._codes.add(frame.f_code)
 
-    def note(self, path: str) -> None:
-        """A file is opened."""
+    def note(self, path: str, ending: str = "") -> None:
+        """A file is opened; or, with a "/" for an ending, a directory is listed."""
         full = os.path.abspath(path)  # noqa: PTH100 - links stay as the job wrote them
         if len(self._opened) < _MOST_FILES:
             for root in (*self._plain, *self._roots):
                 if full.startswith(root):
-                    self._opened[full[len(root) :]] = None
+                    self._opened[full[len(root) :] + ending] = None
                     return
 
     def ran(self) -> list[tuple[str, str, int]]:
@@ -67,12 +67,20 @@ class Coverage:
         return found
 
     def opened(self) -> list[str]:
-        """The relative paths of the project's files that were opened to be read."""
+        """The relative paths of the project's files that were opened to be read.
+
+        One that ends with "/" is a directory that was listed.
+        """
         return [one for one in self._opened if not one.endswith((".py", ".pyc"))]
 
 
 def _audited(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _hooks:
+    if not _hooks or event not in ("open", "os.listdir", "os.scandir"):
+        return
+    if event != "open":
+        if isinstance(arguments[0], str):
+            for one in _hooks:
+                one.note(arguments[0], "/")
         return
     path, mode, flags = arguments
     if isinstance(path, bytes):

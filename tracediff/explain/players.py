@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -15,6 +16,7 @@ from tracediff.explained import Span, Unit
 
 _DUNDER = re.compile(r"__\w+__")
 _MOST_BYTES = 64 * 1024 * 1024
+_MOST_LISTED = 2_000
 _NOT_DATA = (".tracediff/", ".git/")
 
 
@@ -85,6 +87,29 @@ def _is_unused(slot: Slot, pairing: Pairing, mentioned: Mapping[str, int]) -> bo
 def one_sided(old: Path, new: Path, files: Iterable[str]) -> list[str]:
     """The files that only one of two directories has: they may matter by being there."""
     return [one for one in files if (old / one).is_file() != (new / one).is_file()]
+
+
+def read_files(old: Path, new: Path, opened: Iterable[str], modules: Iterable[str]) -> list[str]:
+    """The files that a job opened or listed, on either side.
+
+    Args:
+        old: The old side's directory.
+        new: The new side's.
+        opened: Paths relative to them, those of listed directories with a "/" at their end.
+        modules: The files of modules: their directories are listed by every import.
+    """
+    imported = {str(Path(one).parent) for one in modules}
+    found: dict[str, None] = {}
+    for name in opened:
+        if not name.endswith("/"):
+            found[name] = None
+        elif (directory := name.rstrip("/")) not in imported:
+            for root in (old, new):
+                entries = os.scandir(root / directory) if (root / directory).is_dir() else ()
+                for entry in entries:
+                    if entry.is_file() and len(found) < _MOST_LISTED:
+                        found[f"{directory}/{entry.name}"] = None
+    return list(found)
 
 
 def data_files(old: Path, new: Path, opened: Iterable[str]) -> list[Unit]:

@@ -116,6 +116,8 @@ def _asked(root: Path, revision: str, *arguments: str) -> str:
         return git(root, *arguments).rstrip("\n")
     except OSError as error:
         why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and root.is_dir():
+            why = "there is no git to ask"
         if error.errno is None and why.endswith("failed"):
             why = "git knows no such commit"
     raise ReplayError(

@@ -49,7 +49,8 @@ def effects_table(
         yield _row(name, side, row[:fitting], widths, (first, second), "")
     if fitting < len(columns):
         more = many(len(columns) - fitting, "more cause")
-        yield span((f"  … {more} have a part in them; --format json has all", DIM))
+        verb = "has" if len(columns) - fitting == 1 else "have"
+        yield span((f"  … {more} {verb} a part in them; --format json has all", DIM))
     if len(shown) < len(effects):
         yield span((f"  … {many(len(effects) - len(shown), 'more field')}", DIM))
 

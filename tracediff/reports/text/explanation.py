@@ -261,6 +261,14 @@ def _ending(found: Explanation, main: Effect | None, look: Look, *, every: bool)
             yield from lines
 
 
+def _innocents(found: Explanation) -> Iterator[str]:
+    """Names, with the kind where two are equal: of a function, and of its decorator."""
+    names = [one.name for one in found.innocent]
+    for one in found.innocent:
+        kind = f" ({one.kind})" if names.count(one.name) > 1 else ""
+        yield clean(one.name[:_LONGEST]) + kind
+
+
 def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -> Iterator[Text]:
     """What did nothing, how it was found out, and what stays open."""
     most = None if every else _NAMED
@@ -269,9 +277,7 @@ def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -
             ("  innocent  ", DIM),
             f"{many(len(found.innocent), 'changed unit')} ran and changed nothing",
         )
-        yield from _words(
-            "            ", [clean(one.name[:_LONGEST]) for one in found.innocent], look, most
-        )
+        yield from _words("            ", list(_innocents(found)), look, most)
     if found.idle:
         yield span(("  idle      ", DIM), f"{many(found.idle, 'changed unit')} never ran")
     if main is not None:
