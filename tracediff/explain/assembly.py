@@ -216,9 +216,10 @@ def brought(pairing: Pairing) -> dict[int, tuple[str, ...]]:
         if slot.support and slot.alias is None and slot.item.defines
     }
     found: dict[int, list[str]] = {}
-    for slot, says in _mentions(pairing)[1].items():
+    always, mentions = _mentions(pairing)
+    for slot, says in mentions.items():
         for unit in sorted({one.unit for one in says if one.unit is not None}):
-            if slot in names:
+            if slot in names and slot not in always:
                 found.setdefault(unit, []).append(names[slot])
     return {unit: tuple(sorted(names)) for unit, names in found.items()}
 
