@@ -6,7 +6,6 @@ installed one are taken from it, and only their own modules.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import sys
@@ -68,6 +67,8 @@ def _place(directory: Path) -> Path:
 
 
 def _differing(directory: Path) -> Iterator[Library]:
+    import importlib.metadata  # slow to import, and most replays have no other libraries
+
     for name, version, modules in installed((str(directory),)):
         try:
             now = importlib.metadata.version(name)
