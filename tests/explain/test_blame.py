@@ -6,7 +6,7 @@ from typing import Any
 
 from tracediff import demo
 from tracediff.api import open_project
-from tracediff.explain.blame import blame, hunks, removed
+from tracediff.explain.blame import blame, removed
 
 
 def test_each_line_has_its_commit_or_is_uncommitted(priced: Any, commit: Any) -> None:
@@ -18,9 +18,6 @@ def test_each_line_has_its_commit_or_is_uncommitted(priced: Any, commit: Any) ->
     assert found[1].subject == "rate 3: more"
     assert found[1].date.year == 2024
     assert found[1].author
-    (hunk,) = hunks(priced.directory, priced.first, "shop/rates.py", (1, 2))
-    assert hunk.lines == ("-    return 2", "+    return 3", "+", "+# new")[: len(hunk.lines)]
-    assert (hunk.old_line, hunk.line) == (2, 2)
 
 
 def test_odd_names_and_renames(priced: Any, commit: Any) -> None:
@@ -30,9 +27,6 @@ def test_odd_names_and_renames(priced: Any, commit: Any) -> None:
     first = commit("before")
     demo.git(priced.directory, "mv", "shop/before.py", odd)
     priced.write(odd, body.replace("A7 = 7", "A7 = 70"))
-    (hunk,) = hunks(priced.directory, first, odd, (8, 8))
-    assert hunk.old_path == "shop/before.py"
-    assert hunk.lines == ("-A7 = 7", "+A7 = 70")
     commit("after")
     assert blame(priced.directory, odd, (8, 8))[0].subject == "after"
     assert blame(priced.directory, odd, (9, 9))[0].sha == first
@@ -76,10 +70,28 @@ def test_an_explanation_names_who_removed_a_guard(priced: Any, commit: Any) -> N
 def test_nothing_is_said_where_git_cannot(priced: Any, monkeypatch: Any) -> None:
     assert blame(priced.directory, "shop/none.py", (1, 1)) == ()
     assert blame(priced.directory, "shop/rates.py", (90, 91)) == ()
-    assert hunks(priced.directory, "--output=/tmp/x", "shop/rates.py") == ()
-    assert hunks(priced.directory, "0" * 40, "shop/rates.py") == ()
+    assert blame(priced.directory, "shop/rates.py", (1, 1), revision="--output=/tmp/x") == ()
+    assert blame(priced.directory, "shop/rates.py", (1, 1), revision="0" * 40) == ()
     monkeypatch.setenv("PATH", "")
     assert blame(priced.directory, "shop/rates.py", (1, 1)) == ()
+
+
+def test_a_shallow_clone_blames_nobody_for_what_may_be_older(
+    priced: Any, commit: Any, tmp_path: Any
+) -> None:
+    priced.write("shop/rates.py", "def rate():\n    return 3\n")
+    commit("rate 3")
+    priced.write("README", "new")
+    commit("unrelated")
+    priced.write("shop/rates.py", "def rate():\n    return 3\n\n\nLATER = 1\n")
+    last = commit("later")
+    shallow = tmp_path / "shallow"
+    demo.git(tmp_path, "clone", "--quiet", "--depth", "2", f"file://{priced.directory}", "shallow")
+    assert [(one.line, one.sha) for one in blame(shallow, "shop/rates.py", (1, 5))] == [
+        (3, last),
+        (4, last),
+        (5, last),
+    ]
 
 
 def test_no_configured_program_is_run(priced: Any) -> None:
@@ -88,6 +100,5 @@ def test_no_configured_program_is_run(priced: Any) -> None:
         demo.git(priced.directory, "config", name, f"touch {mark};")
     priced.write(".gitattributes", "*.py diff=x\n")
     priced.write("shop/rates.py", "def rate():\n    return 3\n")
-    assert hunks(priced.directory, priced.first, "shop/rates.py")
     assert blame(priced.directory, "shop/rates.py", (1, 2))
     assert not mark.exists()

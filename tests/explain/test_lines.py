@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracediff.explain.lines import line_change
+from tracediff.explain.hybrids import Hybrids, Task
+from tracediff.explain.lines import first_difference
 from tracediff.model import Source
-from tracediff.replay import checked_out, replay
+from tracediff.replay import checked_out
 from tracediff.replay.watching import Watch
 
 
 def differing(shop: Any, trace: Any, commit: str, unit: str, call: int | None = 0) -> Any:
     config = shop.project().config
+    watch = Watch(unit, call)
+    tasks = [Task(side="old", watch=watch), Task(side="new", watch=watch)]
+    with checked_out(config, commit) as (then, _), Hybrids(trace, then, config) as hybrids:
+        found = dict(hybrids.run(tasks))
     where = Source("shop/jobs.py", 1, unit)
-    with checked_out(config, commit) as (then, _):
-        return line_change(trace, config, then, commit, old=where, new=where, calls=(call, call))
+    return first_difference(found[0].locals, found[1].locals, old_source=where, new_source=where)
 
 
 def watched(shop: Any, trace: Any, unit: str) -> Any:
-    return replay(trace, shop.project().config, watch=Watch(unit))
+    config = shop.project().config
+    with Hybrids(trace, config, config) as hybrids:
+        return dict(hybrids.run([Task(side="new", watch=Watch(unit), steps=True)]))[0]
 
 
 def test_the_first_variable_and_both_lines(priced: Any) -> None:

@@ -17,6 +17,7 @@ from tracediff.explain.blame import git
 from tracediff.explain.certificate import recorded_commit
 from tracediff.model import Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
+from tracediff.replay.layout import is_shallow
 
 Progress = Callable[[str], None]
 State = Literal["same", "different", "skipped"]
@@ -142,9 +143,7 @@ class _Search:
                    f"{revision}^{{commit}}")  # fmt: skip
         if said is None:
             hint = f"name one with {option}"
-            if (
-                git(self.config.root, "rev-parse", "--is-shallow-repository") or ""
-            ).strip() == "true":
+            if is_shallow(self.config.root):
                 hint = "this clone is shallow: `git fetch --unshallow` gets the rest"
             raise _range(f"git knows no commit {revision!r} here", hint)
         return said.strip()

@@ -1,4 +1,4 @@
-"""Who brought a line, and what git says changed around it. Nothing is run but git itself.
+"""Who brought a line, and who removed one. Nothing is run but git itself.
 
 No shell, no pager, no hooks, external diffs or text conversions; git's optional locks are off.
 """
@@ -6,39 +6,24 @@ No shell, no pager, no hooks, external diffs or text conversions; git's optional
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tracediff.explained import Blame, Hunk
-from tracediff.recording.codeversion import git_environment
+from tracediff.explained import Blame
+from tracediff.replay import layout
 
-__all__ = ["MAX_HUNK", "UNCOMMITTED", "Blame", "Hunk", "blame", "git", "hunks", "removed"]
-
-MAX_HUNK = 200
-UNCOMMITTED = "0" * 40
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _LINE = re.compile(r"([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?")
 
 
 def git(root: Path, *arguments: str, timeout: float = 30) -> str | None:
-    """What git prints, None when it fails or is not there."""
+    """What git prints, None when it fails, takes longer or is not there."""
     try:
-        done = subprocess.run(
-            ["git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false",
-             "-c", "diff.external=", *arguments],
-            cwd=root,
-            env=git_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )  # fmt: skip
-    except (OSError, ValueError, subprocess.SubprocessError):
+        said = layout.git(root, "--no-pager", "-c", "diff.external=", *arguments, timeout=timeout)
+    except (OSError, ValueError):
         return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+    return said.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def blame(
@@ -53,7 +38,8 @@ def blame(
         revision: The id of a commit; None for the work tree.
 
     Returns:
-        One for each line; nothing where git cannot say.
+        One for each line; none for those where git cannot say. A shallow clone's oldest commit has
+        all the lines that are older too, so of these nothing is said.
     """
     first, last = lines
     if revision is not None and not _COMMIT.fullmatch(revision):
@@ -74,6 +60,8 @@ def blame(
         elif not line.startswith("\t") and sha:
             name, _, value = line.partition(" ")
             known[sha][name] = value
+    if any("boundary" in one for one in known.values()) and layout.is_shallow(root):
+        found = [(line, sha) for line, sha in found if "boundary" not in known[sha]]
     return tuple(_blame(line, sha, known[sha]) for line, sha in found)
 
 
@@ -135,64 +123,3 @@ def _after(root: Path, path: str, last: str, end: str, line: int) -> Blame | Non
         return None
     sha, author, time, subject = parts
     return _blame(line, sha, {"author": author, "author-time": time, "summary": subject})
-
-
-def hunks(
-    root: Path, commit: str, path: str, lines: tuple[int, int] | None = None
-) -> tuple[Hunk, ...]:
-    """The changes of a file between a commit and the work tree, renames followed.
-
-    Args:
-        root: The project's directory.
-        commit: The id of the recorded commit.
-        path: The file as it is called now, relative to ``root``.
-        lines: Only those that touch these lines of it, from 1.
-    """
-    if not _COMMIT.fullmatch(commit):
-        return ()
-    before = _name_then(root, commit, path)
-    said = git(root, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--relative", "-M",
-               "--unified=0", commit, "--", *sorted({before, path}))  # fmt: skip
-    found = []
-    for hunk in _read_hunks(said or "", before, path):
-        added = sum(line.startswith("+") for line in hunk.lines)
-        ends = hunk.line + max(added, 1) - 1
-        if lines is None or (hunk.line <= lines[1] and ends >= lines[0]):
-            found.append(hunk)
-    return tuple(found)
-
-
-def _name_then(root: Path, commit: str, path: str) -> str:
-    """What a file was called at a commit."""
-    said = git(root, "diff", "--no-ext-diff", "--relative", "-M", "--name-status", "-z",
-               "--diff-filter=R", commit)  # fmt: skip
-    parts = (said or "").split("\0")
-    for at in range(0, len(parts) - 2, 3):
-        if parts[at + 2] == path:
-            return parts[at + 1]
-    return path
-
-
-def _read_hunks(said: str, before: str, path: str) -> list[Hunk]:
-    found: list[Hunk] = []
-    start: tuple[int, int] | None = None
-    body: list[str] = []
-
-    def close() -> None:
-        if start is not None:
-            made = Hunk(old_path=before, path=path, old_line=start[0], line=start[1],
-                        lines=tuple(body[:MAX_HUNK]))  # fmt: skip
-            found.append(made)
-
-    for line in said.split("\n"):
-        head = _HUNK.match(line)
-        if head is not None:
-            close()
-            start, body = (int(head[1]), int(head[3])), []
-        elif line.startswith("diff --git "):
-            close()
-            start = None
-        elif start is not None and line[:1] in ("-", "+", " "):
-            body.append(line)
-    close()
-    return found

@@ -20,7 +20,7 @@ from tracediff.explain.attribution import (
     attributing,
     of_players,
 )
-from tracediff.explain.blame import MAX_HUNK, blame, removed
+from tracediff.explain.blame import blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code, run_again
 from tracediff.explain.noise import Certified, without_noise
 from tracediff.explain.proving import proven
@@ -32,6 +32,8 @@ from tracediff.replay.libraries import told as libraries_told
 
 MOST_BLAMED = 24
 """How many causes git is asked about, by the size of their share."""
+MOST_LINES = 200
+"""How many lines of a hunk are kept."""
 _DATA = ("input", "arguments")
 
 
@@ -305,7 +307,7 @@ class _Evidence:
                     path=new.file,
                     old_line=old.first + i,
                     line=new.first + j,
-                    lines=tuple(lines[:MAX_HUNK]),
+                    lines=tuple(lines[:MOST_LINES]),
                 )
 
     def _lines(self, root: Path, span: Span | None) -> list[str]:

@@ -6,50 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracediff import values
-from tracediff.config import Config
 from tracediff.explained import LineChange
-from tracediff.model import MISSING, Source, Trace, Value
-from tracediff.replay import environment_at, replay
-from tracediff.replay.watching import MAX_ASSIGNED, RETURNED, Assigned, Watch
-
-__all__ = ["RETURNED", "LineChange", "first_difference", "line_change"]
-
-
-def line_change(
-    trace: Trace,
-    config: Config,
-    then: Config,
-    commit: str | None,
-    *,
-    old: Source,
-    new: Source,
-    calls: tuple[int | None, int | None] = (None, None),
-) -> LineChange | None:
-    """Run the old and the new code once more, following the calls of one function.
-
-    Args:
-        trace: The recording.
-        config: The settings of the project as it is now.
-        then: Those of the recorded code, from ``certificate.recorded_code``.
-        commit: The recorded commit.
-        old: Where the function was; its unit is what is followed.
-        new: Where it is.
-        calls: Which of its calls, from 0, on both sides; None follows all.
-
-    Raises:
-        ReplayError: One of the two cannot run.
-    """
-    told = environment_at(config, commit)
-    before = replay(
-        trace,
-        then,
-        timeout=config.replay_timeout,
-        python=config.python,
-        environment=told,
-        watch=Watch(old.unit, calls[0]),
-    )
-    after = replay(trace, config, watch=Watch(new.unit, calls[1]))
-    return first_difference(before.locals, after.locals, old_source=old, new_source=new)
+from tracediff.model import MISSING, Source, Value
+from tracediff.replay.watching import MAX_ASSIGNED, Assigned
 
 
 def first_difference(
@@ -65,7 +24,7 @@ def first_difference(
     makes counts when all others are the same.
 
     Args:
-        old: From ``Replayed.locals`` of the recorded code, watched.
+        old: What ``watching`` found in the run of the old code.
         new: The same of the other code.
         old_source: Where the function was.
         new_source: Where it is.

@@ -25,7 +25,7 @@ from tracediff.replay.finding import bind, find_job, on_its_class
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
-from tracediff.replay.watching import Assigned, Watch, Watching
+from tracediff.replay.watching import Watching
 from tracediff.replay.whatif import WhatIf
 from tracediff.runtime import ReplayAbort
 
@@ -37,20 +37,18 @@ _one_at_a_time = threading.Lock()
 class Replayed:
     """A replay's new trace, and what the job printed (at most a megabyte each).
 
-    ``locals`` is what the variables of the watched call became. Of a replay beside the work tree,
-    ``opened`` are the files that it opened there, relative to the repository, and ``strayed`` those
-    of the work tree that it opened all the same.
+    Of one beside the work tree, ``opened`` are the files that it opened there, relative to the
+    repository, and ``strayed`` those of the work tree that it opened all the same.
     """
 
     trace: Trace
     stdout: str = ""
     stderr: str = ""
-    locals: tuple[Assigned, ...] = ()
     opened: tuple[str, ...] = ()
     strayed: tuple[str, ...] = ()
 
 
-def replay(  # noqa: PLR0913 - what one replay may be told
+def replay(
     trace: Trace,
     config: Config,
     *,
@@ -60,7 +58,6 @@ def replay(  # noqa: PLR0913 - what one replay may be told
     python: str | None = None,
     environment: Mapping[str, str] | None = None,
     deep: bool = False,
-    watch: Watch | None = None,
 ) -> Replayed:
     """Run a trace's job again in a process of its own, with its recorded inputs.
 
@@ -73,7 +70,6 @@ def replay(  # noqa: PLR0913 - what one replay may be told
         python: The interpreter; the configured one, else this one.
         environment: Variables to set for the process, on top of this one's.
         deep: Make steps of the functions of the job's own modules; see ``replay.deep``.
-        watch: A call whose local variables are followed, into ``Replayed.locals``.
 
     Raises:
         ReplayError: The job cannot be found or called, died, or took too long.
@@ -81,9 +77,8 @@ def replay(  # noqa: PLR0913 - what one replay may be told
     import tempfile  # the process that replays does without
 
     request = ormsgpack.packb(
-        [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace),
-         deep, watch.packed() if watch is not None else None]
-    )  # fmt: skip
+        [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace), deep]
+    )
     executable = python or config.python or sys.executable
     limit = timeout if timeout is not None else config.replay_timeout
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
@@ -95,8 +90,8 @@ def replay(  # noqa: PLR0913 - what one replay may be told
         data = reply.read()
     if not data:
         raise _died(trace, code, stderr)
-    new, seen, opened, strayed = _read_reply(data)
-    return Replayed(new, stdout, stderr, seen, opened, strayed)
+    new, opened, strayed = _read_reply(data)
+    return Replayed(new, stdout, stderr, opened, strayed)
 
 
 def _spawn(
@@ -156,15 +151,12 @@ def _died(trace: Trace, code: int, stderr: str) -> ReplayError:
     )
 
 
-def _read_reply(
-    data: bytes,
-) -> tuple[Trace, tuple[Assigned, ...], tuple[str, ...], tuple[str, ...]]:
+def _read_reply(data: bytes) -> tuple[Trace, tuple[str, ...], tuple[str, ...]]:
     try:
         kind, body, *more = ormsgpack.unpackb(data)
         if kind == "trace":
-            followed, opened, strayed = more
-            seen = tuple(Assigned(*one) for one in followed)
-            return codec.load(body), seen, tuple(opened), tuple(strayed)
+            opened, strayed = more
+            return codec.load(body), tuple(opened), tuple(strayed)
         message, slug, hint = body
     except (ValueError, TypeError, CodecError) as error:
         raise ReplayError(

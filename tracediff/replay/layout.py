@@ -46,23 +46,40 @@ def lay_out(top: Path, commit: str, directory: Path, index: Path) -> tuple[str, 
     return tuple(said)
 
 
-def git(top: Path, *arguments: str, told: Mapping[str, str] | None = None) -> str:
+def git(
+    top: Path,
+    *arguments: str,
+    told: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> str:
     """What git prints.
 
     Raises:
-        OSError: It is not there, or failed; the text is its own.
+        OSError: It is not there, failed, or took longer; the text is its own.
     """
-    done = subprocess.run(
-        ["git", *_QUIET, *arguments],
-        cwd=top,
-        env={**git_environment(), "GIT_TERMINAL_PROMPT": "0", **(told or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["git", *_QUIET, *arguments],
+            cwd=top,
+            env={**git_environment(), "GIT_TERMINAL_PROMPT": "0", **(told or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"git {arguments[0]} took longer than {timeout:g} s") from error
     if done.returncode:
         raise OSError(done.stderr.decode(errors="replace").strip() or f"git {arguments[0]} failed")
     return os.fsdecode(done.stdout)
+
+
+def is_shallow(top: Path) -> bool:
+    """Whether a clone lacks older commits."""
+    try:
+        return git(top, "rev-parse", "--is-shallow-repository").strip() == "true"
+    except OSError:  # there is no repository, or no git
+        return False
 
 
 def _submodules(top: Path, directory: Path, index: Path) -> Iterator[str]:

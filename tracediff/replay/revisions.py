@@ -11,7 +11,7 @@ from tracediff.config import Config, load_config
 from tracediff.errors import ConfigError, ReplayError
 from tracediff.replay import placing
 from tracediff.replay.ignored import LaidOver, lay_over
-from tracediff.replay.layout import git, lay_out
+from tracediff.replay.layout import git, is_shallow, lay_out
 from tracediff.stores.configured import local_directory
 
 
@@ -120,16 +120,10 @@ def _asked(root: Path, revision: str, *arguments: str) -> str:
             why = "there is no git to ask"
         if error.errno is None and why.endswith("failed"):
             why = "git knows no such commit"
+    shallow = "; this clone is shallow: `git fetch --unshallow` gets the rest"
     raise ReplayError(
-        f"{revision!r} names no commit of the repository of {root}: {why}{_shallow(root)}",
+        f"{revision!r} names no commit of the repository of {root}: {why}"
+        f"{shallow if is_shallow(root) else ''}",
         slug="revision-unknown",
         hint="name a commit, branch or tag; `git log --oneline` lists the commits",
     )
-
-
-def _shallow(root: Path) -> str:
-    """What to do about a clone that does not have all commits."""
-    with contextlib.suppress(OSError):
-        if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-            return "; this clone is shallow: `git fetch --unshallow` gets the rest"
-    return ""

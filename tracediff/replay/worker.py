@@ -20,21 +20,19 @@ from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.engine import replay_here
 from tracediff.replay.libraries import serve_told
 from tracediff.replay.placing import imports_placed, placed
-from tracediff.replay.watching import Watch, Watching
 from tracediff.replay.whatif import WhatIf
 
 
 def main(reply: int) -> None:
     """Answer one request."""
     own, place = os.getpid(), os.fstat(reply)
-    root, on_miss, what_ifs, data, deep, watch = ormsgpack.unpackb(sys.stdin.buffer.read())
+    root, on_miss, what_ifs, data, deep = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
     serve_told(os.environ)
     try:
         config, moved = load_config(Path(root)), placed(os.environ, Path(root))
-        watching = Watching(Watch(*watch), config) if watch is not None else None
         with imports_placed(moved) if moved is not None else nullcontext() as seen:
             trace = replay_here(
                 codec.load(data),
@@ -42,11 +40,9 @@ def main(reply: int) -> None:
                 on_miss=on_miss,
                 what_ifs=[WhatIf.unpacked(one) for one in what_ifs],
                 deep=deep,
-                watching=watching,
             )
-        followed = watching.packed() if watching is not None else []
         files = [list(seen.opened), list(seen.strayed)] if seen is not None else [[], []]
-        answer = ["trace", codec.dump(trace), followed, *files]
+        answer = ["trace", codec.dump(trace), *files]
     except TracediffError as error:
         answer = ["error", [error.message, error.slug, error.hint]]
     if os.getpid() != own:  # a child that the job forked and that ran to the job's end
