@@ -199,21 +199,17 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Why a result changed.
+class Attribution:
+    """Who has which part of a change.
 
     ``causes`` come by the size of their share in the effect ``main`` (an index of ``effects``),
     largest first; none of them has a share of zero in every effect. ``innocent`` are the units that
     differ and ran, and changed nothing; ``idle`` counts those that differ and never ran.
-    ``hybrids`` is how many mixtures of old and new code were run. ``refused`` says why there is no
-    attribution where there is none; then ``causes`` and ``effects`` are empty. ``data`` holds, when
-    inputs were refreshed, the parts of each effect's change that data and code have, by effect.
+    ``hybrids`` is how many mixtures of old and new code were run. ``noise`` names the fields of
+    which no difference is the effect of a change. ``refused`` says why there is no attribution
+    where there is none; then ``causes`` and ``effects`` are empty.
     """
 
-    old: Trace
-    new: Trace
-    comparison: Comparison
-    certificate: Certificate
     causes: tuple[Cause, ...] = ()
     effects: tuple[Effect, ...] = ()
     main: int | None = None
@@ -224,4 +220,18 @@ class Explanation:
     noise: tuple[str, ...] = ()
     refused: str | None = None
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Attribution):
+    """Why a result changed: an attribution, and what it is of.
+
+    ``data`` holds, when inputs were refreshed, the parts of each effect's change that data and code
+    have, by effect.
+    """
+
+    old: Trace
+    new: Trace
+    comparison: Comparison
+    certificate: Certificate
     data: Mapping[int, tuple[Fraction, Fraction]] = field(default_factory=dict)

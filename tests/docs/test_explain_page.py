@@ -30,12 +30,13 @@ def tree(root: Path, name: str) -> ast.Module:
 
 
 def refusals(root: Path) -> Iterator[str]:
-    for node in ast.walk(tree(root, "explain/attribution.py")):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "_RefusedError",
-            "_MismatchError",
-        ):
-            yield part(node.args[0])
+    for name in ("attribution.py", "ends.py"):
+        for node in ast.walk(tree(root, f"explain/{name}")):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "RefusedError",
+                "_MismatchError",
+            ):
+                yield part(node.args[0])
     for node in ast.walk(tree(root, "explain/explaining.py")):
         if isinstance(node, ast.keyword) and node.arg == "refused" and part(node.value):
             yield part(node.value)

@@ -326,7 +326,7 @@ def test_old_code_that_is_nowhere_is_refused_with_a_reason(two: Any) -> None:
     shutil.rmtree(two.directory / ".tracediff")
     done = two.cli("explain", str(file))
     assert done.returncode == 1, done.stderr
-    assert "nothing is known of the recorded code" in done.stdout
+    assert "without the recorded code there is nothing to mix" in done.stdout
     assert "30" in done.stdout or "35" in done.stdout
 
 

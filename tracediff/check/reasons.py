@@ -13,10 +13,10 @@ from tracediff.check.tallying import Sum, without_places
 from tracediff.checked import Reason
 from tracediff.config import Config
 from tracediff.errors import ReplayError
-from tracediff.explain.attribution import Attribution, attribute
+from tracediff.explain.attribution import attribute
 from tracediff.explain.certificate import Source, recorded_code
 from tracediff.explain.telling import field_name
-from tracediff.explained import Cause
+from tracediff.explained import Attribution, Cause
 from tracediff.model import Trace
 
 

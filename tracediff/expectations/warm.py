@@ -29,8 +29,8 @@ from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.expectations.limits import Used
 from tracediff.expectations.rules import packed
-from tracediff.expectations.warmworker import send
 from tracediff.model import Tolerance, Trace
+from tracediff.replay.framing import HEAD, send, size_of
 from tracediff.replay.whatif import WhatIf
 
 MAX_OUTPUT = 1 << 16
@@ -245,7 +245,7 @@ class _Process:
     def receive(self, limit: float | None) -> list[Any]:
         """Read one answer."""
         deadline = None if limit is None else time.monotonic() + limit
-        size = int.from_bytes(self._read(8, deadline, limit), "big")
+        size = size_of(self._read(HEAD, deadline, limit))
         found: list[Any] = ormsgpack.unpackb(self._read(size, deadline, limit))
         return found
 

@@ -19,8 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ormsgpack
-
 from tracediff import codec, runtime, values
 from tracediff.compare import compare
 from tracediff.config import Config, load_config
@@ -34,6 +32,7 @@ from tracediff.recording.codeversion import git_commit
 from tracediff.replay import RecordedServer, WhatIf, replay_here
 from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.finding import find_job
+from tracediff.replay.framing import receive, send
 from tracediff.replay.guard import guarded
 from tracediff.replay.permissions import parse_permissions
 
@@ -47,32 +46,6 @@ POLLED = 50
 """Milliseconds between two looks at a runner, where the system cannot tell of its end."""
 
 OUTSIDE_INPUTS = frozenset({"job", "step", "note", "artifact"})
-
-
-def read_exactly(handle: int, size: int) -> bytes:
-    """So many bytes of a pipe; raises EOFError when it ends before."""
-    parts = []
-    while size:
-        part = os.read(handle, min(size, 1 << 20))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def receive(handle: int) -> Any:
-    """The next message of a pipe."""
-    size = int.from_bytes(read_exactly(handle, 8), "big")
-    return ormsgpack.unpackb(read_exactly(handle, size))
-
-
-def send(handle: int, message: Any) -> None:
-    """Write a message into a pipe, whole."""
-    body = ormsgpack.packb(message)
-    data = memoryview(len(body).to_bytes(8, "big") + body)
-    while data:
-        data = data[os.write(handle, data) :]
 
 
 def main(reply: int) -> None:

@@ -11,23 +11,25 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tracediff.config import Config
 from tracediff.explain import players as parts
 from tracediff.explain.assembly import brought
 from tracediff.explain.details import MOST_DETAILED, detailed, lines_of
-from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
+from tracediff.explain.ends import Ends, RefusedError, both_ends
+from tracediff.explain.hybrids import Covered, Hybrids
 from tracediff.explain.merging import Player
 from tracediff.explain.mixing import Atom, Mixing, MixInputs
-from tracediff.explain.outcomes import Fields, Outcome, differing, fields, mark, recorded
+from tracediff.explain.outcomes import Outcome, fields, mark
 from tracediff.explain.outcomes import Path as FieldPath
 from tracediff.explain.sharing import MOST_MIXTURES, Game, effects, play
 from tracediff.explain.signatures import bound
 from tracediff.explain.slots import Pairing
 from tracediff.explain.telling import field_name
-from tracediff.explained import Cause, Effect, Interaction, Method, Unit
+from tracediff.explained import Attribution, Cause, Effect, Interaction, Unit
 from tracediff.model import MISSING, Trace
 
 END_LIMIT = 600.0
@@ -37,22 +39,6 @@ BUDGET = 60.0
 MOST_EFFECTS = 200
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
-    """Who has which part of a change; the fields are those of ``explained.Explanation``."""
-
-    causes: tuple[Cause, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    main: int | None = None
-    method: Method = "exact"
-    hybrids: int = 0
-    innocent: tuple[Unit, ...] = ()
-    idle: int = 0
-    noise: tuple[str, ...] = ()
-    refused: str | None = None
-    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +54,6 @@ class Fresh:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-def attribute(
-    trace: Trace,
-    then: Config,
-    config: Config,
-    *,
-    fresh: Fresh | None = None,
-    details: bool = True,
-    progress: Progress | None = None,
-) -> Attribution:
-    """Share the change of a trace's outcome among what changed in the code.
-
-    Args:
-        trace: The recording that serves the inputs.
-        then: The settings of the recorded code, laid out in a directory of its own.
-        config: Those of the other code.
-        fresh: Changed answers of inputs, which are players then.
-        details: Whether each cause is followed through variables and steps.
-        progress: Called with what is being done.
-
-    Raises:
-        ReplayError: The mixtures cannot be run at all.
-    """
-    with attributing(trace, then, config, fresh=fresh, details=details, progress=progress) as found:
-        return found.attribution
-
-
 @dataclass(frozen=True, slots=True)
 class Attributed:
     """An attribution, and what can run its mixtures again while the context is open."""
@@ -101,8 +61,12 @@ class Attributed:
     attribution: Attribution
     mixing: Mixing | None = None
     players: tuple[Player, ...] = ()
-    causes: tuple[int, ...] = ()
-    """Which player each cause of the attribution is."""
+
+
+def attribute(trace: Trace, then: Config, config: Config, **options: Any) -> Attribution:
+    """As ``attributing``, with the same options, where nothing is run after it."""
+    with attributing(trace, then, config, **options) as found:
+        return found.attribution
 
 
 @contextlib.contextmanager
@@ -112,24 +76,38 @@ def attributing(
     config: Config,
     *,
     fresh: Fresh | None = None,
+    told: Config | None = None,
     details: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[Attributed]:
-    """As ``attribute``, with the worker kept until the block ends."""
+    """Share the change of a trace's outcome among what changed in the code.
+
+    The worker is kept until the block ends.
+
+    Args:
+        trace: The recording that serves the inputs.
+        then: The settings of the recorded code, laid out in a directory of its own.
+        config: Those of the other code.
+        fresh: Changed answers of inputs, which are players then.
+        told: The settings of the project, where ``config`` is another directory's.
+        details: Whether each cause is followed through variables and steps.
+        progress: Called with what is being done.
+
+    Raises:
+        ReplayError: The mixtures cannot be run at all.
+    """
     say = progress or (lambda said: None)
     with (
-        Hybrids(trace, then, config) as hybrids,
+        Hybrids(trace, then, config, told=told) as hybrids,
         tempfile.TemporaryDirectory(prefix="tracediff-") as scratch,
     ):
-        working = _Attributing(trace, hybrids, config, fresh, say, Path(scratch))
-        yield working.run(most_detailed=MOST_DETAILED if details else 0)
+        most = MOST_DETAILED if details else 0
+        yield _Attributing(
+            trace, hybrids, config, fresh, say, Path(scratch), most_detailed=most
+        ).run()
 
 
-class _RefusedError(Exception):
-    """There is no attribution; the text says why."""
-
-
-class _MismatchError(_RefusedError):
+class _MismatchError(RefusedError):
     """The mixtures of nothing and of everything are not the two sides."""
 
 
@@ -142,108 +120,45 @@ class _Attributing:
         fresh: Fresh | None,
         say: Progress,
         scratch: Path,
+        *,
+        most_detailed: int,
     ) -> None:
         self.trace, self.hybrids, self.config = trace, hybrids, config
         self.fresh, self.say, self.scratch = fresh, say, scratch
-        self.noise: tuple[FieldPath, ...] = ()
-        self.idle = 0
-        self.most_detailed = MOST_DETAILED
-
-    def run(self, most_detailed: int = MOST_DETAILED) -> Attributed:
-        """Everything; ``most_detailed`` causes are followed through variables and steps."""
         self.most_detailed = most_detailed
+        self.noise: tuple[str, ...] = ()
+        self.idle = 0
+
+    def run(self) -> Attributed:
         try:
-            old, new = self._ends()
-            paths = self._changed(old[0], new[0])
+            self.say("running the old and the new code")
+            ends = both_ends(
+                self.hybrids,
+                self.trace,
+                served=self._served(),
+                limit=self.config.replay_timeout or END_LIMIT,
+            )
+            self.noise = tuple(field_name(one) for one in ends.noise)
+            paths = ends.changed()[:MOST_EFFECTS]
             if not paths:
-                return Attributed(self._nothing())
-            return self._shared(old[0], new[0], paths)
-        except _RefusedError as error:
-            refused = Attribution(
-                refused=str(error), hybrids=self.hybrids.runs, noise=self._noise_names()
+                found = Attribution(hybrids=self.hybrids.runs, noise=self.noise)
+                return Attributed(found)
+            return self._shared(ends, paths)
+        except RefusedError as error:
+            return Attributed(
+                Attribution(refused=str(error), hybrids=self.hybrids.runs, noise=self.noise)
             )
-            return Attributed(refused)
 
-    def _nothing(self) -> Attribution:
-        return Attribution(hybrids=self.hybrids.runs, noise=self._noise_names())
+    def _served(self) -> int:
+        """The recording that serves the new side's inputs."""
+        if self.fresh is None:
+            return 0
+        names = frozenset(self.fresh.inputs)
+        return self.hybrids.serve(self.fresh.mix(names, self.fresh.arguments))
 
-    # The two sides as they are.
-
-    def _ends(self) -> tuple[list[Answer], list[Answer]]:
-        """Each side twice, so that what varies by itself is seen."""
-        self.say("running the old and the new code")
-        limit = self.config.replay_timeout or END_LIMIT
-        trace = 0
-        if self.fresh is not None:
-            trace = self.hybrids.serve(
-                self.fresh.mix(frozenset(self.fresh.inputs), self.fresh.arguments)
-            )
-        first = self._pair(limit, trace)
-        self._check_end(first[0], "recorded")
-        self._check_end(first[1], "new")
-        covered = [one.covered for one in first if one.covered is not None]
-        self.hybrids.warm(sorted({name for one in covered for name in one.libraries}))
-        again = self._pair(limit, trace)
-        return [first[0], again[0]], [first[1], again[1]]
-
-    def _pair(self, limit: float, trace: int) -> list[Answer]:
-        libraries = tuple(one.name for one in self.hybrids.libraries)
-        tasks = [
-            Task(side="old", limit=limit, coverage=True, libraries=libraries),
-            Task(side="new", limit=limit, coverage=True, trace=trace),
-        ]
-        found = dict(self.hybrids.run(tasks))
-        self._vary(found)
-        return [found[0], found[1]]
-
-    def _vary(self, found: dict[int, Answer]) -> None:
-        if not hasattr(self, "_before"):
-            self._before = found
-            return
-        varying: dict[FieldPath, None] = {}
-        for at in (0, 1):
-            one, other = self._before[at].outcome, found[at].outcome
-            if one is not None and other is not None:
-                varying.update(dict.fromkeys(differing(fields(one), fields(other))))
-        self.noise = tuple(varying)
-
-    def _check_end(self, answer: Answer, which: str) -> None:
-        outcome = answer.outcome
-        if outcome is None:
-            why = answer.why or {"timeout": "it took too long", "died": "it ended the process"}.get(
-                answer.failure or "", answer.failure or ""
-            )
-            raise _RefusedError(f"the {which} code cannot be run: {why}")
-        if outcome.misses:
-            names = ", ".join(dict.fromkeys(outcome.misses))
-            raise _RefusedError(f"the {which} code asks for inputs that were not recorded: {names}")
-
-    def _changed(self, old: Answer, new: Answer) -> list[FieldPath]:
-        """The fields that differ because of a change."""
-        before, after = _fields(old), _fields(new)
-        known = fields(recorded(self.trace))
-        unproven = differing(known, before)
-        steady = [one for one in unproven if one not in self.noise]
-        self.noise = tuple(dict.fromkeys([*self.noise, *unproven]))
-        noise = set(self.noise)
-        found = [one for one in differing(before, after) if one not in noise]
-        if len(found) > 1 and ("state",) in found:
-            found.remove(("state",))
-        changed = set(differing(before, after))
-        if not found and changed & set(steady):
-            names = ", ".join(field_name(one) for one in steady[:5])
-            raise _RefusedError(f"the recorded code gives another result now than it gave: {names}")
-        return found[:MOST_EFFECTS]
-
-    def _noise_names(self) -> tuple[str, ...]:
-        return tuple(field_name(one) for one in self.noise)
-
-    # The mixtures between them.
-
-    def _shared(self, old: Answer, new: Answer, paths: list[FieldPath]) -> Attributed:
-        if old.covered is None or new.covered is None or not old.outcome or not new.outcome:
-            raise _RefusedError("nothing is known of what ran")
-        mismatch: _RefusedError | None = None
+    def _shared(self, ends: Ends, paths: list[FieldPath]) -> Attributed:
+        old, new = ends.old, ends.new
+        mismatch: RefusedError | None = None
         project = self.hybrids.project
         for turn, (strict, everything) in enumerate(((False, False), (False, True), (True, True))):
             pairing = self._plan(old.covered, new.covered, strict=strict)
@@ -254,17 +169,17 @@ class _Attributing:
                 )
                 if not turn:
                     self._settle(pairing, old.covered, new.covered, mixing)
-                return self._attributed(mixing, pairing, old.outcome, new.outcome, paths)
+                return self._attributed(mixing, pairing, ends, paths)
             except _MismatchError as error:
                 mismatch = mismatch or error
-        raise mismatch or _RefusedError("no mixture can be made")
+        raise mismatch or RefusedError("no mixture can be made")
 
     def _plan(self, old: Covered, new: Covered, *, strict: bool) -> Pairing:
         files = sorted({file for side in (old, new) for _, file in side.modules})
         try:
             return self.hybrids.plan(files, strict=strict)
         except (SyntaxError, ValueError) as error:
-            raise _RefusedError(f"a source file cannot be read: {error}") from None
+            raise RefusedError(f"a source file cannot be read: {error}") from None
 
     def _settle(self, pairing: Pairing, old: Covered, new: Covered, mixing: Mixing) -> None:
         """Have imported what no mixture changes, unless a file that it may read is one's own."""
@@ -320,10 +235,11 @@ class _Attributing:
         )
 
     def _attributed(
-        self, mixing: Mixing, pairing: Pairing, old: Outcome, new: Outcome, paths: list[FieldPath]
+        self, mixing: Mixing, pairing: Pairing, ends: Ends, paths: list[FieldPath]
     ) -> Attributed:
-        errors = {one.error[0] for one in (old, new) if one.error is not None}
-        self._check_ends(mixing, old, new, paths)
+        outcomes = ends.old.outcome, ends.new.outcome
+        errors = {one.error[0] for one in outcomes if one.error is not None}
+        _check_ends(mixing, outcomes, paths)
         seconds = max(mixing.seconds, 0.001)
         affordable = max(64, min(MOST_MIXTURES, int(BUDGET / seconds)))
         game = play(
@@ -332,25 +248,6 @@ class _Attributing:
         )  # fmt: skip
         found = effects(mixing, game, paths)
         return self._told(mixing, pairing, game, found)
-
-    def _check_ends(
-        self, mixing: Mixing, old: Outcome, new: Outcome, paths: Sequence[FieldPath]
-    ) -> None:
-        """The mixtures of nothing and of everything have to be the two sides."""
-        for mixture, outcome, which in ((0, old, "old"), (mixing.everything, new, "new")):
-            answer = mixing[mixture]
-            found, wanted = _fields(answer), fields(outcome)
-            if any(
-                mark(found.get(one, MISSING)) != mark(wanted.get(one, MISSING)) for one in paths
-            ):
-                why = answer.why or (
-                    ": ".join(answer.outcome.error)
-                    if answer.outcome is not None and answer.outcome.error is not None
-                    else "it gives another result"
-                )
-                raise _MismatchError(
-                    f"the {which} code put together from its pieces is not the {which} code: {why}"
-                )
 
     def _counting(self, done: int, of: int) -> None:
         if done % 16 == 0 or done == of:
@@ -395,10 +292,32 @@ class _Attributing:
             hybrids=mixing.count,
             innocent=tuple(quiet),
             idle=self.idle,
-            noise=self._noise_names(),
+            noise=self.noise,
             remarks=(*((aside,) if game.screened else ()), *self._failed_inputs()),
         )
-        return Attributed(attribution, mixing, game.players, tuple(guilty))
+        return Attributed(attribution, mixing, game.players)
+
+
+def _check_ends(
+    mixing: Mixing, outcomes: tuple[Outcome, Outcome], paths: Sequence[FieldPath]
+) -> None:
+    """The mixtures of nothing and of everything have to be the two sides."""
+    for mixture, outcome, which in zip(
+        (0, mixing.everything), outcomes, ("old", "new"), strict=True
+    ):
+        answer = mixing[mixture]
+        found = fields(answer.outcome) if answer.outcome is not None else {}
+        wanted = fields(outcome)
+        if all(mark(found.get(one, MISSING)) == mark(wanted.get(one, MISSING)) for one in paths):
+            continue
+        why = answer.why or (
+            ": ".join(answer.outcome.error)
+            if answer.outcome is not None and answer.outcome.error is not None
+            else "it gives another result"
+        )
+        raise _MismatchError(
+            f"the {which} code put together from its pieces is not the {which} code: {why}"
+        )
 
 
 def _cause(mixing: Mixing, game: Game, at: int, kept: Mapping[int, tuple[str, ...]]) -> Cause:
@@ -410,10 +329,6 @@ def _cause(mixing: Mixing, game: Game, at: int, kept: Mapping[int, tuple[str, ..
         merged=game.why.get(player),
         kept=tuple(dict.fromkeys(name for one in numbers for name in kept.get(one, ()))),
     )
-
-
-def _fields(answer: Answer) -> Fields:
-    return fields(answer.outcome) if answer.outcome is not None else {}
 
 
 def _main(found: Sequence[Effect]) -> int:
@@ -441,14 +356,9 @@ def of_players(effect: Effect, chosen: Sequence[int]) -> Effect:
         for one in effect.interactions
         if one.first in places and one.second in places
     ]
-    return Effect(
-        path=effect.path,
-        kind=effect.kind,
-        old=effect.old,
-        new=effect.new,
-        change=effect.change,
+    return replace(
+        effect,
         shares=tuple(effect.shares[at] for at in chosen),
-        shown_change=effect.shown_change,
         shown=tuple(effect.shown[at] for at in chosen),
         margins=tuple(effect.margins[at] for at in chosen) if effect.margins else (),
         interactions=tuple(kept),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,19 +13,13 @@ from tracediff.compare import compare
 from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.explain import freshening
-from tracediff.explain.attribution import (
-    Attribution,
-    Fresh,
-    Progress,
-    attributing,
-    of_players,
-)
+from tracediff.explain.attribution import Fresh, Progress, attributing, of_players
 from tracediff.explain.blame import blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code, run_again
 from tracediff.explain.noise import Certified, without_noise
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
-from tracediff.explained import Blame, Cause, Effect, Explanation, Hunk, Span, Unit
+from tracediff.explained import Attribution, Blame, Cause, Effect, Explanation, Hunk, Span, Unit
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
 from tracediff.replay.libraries import told as libraries_told
@@ -132,12 +126,11 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             noise=tuple(" › ".join(one) or old.key for one in certificate.unrecorded),
         )
         if then is None or not certificate.certified:
-            why = certificate.remarks[0] if certificate.remarks else "its code is not to be had"
-            return replace(made, refused=f"nothing is known of the recorded code: {why}")
+            return replace(made, refused="without the recorded code there is nothing to mix")
         if not comparison.different:
             return replace(made, noise=tuple(dict.fromkeys(_noise(certified))) or made.noise)
         found = entered.enter_context(
-            attributing(trace, then, side.config, fresh=fresh, progress=progress)
+            attributing(trace, then, side.config, fresh=fresh, told=config, progress=progress)
         )
         if found.mixing is not None:
             say("proving which steps changed by themselves")
@@ -208,24 +201,13 @@ def _fresh(
 def _made(
     made: Explanation, comparison: Comparison, found: Attribution, evidence: _Evidence
 ) -> Explanation:
+    shared = {one.name: getattr(found, one.name) for one in fields(Attribution)}
     causes = [
         evidence.of(cause) if at < MOST_BLAMED else cause for at, cause in enumerate(found.causes)
     ]
-    return replace(
-        made,
-        comparison=comparison,
-        causes=tuple(causes),
-        effects=found.effects,
-        main=found.main,
-        method=found.method,
-        hybrids=found.hybrids,
-        innocent=found.innocent,
-        idle=found.idle,
-        noise=found.noise or made.noise,
-        refused=found.refused,
-        remarks=found.remarks,
-        data=_parts(found.causes, found.effects),
-    )
+    told = {"causes": tuple(causes), "noise": found.noise or made.noise}
+    parts = _parts(found.causes, found.effects)
+    return replace(made, **{**shared, **told}, comparison=comparison, data=parts)
 
 
 def _chosen(made: Explanation, field: str | None) -> Explanation:

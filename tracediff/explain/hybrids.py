@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
-import ormsgpack
-
 from tracediff import codec
 from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.explain.hybridimport import Project
-from tracediff.explain.hybridworker import LENGTH, sources
+from tracediff.explain.hybridworker import sources
 from tracediff.explain.outcomes import Outcome
 from tracediff.explain.pairing import pair
 from tracediff.explain.slots import Pairing
 from tracediff.model import Trace
 from tracediff.replay import environment_at
+from tracediff.replay.framing import receive, send
 from tracediff.replay.libraries import differing
 from tracediff.replay.watching import Assigned, Watch
 
@@ -106,17 +105,16 @@ class Hybrids:
         trace: The recording that serves the inputs.
         then: The settings of the old side, laid out in a directory of its own.
         config: Those of the new side.
+        told: Those of the project itself, where neither side is its work tree; its store's
+            redaction key seals secrets as in the recording.
     """
 
     def __init__(
-        self,
-        trace: Trace,
-        then: Config,
-        config: Config,
+        self, trace: Trace, then: Config, config: Config, *, told: Config | None = None
     ) -> None:
         self.project = Project(then.root, config.root, entries(then, config, trace))
         self.libraries = differing(config.recorded_libraries)
-        self._config = config
+        self._config, self._told = config, told or config
         self._request = [
             str(then.root),
             str(config.root),
@@ -127,14 +125,14 @@ class Hybrids:
         self._commit = trace.code.commit
         self._traces = 1
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers: IO[bytes] | None = None
+        self._answers: int | None = None
         self._errors: IO[bytes] | None = None
         self.runs = 0
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile()
         reading, writing = os.pipe()
-        told = {**environment_at(self._config, self._commit or "0" * 40)}
+        told = environment_at(self._told, self._commit or "0" * 40)
         executable = self._config.python or sys.executable
         try:
             self._process = subprocess.Popen(
@@ -152,7 +150,7 @@ class Hybrids:
             raise _stopped(f"{executable} cannot be started: {error.strerror or error}") from None
         finally:
             os.close(writing)
-        self._answers = os.fdopen(reading, "rb")
+        self._answers = reading
         try:
             self._send(self._request)
             kind, *said = self._receive()
@@ -174,9 +172,10 @@ class Hybrids:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        for stream in (self._answers, self._errors):
-            if stream is not None:
-                stream.close()
+        if self._answers is not None:
+            os.close(self._answers)
+        if self._errors is not None:
+            self._errors.close()
 
     def plan(self, files: Sequence[str], *, strict: bool) -> Pairing:
         """Lay these sources of both sides against each other, here and in the worker.
@@ -216,19 +215,19 @@ class Hybrids:
             yield number, _answer(kind, body)
 
     def _send(self, message: object) -> None:
-        data = ormsgpack.packb(message)
         try:
             if self._process is not None and self._process.stdin is not None:
-                self._process.stdin.write(LENGTH.pack(len(data)) + data)
-                self._process.stdin.flush()
+                send(self._process.stdin.fileno(), message)
         except OSError:
             raise self._died() from None
 
     def _receive(self) -> Any:
-        head = self._answers.read(LENGTH.size) if self._answers is not None else b""
-        if len(head) < LENGTH.size or self._answers is None:
-            raise self._died()
-        return ormsgpack.unpackb(self._answers.read(LENGTH.unpack(head)[0]))
+        if self._answers is None:
+            raise _stopped("the process that runs mixtures was not started")
+        try:
+            return receive(self._answers)
+        except EOFError:
+            raise self._died() from None
 
     def _died(self) -> ReplayError:
         said = ""

@@ -14,13 +14,12 @@ import os
 import resource
 import select
 import signal
-import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ormsgpack
 
@@ -37,12 +36,12 @@ from tracediff.model import Code, Trace
 from tracediff.recording import Recorder
 from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
+from tracediff.replay.framing import HEAD, receive, send, size_of
 from tracediff.replay.guard import guarded
 from tracediff.replay.libraries import Library, LibraryFinder, differing
 from tracediff.replay.permissions import parse_permissions
 from tracediff.replay.watching import Watch, Watching
 
-LENGTH = struct.Struct("<I")
 MOST_ANSWER = 256 * 1024 * 1024
 
 
@@ -74,18 +73,21 @@ class _Child:
 
 def main(reply: int) -> None:
     """Answer requests until there are none."""
-    requests = sys.stdin.buffer
+    requests = os.dup(0)
+    os.set_inheritable(requests, False)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # an import that reads it takes no request
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     assume(Code())  # a mixture is nobody's commit
-    with os.fdopen(reply, "wb") as answers:
-        try:
-            setup = _set_up(_read(requests))
-        except TracediffError as error:
-            _write(answers, ["refused", error.message])
-            return
-        _write(answers, ["ready"])
-        while (request := _read(requests)) is not None:
-            kind, body = request
+    try:
+        setup = _set_up(receive(requests))
+    except TracediffError as error:
+        send(reply, ["refused", error.message])
+        return
+    send(reply, ["ready"])
+    with contextlib.suppress(EOFError):  # who asks is gone
+        while True:
+            kind, body = receive(requests)
             if kind == "warm":
                 _warm(setup, body)
             elif kind == "settle":
@@ -103,21 +105,7 @@ def main(reply: int) -> None:
                 _plan(setup, *body)
             else:
                 for answer in _run_all(setup, body):
-                    _write(answers, answer)
-
-
-def _read(stream: IO[bytes]) -> Any:
-    """The next message, None at the end."""
-    head = stream.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    return ormsgpack.unpackb(stream.read(LENGTH.unpack(head)[0]))
-
-
-def _write(stream: IO[bytes], message: object) -> None:
-    data = ormsgpack.packb(message)
-    stream.write(LENGTH.pack(len(data)) + data)
-    stream.flush()
+                    send(reply, answer)
 
 
 def _set_up(request: Any) -> _Setup:
@@ -228,10 +216,9 @@ def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
             for standard in (0, 1, 2):
                 os.dup2(nothing.fileno(), standard)
         own, place = os.getpid(), os.fstat(end)
-        answer = ormsgpack.packb(_run(setup, task, finder))
+        answer = _run(setup, task, finder)
         if os.getpid() == own and os.path.samestat(os.fstat(end), place):
-            with os.fdopen(end, "wb", buffering=0) as stream:
-                stream.write(LENGTH.pack(len(answer)) + answer)
+            send(end, answer)
     finally:
         os._exit(0)
 
@@ -247,16 +234,16 @@ def _finder(setup: _Setup, task: Mapping[str, Any]) -> Finder:
 
 
 def _is_whole(data: bytearray) -> bool:
-    if len(data) < LENGTH.size:
+    if len(data) < HEAD:
         return False
-    wanted: int = LENGTH.unpack(data[: LENGTH.size])[0]
-    return len(data) >= LENGTH.size + wanted or wanted > MOST_ANSWER
+    wanted = size_of(data)
+    return len(data) >= HEAD + wanted or wanted > MOST_ANSWER
 
 
 def _end(child: _Child) -> list[Any]:
     _kill(child)
     try:
-        answer: list[Any] = ormsgpack.unpackb(bytes(child.data[LENGTH.size :]))
+        answer: list[Any] = ormsgpack.unpackb(bytes(child.data[HEAD:]))
     except ValueError:
         return ["died", ""]
     return answer
@@ -295,6 +282,8 @@ def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
         return ["refused", error.message]
     except MemoryError:
         return ["memory", ""]
+    except Exception as error:  # noqa: BLE001 - told, where it would end the child without a word
+        return ["died", f"{type(error).__name__}: {error}"]
     answer: dict[str, Any] = {
         "outcome": recorded(new).packed(),
         "trace": codec.dump(new) if task["steps"] else b"",

@@ -17,6 +17,13 @@ Player = tuple[int, ...]
 """The atoms of a player, by number."""
 
 
+_FAILURES = {
+    "timeout": "it does not come to an end",
+    "memory": "it takes too much memory",
+    "died": "it ends the process",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Together:
     """Players none of whose mixtures fails, as far as they were run; ``why`` by player."""
@@ -73,11 +80,7 @@ def settle(
 def failure(answer: Answer, errors: Collection[str]) -> str | None:
     """Why a mixture is no valid result, None when it is one."""
     if answer.outcome is None:
-        return {
-            "timeout": "it does not come to an end",
-            "memory": "it takes too much memory",
-            "died": "it ends the process",
-        }.get(answer.failure or "", answer.why)
+        return answer.why or _FAILURES.get(answer.failure or "", answer.failure)
     if answer.outcome.misses:
         return f"the input {answer.outcome.misses[0]!r} was not recorded that way"
     error = answer.outcome.error
