@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
@@ -289,8 +288,8 @@ class Project:
             progress: Called with the name of each phase as it begins.
         """
         from tracediff.codefiles import source_reader  # listing and showing traces do without
-        from tracediff.explain.certificate import certify, run_again
-        from tracediff.explain.noise import without_noise
+        from tracediff.explain.certificate import certify
+        from tracediff.explain.noise import certified
 
         trace, given = self.resolve(reference), tuple(tolerances)
         rules = (*self.config.tolerances, *given)
@@ -307,14 +306,16 @@ class Project:
         if progress is not None:
             progress("replaying the recorded code")
 
-        def again() -> Trace | None:
-            return run_again(trace, self.config, load=load, deep=deep)
-
         certificate = certify(trace, self.config, load=load, tolerances=rules)
-        if deep and certificate.certified:
-            certificate = replace(certificate, replayed=again())
-        return without_noise(
-            comparison, certificate, tolerances=rules, strict_steps=strict_steps, again=again
+        return certified(
+            comparison,
+            trace,
+            self.config,
+            certificate,
+            load=load,
+            deep=deep,
+            tolerances=rules,
+            strict_steps=strict_steps,
         )
 
     def bisect(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tracediff.errors import StoreError
 from tracediff.model import Row, Trace
 from tracediff.stores.base import Store
+from tracediff.stores.walking import loaded
 
 BATCH = 200
 """Traces that are saved at once, which become one segment where the store keeps segments."""
@@ -42,7 +43,7 @@ def push_rows(
             wanted = [row for row, known in zip(batch, there, strict=True) if not known]
             done = replace(done, known=done.known + len(batch) - len(wanted))
             traces: list[Trace] = []
-            for found in pool.map(lambda row: _loaded(source, row), wanted):
+            for found in pool.map(lambda row: loaded(source, row), wanted):
                 if isinstance(found, Trace):
                     traces.append(found)
                 else:
@@ -73,15 +74,6 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _is_known(store: Store, trace_id: str) -> bool:
     return any(row.id == trace_id for row in store.find(trace_id, 2))
-
-
-def _loaded(store: Store, row: Row) -> Trace | StoreError:
-    try:
-        return store.load(row)
-    except StoreError as error:
-        if error.slug not in ("trace-gone", "trace-hurt", "trace-too-large"):
-            raise  # the store is at fault: the rest would fail as well
-        return error
 
 
 def _unreadable(done: Pushed, error: StoreError) -> Pushed:

@@ -131,7 +131,7 @@ def test_a_job_that_ends_its_process_or_never_ends_fails_alone(shop: Shop, endin
         found = check(project)
     assert (found.checked, found.same, found.failed) == (40, 39, 1)
     assert found.failures[0].slug in ("replay-died", "replay-timeout")
-    assert found.broken == ("1 traces could not be replayed",)
+    assert found.broken == ("1 trace could not be replayed",)
 
 
 def test_gates_let_pass_what_they_say(shop: Shop, project: Project) -> None:

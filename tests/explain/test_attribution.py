@@ -112,15 +112,15 @@ def test_a_mixture_that_never_ends_makes_one_player_of_two(sides: Sides) -> None
     sides.write("shop/calc.py", text.format(step=1, test="!= 0"), text.format(step=3, test="> 0"))
     found = sides.attribute()
     assert shares(found) == {"calc:step + calc:price": -2}
-    assert found.causes[0].merged == "it does not come to an end"
+    assert found.causes[0].merged == "apart, they do not come to an end"
 
 
 @pytest.mark.parametrize(
     ("ending", "why"),
     [
-        ("os._exit(3)", "it ends the process"),
-        ("os.kill(os.getpid(), 9)", "it ends the process"),
-        ("bytes(1 << 40)", "it takes too much memory|MemoryError"),
+        ("os._exit(3)", "apart, they end the process"),
+        ("os.kill(os.getpid(), 9)", "apart, they end the process"),
+        ("bytes(1 << 40)", "they take too much memory|MemoryError"),
         ("[].pop()", "IndexError"),
     ],
 )

@@ -82,7 +82,7 @@ def test_those_that_belong_together_are_found_among_many(count: int, ties: Ties)
     assert set(found.players) == together(count, ties)
     assert len(mixing.known) <= 24 * count, "with few mixtures"
     assert set(found.why) == {one for one in found.players if len(one) > 1}
-    assert set(found.why.values()) <= {"refused"}
+    assert set(found.why.values()) <= {"apart, they cannot be run: refused"}
 
 
 @given(
@@ -126,12 +126,15 @@ def answer(error: tuple[str, str] | None = None, *misses: str) -> Answer:
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (Answer(failure="timeout"), "it does not come to an end"),
-        (Answer(failure="memory"), "it takes too much memory"),
-        (Answer(failure="died"), "it ends the process"),
-        (Answer(failure="refused", why="no job"), "no job"),
-        (answer(("builtins:TypeError", "two are missing")), "TypeError: two are missing"),
-        (answer(None, "rate"), "the input 'rate' was not recorded that way"),
+        (Answer(failure="timeout"), "apart, they do not come to an end"),
+        (Answer(failure="memory"), "apart, they take too much memory"),
+        (Answer(failure="died"), "apart, they end the process"),
+        (Answer(failure="refused", why="no job"), "apart, they cannot be run: no job"),
+        (
+            answer(("builtins:TypeError", "two")),
+            "apart, they raise TypeError: two",
+        ),
+        (answer(None, "rate"), "apart, they ask the input 'rate' what was not recorded"),
     ],
 )
 def test_why_they_are_together_is_said(bad: Answer, why: str) -> None:
@@ -156,7 +159,10 @@ def test_what_is_merged_once_keeps_its_reason_when_others_are() -> None:
                     return Answer(failure="refused", why=why)
             return GOOD
 
-    assert settled(Two(5, ((0, 1), (3, 4)))).why == {(0, 1): "one", (3, 4): "two"}
+    assert settled(Two(5, ((0, 1), (3, 4)))).why == {
+        (0, 1): "apart, they cannot be run: one",
+        (3, 4): "apart, they cannot be run: two",
+    }
 
 
 def test_where_no_choice_runs_it_ends() -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tracediff.config import Config
-from tracediff.errors import ReplayError, TracediffError
+from tracediff.errors import ReplayError, StoreError, TracediffError
 from tracediff.expectations.warm import Outcome, Request, Warm
-from tracediff.model import Row, Tolerance, Trace
+from tracediff.model import Row, Tolerance
 from tracediff.stores.base import Store
+from tracediff.stores.walking import loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ class LocalEngine:
                     continue
 
     def _replayed(self, store: Store, row: Row, warm: Warm) -> Replayed:
-        trace: Trace = store.load(row)
+        trace = loaded(store, row)
+        if isinstance(trace, StoreError):
+            return Replayed(row, error=trace)
         try:
             return Replayed(row, warm.replay(Request(of=trace, rules=self._rules)))
         except ReplayError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tracediff.check.tallying import Sum, without_places
 from tracediff.checked import Reason
 from tracediff.config import Config
-from tracediff.errors import ReplayError
+from tracediff.errors import TracediffError
 from tracediff.explain.attribution import attribute
 from tracediff.explain.certificate import Source, recorded_code
 from tracediff.explain.telling import field_name
@@ -71,7 +71,7 @@ def reasons_of(
 def _attributed(trace: Trace, laid_out: _LaidOut) -> Attribution:
     try:
         return attribute(trace, laid_out.at(trace), laid_out.config, details=False)
-    except ReplayError as error:
+    except TracediffError as error:
         return Attribution(refused=error.message)
 
 

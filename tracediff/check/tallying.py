@@ -18,6 +18,7 @@ from tracediff.expectations.causes import cause_of
 from tracediff.explain.outcomes import differing, fields, number, recorded
 from tracediff.explain.telling import field_name
 from tracediff.model import MISSING, Tolerance, Trace
+from tracediff.reports.wording import many as counted
 
 MOST_FIELDS = 100
 """How many fields of one trace are kept."""
@@ -47,7 +48,7 @@ def changed(
     for path in differing(before, after)[:MOST_FIELDS]:
         was, now = before.get(path, MISSING), after.get(path, MISSING)
         amounts = number(was), number(now)
-        change = amounts[1] - amounts[0] if None not in amounts else None  # type: ignore[operator]
+        change = None if amounts[0] is None or amounts[1] is None else amounts[1] - amounts[0]
         moved.append(
             Moved(field=field_name(path), old=values.text(was), new=values.text(now), change=change)
         )
@@ -168,9 +169,11 @@ class Tally:
         many = sum(one.count for one in self._groups.values())
         broken = []
         if many > max_changed:
-            broken.append(f"{many:,} traces differ, and at most {max_changed:,} may")
+            verb = "differs" if many == 1 else "differ"
+            said = f"{counted(many, 'trace')} {verb}, and at most {max_changed:,} may"
+            broken.append(said)
         if self.failed:
-            broken.append(f"{self.failed:,} traces could not be replayed")
+            broken.append(f"{counted(self.failed, 'trace')} could not be replayed")
         if max_total is not None:
             broken += [
                 f"{one.field} moves by {float(one.change):+,.2f} in all, and may by at most "

@@ -30,9 +30,7 @@ def command(
     good: str | None,
     bad: str,
     once: bool,
-    rel_tol: float | None,
-    abs_tol: float | None,
-    ignore: tuple[str, ...],
+    tolerances: tuple[Tolerance, ...],
     store: str | None,
     form: str,
     output: Path | None,
@@ -43,11 +41,10 @@ def command(
     commit was found and 0 when nothing changed the result. With --run it replays on the code of
     the work tree and exits 0 (same), 1 (different) or 125 (cannot run).
     """
-    rules = options.given_tolerances(rel_tol, abs_tol, ignore)
     if once:
-        return _once(ref, store, rules)
+        return _once(ref, store, tolerances)
     with open_project(store=store) as project, phases() as progress:
-        found = project.bisect(ref, good=good, bad=bad, tolerances=rules, progress=progress)
+        found = project.bisect(ref, good=good, bad=bad, tolerances=tolerances, progress=progress)
     if form == "json":
         from tracediff.explain.telling import bisection_document  # the text needs none of it
 
@@ -59,7 +56,7 @@ def command(
     return exits.DIFFERENT if found.candidates else exits.SAME
 
 
-def _once(ref: str, store: str | None, rules: list[Tolerance]) -> int:
+def _once(ref: str, store: str | None, rules: tuple[Tolerance, ...]) -> int:
     try:
         project: Project = open_project(store=store)
         with project:

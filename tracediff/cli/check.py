@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,16 +13,12 @@ from tracediff.check.checking import Gates
 from tracediff.check.selecting import Selection
 from tracediff.cli import exits, options
 from tracediff.cli.progress import counted
-from tracediff.model import STATES, Query, State
+from tracediff.model import Query, Tolerance
 
 
 @click.command("check")
 @click.option("--key", help="A job's key or the first parts of one.")
-@click.option("--tag", "tags", multiple=True, help="Any of these tags; may be repeated.")
-@click.option("--state", type=click.Choice(STATES), help="Of the recording.")
-@click.option("--since", metavar="TIME", help="2h, 3d or an ISO date.")
-@click.option("--until", metavar="TIME", help="As --since; not included.")
-@click.option("--context", "fields", multiple=True, metavar="NAME=VALUE", help="A context field.")
+@options.search
 @click.option("--last", type=click.IntRange(1), metavar="N", help="The newest N that match.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="N of them, rare paths too.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
@@ -45,11 +42,7 @@ from tracediff.model import STATES, Query, State
 @options.output
 def command(
     key: str | None,
-    tags: tuple[str, ...],
-    state: State | None,
-    since: str | None,
-    until: str | None,
-    fields: tuple[str, ...],
+    query: Query,
     last: int | None,
     sample: int | None,
     seed: int,
@@ -57,9 +50,7 @@ def command(
     max_changed: int,
     max_total: str | None,
     explain: int,
-    rel_tol: float | None,
-    abs_tol: float | None,
-    ignore: tuple[str, ...],
+    tolerances: tuple[Tolerance, ...],
     store: str | None,
     form: str,
     output: Path | None,
@@ -71,20 +62,12 @@ def command(
     """
     if last is not None and sample is not None:
         raise click.UsageError("--last and --sample each say which traces: give one of them.")
-    query = Query(
-        key=key,
-        tags=tags,
-        state=state,
-        since=options.moment(since),
-        until=options.moment(until, "--until"),
-        context=options.context(fields),
-    )
     with open_project(store=store) as project, counted() as progress:
         found = project.check(
-            Selection(query=query, last=last, sample=sample, seed=seed),
+            Selection(query=replace(query, key=key), last=last, sample=sample, seed=seed),
             gates=Gates(max_changed=max_changed, max_total=_amount(max_total)),
             workers=workers,
-            tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
+            tolerances=tolerances,
             explain=explain,
             progress=progress,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tracediff.api import OnMiss, open_project
 from tracediff.cli import exits, options
 from tracediff.cli.progress import phases
+from tracediff.model import Tolerance
 
 if TYPE_CHECKING:
     from tracediff.explain.noise import Certified
@@ -40,9 +41,7 @@ def command(
     strict_steps: bool,
     every: bool,
     on_miss: OnMiss,
-    rel_tol: float | None,
-    abs_tol: float | None,
-    ignore: tuple[str, ...],
+    tolerances: tuple[Tolerance, ...],
     store: str | None,
     form: str,
     output: Path | None,
@@ -58,31 +57,18 @@ def command(
         raise click.UsageError("--deep replays both sides; REF2 is one that is not replayed.")
     if ref2 is not None and certify:
         raise click.UsageError("--certify is for a replay; REF2 is one that is not replayed.")
-    given = options.given_tolerances(rel_tol, abs_tol, ignore)
-    if certify:
-        with open_project(store=store) as project, phases() as progress:
-            certified = project.compare_certified(
-                ref,
-                strict_steps=strict_steps,
-                tolerances=given,
-                on_miss=on_miss,
-                against=against,
-                deep=deep,
-                progress=progress,
-            )
-        return _show(certified.comparison, certified, every, form, output)
     with open_project(store=store) as project, phases() as progress:
-        comparison = project.compare(
-            ref,
-            ref2,
-            strict_steps=strict_steps,
-            tolerances=given,
-            on_miss=on_miss,
-            against=against,
-            deep=deep,
-            progress=progress,
-        )
-    return _show(comparison, None, every, form, output)
+        asked: dict[str, Any] = {
+            "strict_steps": strict_steps,
+            "tolerances": tolerances,
+            "on_miss": on_miss,
+            "against": against,
+            "deep": deep,
+            "progress": progress,
+        }
+        certified = project.compare_certified(ref, **asked) if certify else None
+        comparison = certified.comparison if certified else project.compare(ref, ref2, **asked)
+    return _show(comparison, certified, every, form, output)
 
 
 def _show(

@@ -10,6 +10,7 @@ from tracediff.api import open_project
 from tracediff.cli import exits, options
 from tracediff.cli.progress import phases
 from tracediff.explained import Explanation
+from tracediff.model import Tolerance
 
 
 @click.command("explain")
@@ -39,9 +40,7 @@ def command(
     refresh_inputs: bool,
     field: str | None,
     every: bool,
-    rel_tol: float | None,
-    abs_tol: float | None,
-    ignore: tuple[str, ...],
+    tolerances: tuple[Tolerance, ...],
     store: str | None,
     form: str,
     output: Path | None,
@@ -61,7 +60,7 @@ def command(
             against=against,
             refresh_inputs=refresh_inputs,
             field=field,
-            tolerances=options.given_tolerances(rel_tol, abs_tol, ignore),
+            tolerances=tolerances,
             progress=progress,
         )
     write(found, form, output, every=every)

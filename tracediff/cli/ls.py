@@ -9,22 +9,12 @@ import click
 
 from tracediff.api import open_project
 from tracediff.cli import options
-from tracediff.model import STATES, Query, State
+from tracediff.model import Query
 
 
 @click.command("ls")
 @click.argument("key", required=False)
-@click.option("--tag", "tags", multiple=True, help="Any of these tags; may be repeated.")
-@click.option("--state", type=click.Choice(STATES))
-@click.option("--since", metavar="TIME", help="2h, 3d or an ISO date.")
-@click.option("--until", metavar="TIME", help="As --since; not included.")
-@click.option(
-    "--context",
-    "fields",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A context field: true, false, a number or a text; may be repeated.",
-)
+@options.search
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("--cursor", help="Where the page before ended.")
 @options.store
@@ -32,11 +22,7 @@ from tracediff.model import STATES, Query, State
 @options.output
 def command(
     key: str | None,
-    tags: tuple[str, ...],
-    state: State | None,
-    since: str | None,
-    until: str | None,
-    fields: tuple[str, ...],
+    query: Query,
     limit: int,
     cursor: str | None,
     store: str | None,
@@ -44,16 +30,7 @@ def command(
     output: Path | None,
 ) -> None:
     """List traces, newest first; KEY is a job's key or the first parts of one."""
-    query = Query(
-        key=key,
-        tags=tags,
-        state=state,
-        since=options.moment(since),
-        until=options.moment(until, "--until"),
-        context=options.context(fields),
-        limit=limit,
-        cursor=cursor,
-    )
+    query = replace(query, key=key, limit=limit, cursor=cursor)
     with open_project(store=store) as project:
         page = project.search(query)
     if form == "json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tracediff.cli import streams
-from tracediff.model import Tolerance
+from tracediff.model import STATES, Query, State, Tolerance
 from tracediff.pulling import write_file
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LAST = 2**63 - 1
 """Nanoseconds since the epoch: what an index can hold, in the year 2262."""
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 store = click.option("--store", metavar="NAME|URL", help="Another store than the configured one.")
 output = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
@@ -55,8 +56,17 @@ def _bound(context: click.Context, option: click.Parameter, number: float | None
     return number
 
 
-def tolerances(function: F) -> F:
-    """--rel-tol, --abs-tol and --ignore, as ``given_tolerances`` reads them."""
+def tolerances(function: Callable[..., R]) -> Callable[..., R]:
+    """--rel-tol, --abs-tol and --ignore, which the command gets as its ``tolerances``."""
+
+    @functools.wraps(function)
+    def command(
+        *, rel_tol: float | None, abs_tol: float | None, ignore: tuple[str, ...], **given: Any
+    ) -> R:
+        rules = [Tolerance(rel=rel_tol, abs=abs_tol)] if (rel_tol, abs_tol) != (None, None) else []
+        rules += [Tolerance(path=path, ignore=True) for path in ignore]
+        return function(tolerances=tuple(rules), **given)
+
     for option in (
         click.option("--ignore", multiple=True, metavar="PATH", help="Leave this place out."),
         click.option(
@@ -66,16 +76,47 @@ def tolerances(function: F) -> F:
             "--rel-tol", type=float, callback=_bound, help="Accept differences up to this share."
         ),
     ):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
 
 
-def given_tolerances(
-    rel: float | None, absolute: float | None, ignore: Iterable[str]
-) -> list[Tolerance]:
-    """The tolerances of the command line."""
-    rules = [Tolerance(rel=rel, abs=absolute)] if (rel, absolute) != (None, None) else []
-    return rules + [Tolerance(path=path, ignore=True) for path in ignore]
+def search(function: Callable[..., R]) -> Callable[..., R]:
+    """--tag, --state, --since, --until and --context, which the command gets as its ``query``."""
+
+    @functools.wraps(function)
+    def command(
+        *,
+        tags: tuple[str, ...],
+        state: State | None,
+        since: str | None,
+        until: str | None,
+        fields: tuple[str, ...],
+        **given: Any,
+    ) -> R:
+        query = Query(
+            tags=tags,
+            state=state,
+            since=moment(since),
+            until=moment(until, "--until"),
+            context=context(fields),
+        )
+        return function(query=query, **given)
+
+    for option in (
+        click.option(
+            "--context",
+            "fields",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A context field: true, false, a number or a text; may be repeated.",
+        ),
+        click.option("--until", metavar="TIME", help="As --since; not included."),
+        click.option("--since", metavar="TIME", help="2h, 3d or an ISO date."),
+        click.option("--state", type=click.Choice(STATES)),
+        click.option("--tag", "tags", multiple=True, help="Any of these tags; may be repeated."),
+    ):
+        command = option(command)
+    return command
 
 
 def look() -> Look:

@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 from tracediff.compare.tolerances import Rules, ulps
-from tracediff.model import Comparison, FieldChange, Tolerance, Trace
+from tracediff.model import Comparison, FieldChange, Tolerance
+from tracediff.reports.paths import names
 from tracediff.reports.wording import field_path
 
 _NUMBERS = (int, float, Decimal, Fraction)
@@ -45,10 +46,10 @@ def used(comparison: Comparison, tolerances: Sequence[Tolerance]) -> Used:
     if not rules.any:
         return Used()
     total = Used()
-    for names, change in _accepted(comparison):
-        rule = rules.at((*names, *change.path))
+    for where, change in _accepted(comparison):
+        rule = rules.at((*where, *change.path))
         share = _share(change.old, change.new, rule)
-        place = "/".join(names) + (f" {field_path(change.path)}" if change.path else "")
+        place = "/".join(where) + (f" {field_path(change.path)}" if change.path else "")
         total += Used(1, share, place)
     return total
 
@@ -57,17 +58,9 @@ def _accepted(comparison: Comparison) -> Iterator[tuple[tuple[str, ...], FieldCh
     for one in comparison.divergences:
         if one.old is None or one.label == "clock":
             continue
-        path = _path(comparison.old, one.old)
+        path = names(comparison.old.steps, one.old)
         for aspect, changes in one.changes.items():
             yield from (((*path, aspect), change) for change in changes if change.within)
-
-
-def _path(trace: Trace, index: int) -> tuple[str, ...]:
-    names: list[str] = []
-    while index > 0:
-        names.append(trace.steps[index].name)
-        index = trace.steps[index].parent
-    return tuple(reversed(names))
 
 
 def _share(old: Any, new: Any, rule: Tolerance) -> float | None:

@@ -26,6 +26,7 @@ from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.recording.codeversion import blob_id
 from tracediff.replay import Replayed, environment_at, replay
 from tracediff.replay.libraries import told
+from tracediff.reports.paths import names
 
 __all__ = ["Certificate", "Source", "certify", "recorded_code", "recorded_commit", "run_again"]
 
@@ -55,13 +56,7 @@ def certify(
     try:
         with laid_out_again(trace, config, load) as then:
             commit = then.commit or commit
-            done = replay(
-                trace,
-                then.config,
-                timeout=config.replay_timeout,
-                python=config.python,
-                environment={**environment_at(config, commit), **told(config.recorded_libraries)},
-            )
+            done = _replayed(trace, config, then)
             remarks = [*then.remarks, *_surroundings(trace, done.trace)]
             remarks += _beside(trace, config, then, done)
     except TracediffError as error:
@@ -79,8 +74,8 @@ def certify(
         certified=True,
         reproduced=total - len(everything),
         total=total,
-        unreproduced=tuple(_path(trace, index) for index in everything),
-        unrecorded=tuple(_path(trace, index) for index in own),
+        unreproduced=tuple(names(trace.steps, index) for index in everything),
+        unrecorded=tuple(names(trace.steps, index) for index in own),
         remarks=tuple(remarks),
         replayed=done.trace,
     )
@@ -92,16 +87,22 @@ def run_again(
     """Replay the recorded code once more; None where it cannot be run."""
     try:
         with laid_out_again(trace, config, load) as then:
-            return replay(
-                trace,
-                then.config,
-                timeout=config.replay_timeout,
-                python=config.python,
-                environment=environment_at(config, then.commit or trace.code.commit),
-                deep=deep,
-            ).trace
-    except TracediffError:
+            return _replayed(trace, config, then, deep=deep).trace
+    except TracediffError:  # the certificate says why
         return None
+
+
+def _replayed(trace: Trace, config: Config, then: RecordedCode, *, deep: bool = False) -> Replayed:
+    """Run the recorded code, with the libraries that it was recorded with."""
+    place = environment_at(config, then.commit or trace.code.commit)
+    return replay(
+        trace,
+        then.config,
+        timeout=config.replay_timeout,
+        python=config.python,
+        environment={**place, **told(config.recorded_libraries)},
+        deep=deep,
+    )
 
 
 def _beside(trace: Trace, config: Config, then: RecordedCode, done: Replayed) -> Iterator[str]:
@@ -152,14 +153,6 @@ def _ancestors(trace: Trace, index: int) -> Iterator[int]:
     while index >= 0:
         yield index
         index = trace.steps[index].parent
-
-
-def _path(trace: Trace, index: int) -> tuple[str, ...]:
-    names = []
-    while index > 0:
-        names.append(trace.steps[index].name)
-        index = trace.steps[index].parent
-    return tuple(reversed(names))
 
 
 def _surroundings(old: Trace, new: Trace) -> Iterator[str]:

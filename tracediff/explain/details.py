@@ -20,6 +20,7 @@ from tracediff.explained import Cause, LineChange, Passed, Unit
 from tracediff.model import Source, Trace
 from tracediff.replay.watching import Watch
 from tracediff.reports.excerpt import pair
+from tracediff.reports.paths import names
 
 MOST_DETAILED = 24
 """How many causes are looked into, by the size of their share."""
@@ -33,9 +34,8 @@ Lines = tuple[tuple[int | None, int | None], ...]
 def lines_of(pairing: Pairing) -> dict[Unit, Lines]:
     """The lines of each unit of code that differ, (old, new)."""
     found: dict[Unit, Lines] = {}
-    for _, slot in (
-        (plan, slot) for plan in pairing.modules.values() for slot, _ in members(plan.body)
-    ):
+    slots = [slot for plan in pairing.modules.values() for slot, _ in members(plan.body)]
+    for slot in slots:
         for number, parts in (
             (slot.unit, ("",)),
             (slot.decorator, ("decorator_list",)),
@@ -133,7 +133,7 @@ def _way(
             continue
         end = after.start + after.duration
         was, now = pair(_said(old, one.old), _said(new, one.new), _SHOWN)
-        passed = Passed(path=_path(new, one.new), old=was, new=now, index=one.new)
+        passed = Passed(path=names(new.steps, one.new), old=was, new=now, index=one.new)
         source = before.source if before.source == after.source else after.source
         source = None if after.kind == "input" else source
         found.append((end, -one.new, passed, source))
@@ -153,7 +153,7 @@ def _placed(way: Sequence[Passed], new: Trace | None) -> list[Passed]:
         return []
     places: dict[tuple[str, ...], list[int]] = {}
     for index in range(len(new.steps)):
-        places.setdefault(_path(new, index), []).append(index)
+        places.setdefault(names(new.steps, index), []).append(index)
     found = []
     for one in way:
         known = places.get(one.path)
@@ -161,14 +161,6 @@ def _placed(way: Sequence[Passed], new: Trace | None) -> list[Passed]:
             nearest = min(known, key=lambda index: abs(index - one.index))
             found.append(replace(one, index=nearest))
     return found
-
-
-def _path(trace: Trace, index: int) -> tuple[str, ...]:
-    names = []
-    while index > 0:
-        names.append(trace.steps[index].name)
-        index = trace.steps[index].parent
-    return tuple(reversed(names))
 
 
 def _said(trace: Trace, index: int) -> str:

@@ -11,18 +11,17 @@ from pathlib import Path
 
 from tracediff.compare import compare
 from tracediff.config import Config
-from tracediff.errors import ReplayError
+from tracediff.errors import ReplayError, TracediffError
 from tracediff.explain import freshening
 from tracediff.explain.attribution import Fresh, Progress, attributing, of_players
 from tracediff.explain.blame import blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code, run_again
-from tracediff.explain.noise import Certified, without_noise
+from tracediff.explain.noise import Certified, certified
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
 from tracediff.explained import Attribution, Blame, Cause, Effect, Explanation, Hunk, Span, Unit
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
-from tracediff.replay.libraries import told as libraries_told
 
 MOST_BLAMED = 24
 """How many causes git is asked about, by the size of their share."""
@@ -35,22 +34,17 @@ _DATA = ("input", "arguments")
 class _Side:
     """The code that a recording is compared with: its settings, and its commit if it is one's.
 
-    ``told`` are the settings of the project itself; ``recorded`` code runs with the libraries that
-    it was recorded with.
+    ``told`` are the settings of the project itself.
     """
 
     config: Config
     told: Config
     commit: str | None = None
-    recorded: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
         """What a replay of this code is told."""
-        libraries = libraries_told(self.told.recorded_libraries) if self.recorded else {}
-        if self.config is self.told:
-            return libraries
-        return {**environment_at(self.told, self.commit), **libraries}
+        return {} if self.config is self.told else environment_at(self.told, self.commit)
 
     def replay(self, trace: Trace, *, deep: bool) -> Trace:
         """Run a job of this code."""
@@ -90,9 +84,15 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         progress: Called with the name of each phase as it begins.
 
     Raises:
-        ReplayError: The new code cannot be run, or ``field-unknown``.
+        ReplayError: The new code cannot be run; ``explain-other-job``, ``field-unknown``.
     """
     say = progress or (lambda said: None)
+    if other is not None and other.key != trace.key:
+        raise ReplayError(
+            f"{other.id} is of the job {other.key!r}, {trace.id} of {trace.key!r}",
+            slug="explain-other-job",
+            hint="name two traces of one job; `tracediff compare` lays any two side by side",
+        )
     say("replaying the recorded code")
     certificate = certify(trace, config, load=load, tolerances=tolerances)
     with contextlib.ExitStack() as entered:
@@ -100,24 +100,17 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         say("replaying the new code")
         deep = trace.depth == "inputs"
         fresh, new = _fresh(trace, side, other, refresh_inputs=refresh_inputs, deep=deep)
-        old = trace
         then: Config | None = None
         commit: str | None = None
-        with contextlib.suppress(ReplayError):  # the certificate says why
+        with contextlib.suppress(TracediffError):  # the certificate says why
             then, commit, _ = entered.enter_context(recorded_code(trace, config, load))
-        if deep and then is not None and certificate.certified:
-            side_then = _Side(then, config, trace.code.commit, recorded=True)
-            old = side_then.replay(trace, deep=True)
+        known = run_again(trace, config, load=load, deep=True) if deep else None
+        old = known or trace
         comparison = compare(old, new, tolerances=tolerances, load=load)
-
-        def again() -> Trace | None:
-            return run_again(trace, config, load=load, deep=deep)
-
-        replayed = again() if deep and not certificate.whole else certificate.replayed
-        certified = without_noise(
-            comparison, replace(certificate, replayed=replayed), tolerances=tolerances, again=again
+        cleared = certified(
+            comparison, trace, config, certificate, load=load, deep=deep, tolerances=tolerances
         )
-        comparison = replace(certified.comparison, remarks=comparison.remarks)
+        comparison = replace(cleared.comparison, remarks=comparison.remarks)
         made = Explanation(
             old=old,
             new=new,
@@ -128,7 +121,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         if then is None or not certificate.certified:
             return replace(made, refused="without the recorded code there is nothing to mix")
         if not comparison.different:
-            return replace(made, noise=tuple(dict.fromkeys(_noise(certified))) or made.noise)
+            return replace(made, noise=tuple(dict.fromkeys(_noise(cleared))) or made.noise)
         found = entered.enter_context(
             attributing(trace, then, side.config, fresh=fresh, told=config, progress=progress)
         )
@@ -140,10 +133,10 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         return _chosen(_made(made, comparison, found.attribution, evidence), field)
 
 
-def _noise(certified: Certified) -> Iterator[str]:
+def _noise(cleared: Certified) -> Iterator[str]:
     """The fields of the outcome that were left out, as the attribution would name them."""
-    for one in certified.noise:
-        step = certified.comparison.old.steps[one.old or 0]
+    for one in cleared.noise:
+        step = cleared.comparison.old.steps[one.old or 0]
         head = ("output", step.name) if step.kind == "output" else ()
         if one.old is None or (one.old and not head):
             continue

@@ -18,9 +18,9 @@ Player = tuple[int, ...]
 
 
 _FAILURES = {
-    "timeout": "it does not come to an end",
-    "memory": "it takes too much memory",
-    "died": "it ends the process",
+    "timeout": "apart, they do not come to an end",
+    "memory": "apart, they take too much memory",
+    "died": "apart, they end the process",
 }
 
 
@@ -80,12 +80,13 @@ def settle(
 def failure(answer: Answer, errors: Collection[str]) -> str | None:
     """Why a mixture is no valid result, None when it is one."""
     if answer.outcome is None:
-        return answer.why or _FAILURES.get(answer.failure or "", answer.failure)
+        said = _FAILURES.get(answer.failure or "", "apart, they cannot be run")
+        return f"{said}: {answer.why}" if answer.why else said
     if answer.outcome.misses:
-        return f"the input {answer.outcome.misses[0]!r} was not recorded that way"
+        return f"apart, they ask the input {answer.outcome.misses[0]!r} what was not recorded"
     error = answer.outcome.error
     if error is not None and error[0] not in errors:
-        return f"{error[0].rpartition(':')[2]}: {error[1]}"
+        return f"apart, they raise {error[0].rpartition(':')[2]}: {error[1]}"
     return None
 
 

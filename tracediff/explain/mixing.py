@@ -73,9 +73,7 @@ class Mixing:
         self._bases: dict[frozenset[str], Path] = {}
         self._traces: dict[tuple[frozenset[str], bool], int] = {}
         self._known: dict[int, Answer] = {}
-        self.seconds = 0.0
-        """What a mixture has taken so far, on average."""
-        self._spent, self._count = 0.0, 0
+        self._spent = 0.0
 
     @property
     def everything(self) -> int:
@@ -86,6 +84,11 @@ class Mixing:
     def count(self) -> int:
         """How many mixtures were run, each counted once."""
         return len(self._known)
+
+    @property
+    def seconds(self) -> float:
+        """What a mixture has taken so far, on average."""
+        return self._spent / max(self.count, 1)
 
     @property
     def places(self) -> dict[int, int]:
@@ -115,8 +118,6 @@ class Mixing:
             self._known[missing[number]] = answer
             progress(done, len(missing))
         self._spent += perf_counter() - begun
-        self._count += len(tasks)
-        self.seconds = self._spent / max(self._count, 1)
 
     def __getitem__(self, mixture: int) -> Answer:
         if mixture not in self._known:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 from tracediff.compare import compare
 from tracediff.compare.verdict import decides, first
+from tracediff.config import Config
+from tracediff.explain.certificate import Source, run_again
 from tracediff.explain.recorded import some
 from tracediff.explained import Certificate
 from tracediff.model import Aspect, Comparison, Divergence, FieldChange, Step, Tolerance, Trace
@@ -69,6 +71,40 @@ def without_noise(
         said = f"differ each time, whether the code changed them or not: {some(names)}"
         cleared = replace(cleared, remarks=(*cleared.remarks, said))
     return Certified(comparison=cleared, certificate=certificate, noise=tuple(noise))
+
+
+def certified(
+    comparison: Comparison,
+    trace: Trace,
+    config: Config,
+    certificate: Certificate,
+    *,
+    load: Source,
+    deep: bool = False,
+    tolerances: Sequence[Tolerance] = (),
+    strict_steps: bool = False,
+) -> Certified:
+    """As ``without_noise``, with the recorded code run again where that is needed.
+
+    Args:
+        comparison: Of the recording, or its deep replay, and the replay of other code.
+        trace: The recording.
+        config: The project's settings.
+        certificate: Of the recorded code.
+        load: Finds recorded sources.
+        deep: Whether both sides of the comparison are deep replays.
+        tolerances: Those of the comparison.
+        strict_steps: As the comparison was made.
+    """
+
+    def again() -> Trace | None:
+        return run_again(trace, config, load=load, deep=deep)
+
+    if deep and not certificate.whole:
+        certificate = replace(certificate, replayed=again())
+    return without_noise(
+        comparison, certificate, tolerances=tolerances, strict_steps=strict_steps, again=again
+    )
 
 
 Changed = dict[int, dict[Aspect, set[Place]]]

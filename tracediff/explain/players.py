@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tracediff.explain.hybrids import Covered
-from tracediff.explain.items import FUNCTIONS, Item
+from tracediff.explain.items import FUNCTIONS
 from tracediff.explain.slots import Pairing, Slot, members
 from tracediff.explained import Span, Unit
 
@@ -162,8 +162,3 @@ def _equal(one: Sequence[bytes], other: Sequence[bytes]) -> int:
             break
         count += 1
     return count
-
-
-def is_function(item: Item | None) -> bool:
-    """Whether an item is a function, which runs when it is called."""
-    return item is not None and isinstance(item.node, FUNCTIONS)

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -23,6 +24,9 @@ from tracediff.model import Trace
 from tracediff.replay import RecordedServer
 from tracediff.replay.guard import guarded
 from tracediff.replay.permissions import parse_permissions
+
+LONGEST = 60
+"""Seconds that trying the imports may take."""
 
 
 class _DiffersError(BaseException):
@@ -99,6 +103,7 @@ def _tried(names: Sequence[str], project: Project) -> list[str]:
     if not pid:
         try:
             os.close(reading)
+            signal.alarm(LONGEST)  # an import that waits for what never comes
             found = "\n".join(_importable(names, project))
             with os.fdopen(writing, "w", encoding="utf-8") as stream:
                 stream.write(found)

@@ -16,7 +16,8 @@ from tracediff.explained import Effect, Interaction, Method
 from tracediff.model import MISSING
 
 MOST_EXACT = 12
-MOST_MIXTURES = 4096
+"""Players up to whose number all coalitions are run."""
+MOST_MIXTURES = 1 << MOST_EXACT
 MOST_PAIRED = 48
 """Players up to whose number all pairs are tried before one is taken for idle."""
 CHECKS = 64

@@ -4,7 +4,8 @@ from tracediff.recording.jobs import Job, job, jobs
 from tracediff.recording.propagation import propagate
 from tracediff.recording.recorder import Recorder
 from tracediff.recording.remarks import artifact, fail, ignore, note, now, random, tag, uuid4, warn
-from tracediff.recording.session import configure, flush, run
+from tracediff.recording.rerun import run
+from tracediff.recording.session import configure, flush
 from tracediff.recording.wrappers import input, output, step
 
 __all__ = [

@@ -6,13 +6,12 @@ unrecorded; with ``strict`` recording it raises, for tests.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,10 @@ from tracediff.recording.buffers import MAX_TEXT, Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
-from tracediff.recording.marks import called
 from tracediff.recording.recorder import Callbacks, Recorder
-from tracediff.recording.spans import Span, lane, mutations, open_span
+from tracediff.recording.spans import mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
-from tracediff.runtime import Server, current
+from tracediff.runtime import current
 
 if TYPE_CHECKING:
     from tracediff.recording.jobs import Job
@@ -346,85 +344,6 @@ def _trouble(recorder: Recorder, error: Exception) -> None:
             hint="without strict recording the job would have run on, unrecorded",
         ) from error
     log.error("tracediff could not record a job", exc_info=error)
-
-
-def run(
-    job: Job,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    config: Config,
-    server: Server,
-    depth: Depth,
-    started_at: int,
-    seed: int,
-) -> Run:
-    """Run a job with its inputs served. What it raises is in the run's ``trace()``.
-
-    Args:
-        job: The registered job.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
-        config: The settings, for redaction and the code version.
-        server: Answers inputs and outputs.
-        depth: How much is captured.
-        started_at: The recorded start, in nanoseconds since the epoch.
-        seed: The recorded seed.
-    """
-    recorder = _process.for_replays(config)
-    receiver = (job.factory(),) if job.method and job.factory is not None else ()
-    replayed = Run(
-        recorder,
-        job,
-        receiver + args,
-        kwargs,
-        buffer=Buffer(recorder.redactor, depth, server),
-        started_at=started_at,
-        surroundings=environment(seed),
-        retention=None if callable(job.retention) else job.retention,
-    )
-    root = replayed.root
-    try:
-        result = _settled(job.function(*receiver, *args, **kwargs), job, root)
-        root.end = root.end or perf_counter_ns()
-        root.result = replayed.buffer.capture(result)
-        if root.packed:
-            mutations(root, receiver + args, kwargs)
-    except BaseException as error:
-        root.end = root.end or perf_counter_ns()
-        root.error = replayed.buffer.fault(error, None)
-    finally:
-        replayed.leave()
-    return replayed
-
-
-def _settled(result: Any, job: Job, root: Span) -> Any:
-    """What a call gave in the end: a coroutine's result, or the list of what a generator yields."""
-    running = called(job.function)
-    if inspect.isgeneratorfunction(running):
-        return list(result)
-    if inspect.isasyncgenfunction(running):
-        result = _collected(result)
-    if not inspect.iscoroutine(result):
-        return result
-    import asyncio  # slow to import, and only coroutines need it
-
-    return asyncio.run(_within(result, root))
-
-
-async def _within(job: Coroutine[Any, Any, Any], root: Span) -> Any:
-    """Await a job whose span, as when it was recorded, is its task's and ends before the loop."""
-    buffer = root.buffer
-    buffer.watch_tasks()
-    root.lane = lane(buffer.running and buffer.running())
-    try:
-        return await job
-    finally:
-        root.end = perf_counter_ns()
-
-
-async def _collected(items: Any) -> list[Any]:
-    return [item async for item in items]
 
 
 def configure(

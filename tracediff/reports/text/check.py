@@ -21,6 +21,7 @@ from tracediff.reports.text.canvas import (
     fit,
     rule,
     span,
+    wrapped,
 )
 from tracediff.reports.wording import many
 
@@ -58,6 +59,11 @@ def check_lines(found: Checked, look: Look) -> Iterator[Text]:
         yield span(
             (f"   … {many(len(rest), 'more cause')} of {traces}; --format json has all", DIM)
         )
+    yield from _ending(found, look)
+
+
+def _ending(found: Checked, look: Look) -> Iterator[Text]:
+    """What failed, what is to be said, and which gates are broken."""
     if found.failures:
         yield span()
         yield rule(span(("could not be replayed", WARN)), look.columns)
@@ -66,7 +72,8 @@ def check_lines(found: Checked, look: Look) -> Iterator[Text]:
         if found.failed > _FAILURES:
             yield span((f"   … and {found.failed - _FAILURES:,} more", DIM))
     for remark in found.remarks:
-        yield span((f"   {clean(remark)}", DIM))
+        for line in wrapped(clean(remark).split(), look.columns - 3, " "):
+            yield span((f"   {line}", DIM))
     if found.broken:
         yield span()
         for sentence in found.broken:

@@ -227,10 +227,10 @@ def _without(found: Explanation, look: Look) -> Iterator[Text]:
         yield span()
         yield from _prose("  no attribution: ", f"{BOLD} {WARN}", found.refused, look)
         yield from _first(found, look)
-    elif not found.comparison.different:
-        yield span(("   there is no change to explain", DIM))
     elif found.noise:
         yield span(("   what differs is noise: the recorded code does not reproduce it", DIM))
+    elif not found.comparison.different:
+        yield span(("   there is no change to explain", DIM))
 
 
 def _first(found: Explanation, look: Look) -> Iterator[Text]:
