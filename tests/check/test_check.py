@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 
 from tracediff.api import Project, open_project
 from tracediff.check.checking import Gates
+from tracediff.check.checking import check as run_check
+from tracediff.check.engines import LocalEngine
 from tracediff.check.selecting import Selection, select
 from tracediff.checked import Checked
 from tracediff.cli import exits, group
 from tracediff.demo import git
 from tracediff.errors import StoreError
-from tracediff.model import Query, Row
+from tracediff.model import Page, Query, Row, Trace
+from tracediff.stores.local import LocalStore
 from tracediff.stores.memory import MemoryStore
 
 JOBS = """
@@ -134,6 +137,36 @@ def test_a_job_that_ends_its_process_or_never_ends_fails_alone(shop: Shop, endin
     assert found.broken == ("1 trace could not be replayed",)
 
 
+class Hurt(LocalStore):
+    """A store with one trace that cannot be read."""
+
+    hurt = ""
+    slug = "trace-hurt"
+
+    def load(self, row: Row) -> Trace:
+        if row.id == self.hurt:
+            raise StoreError("its bytes are damaged", slug=self.slug, hint="")
+        return super().load(row)
+
+
+def test_a_trace_that_cannot_be_read_fails_alone_and_a_store_that_goes_away_ends_it(
+    shop: Shop, project: Project
+) -> None:
+    store = Hurt(shop.directory / ".tracediff")
+    try:
+        store.hurt = store.search(Query(limit=1)).rows[0].id
+        engine = LocalEngine(project.config, workers=2)
+        found = run_check(store, Selection(), engine, gates=Gates())
+        assert (found.checked, found.same, found.failed) == (40, 39, 1)
+        assert found.failures[0].slug == "trace-hurt"
+        store.slug = "store-unreachable"
+        with pytest.raises(StoreError) as caught:
+            run_check(store, Selection(), engine, gates=Gates())
+        assert caught.value.slug == "store-unreachable"
+    finally:
+        store.close()
+
+
 def test_gates_let_pass_what_they_say(shop: Shop, project: Project) -> None:
     shop.write("shop/rates.py", "RATE = 2\nFEE = 11\n")
     assert check(project, max_changed=8).broken == ()
@@ -192,8 +225,6 @@ class Rows(MemoryStore):
         self._all = rows
 
     def search(self, query: Query) -> Any:
-        from tracediff.model import Page
-
         start = int(query.cursor or 0)
         end = start + query.limit
         cursor = str(end) if end < len(self._all) else None

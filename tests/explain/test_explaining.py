@@ -470,3 +470,22 @@ def test_a_refactoring_is_no_cause_and_nothing_is_run_for_it(two: Any) -> None:
     found = explained(two, two.trace)
     assert not found.comparison.different
     assert (found.causes, found.hybrids) == ((), 0)
+
+
+def test_traces_of_two_jobs_are_refused(priced: Any) -> None:
+    priced.jobs(
+        """
+        @td.job("price")
+        def price(net):
+            return net
+
+        @td.job("weight")
+        def weight(net):
+            return net
+        """
+    )
+    first, second = priced.record("price(10)")[0], priced.record("weight(10)")[0]
+    done = priced.cli("explain", first.id, second.id)
+    assert done.returncode == 2
+    assert "is of the job 'weight'" in done.stderr
+    assert "explain-other-job" in done.stderr
