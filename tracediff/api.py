@@ -21,9 +21,8 @@ from tracediff.stores.memory import MemoryStore
 from tracediff.stores.walking import every_row
 
 if TYPE_CHECKING:
-    from tracediff.check.checking import Gates
-    from tracediff.check.selecting import Selection
     from tracediff.checked import Checked
+    from tracediff.checks import Wanted
     from tracediff.explain.bisect import Bisection
     from tracediff.explain.noise import Certified
     from tracediff.explained import Explanation
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 Progress = Callable[[str], None]
+Counted = Callable[[str, int, int], None]
 
 
 @runtime_checkable
@@ -342,48 +342,27 @@ class Project:
         rules = (*self.config.tolerances, *tolerances)
         return bisect(trace, self.config, good=good, bad=bad, tolerances=rules, progress=progress)
 
-    def check(
-        self,
-        selection: Selection,
-        *,
-        gates: Gates,
-        workers: int | None = None,
-        tolerances: Iterable[Tolerance] = (),
-        explain: int = 20,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> Checked:
-        """Replay many traces on the code as it is now; see ``check.checking``.
+    def check(self, wanted: Wanted, *, progress: Counted | None = None) -> Checked:
+        """Replay many traces on the code as it is now, and say what changes in all and why.
 
         Args:
-            selection: Which traces.
-            gates: What may change.
-            workers: How many processes replay; one a processor by default.
-            tolerances: On top of the configured ones.
-            explain: How many of those that changed are explained.
+            wanted: What is asked for.
             progress: Called with what is being done, how many are done and of how many.
         """
-        from tracediff.check.checking import check  # listing and showing traces do without
-        from tracediff.check.engines import LocalEngine
-        from tracediff.check.reasons import Reasons, reasons_of
-        from tracediff.codefiles import source_reader
+        from tracediff.checks import run_check  # listing and showing traces do without
 
-        rules = (*self.config.tolerances, *tolerances)
-        load = source_reader(self.config.root, lambda: self.store)
+        return run_check(wanted, self.config, self.store, progress)
 
-        def explained(ids: Sequence[str], done: Callable[[int], None]) -> Reasons:
-            return reasons_of((self.resolve(one) for one in ids), self.config, load, done)
+    def resume_check(self, wanted: Wanted, *, progress: Counted | None = None) -> Checked:
+        """Go on with the newest check that was interrupted.
 
-        return check(
-            self.store,
-            selection,
-            LocalEngine(self.config, rules, workers),
-            gates=gates,
-            rules=rules,
-            load=load,
-            explain=explained,
-            most_explained=explain,
-            progress=progress,
-        )
+        Args:
+            wanted: Its gates, engine and workers count; all else is as the check was begun.
+            progress: Called with what is being done, how many are done and of how many.
+        """
+        from tracediff.checks import resumed_check  # as above
+
+        return resumed_check(wanted, self.config, self.named_store, progress)
 
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
+
+Scalar = str | int | float | bool | None
+Kind = Literal["same", "changed", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,38 +22,82 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """A trace whose outcome differs beyond tolerance, and what it comes from.
+class Result:
+    """What came of one trace.
 
-    ``cause`` is a short id, equal for equal causes, ``label`` what it is called; ``size`` counts
-    the recorded steps.
+    Of one that changed, ``cause`` and ``label`` are what the comparison makes of it (equal for
+    equal causes), ``moved`` what differs, ``size`` how many steps were recorded. Of one that failed
+    there are ``message``, ``slug`` and ``hint``. ``attributes`` are kept of all that changed and of
+    some that did not. ``ran`` names the set of code that ran, and ``units`` is that set where it is
+    told for the first time.
     """
 
     id: str
     key: str
-    meta: str
-    size: int
-    cause: str
-    label: str
-    fields: tuple[Moved, ...] = ()
+    kind: Kind
+    meta: str = ""
+    size: int = 0
+    cause: str = ""
+    label: str = ""
+    moved: tuple[Moved, ...] = ()
+    message: str = ""
+    slug: str = ""
+    hint: str = ""
+    attributes: tuple[tuple[str, Scalar], ...] = ()
+    ran: str = ""
+    units: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """A trace that could not be replayed."""
+class Change:
+    """A changed piece of code or data, or some that cannot be told apart.
+
+    ``id`` is equal for equal changes: it is made of what the units are called and of their code on
+    both sides. ``hunk`` is of lines that begin with "-" and "+"; ``commit`` the one that brought
+    it, "" for none or a change that is not committed.
+    """
 
     id: str
-    key: str
-    message: str
-    slug: str
-    hint: str
+    units: tuple[str, ...]
+    kind: str
+    file: str = ""
+    line: int = 0
+    hunk: tuple[str, ...] = ()
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Why one of many traces changed: exact shares, which add up to its change field by field.
+
+    ``numbers`` has, of each field that is a number on both sides, the share of each change;
+    ``others`` the changes (by index) that had a part in any other field. ``noise`` are fields that
+    differ without a change of the code. Where ``refused`` says why, there is nothing else.
+    """
+
+    id: str
+    changes: tuple[Change, ...] = ()
+    numbers: Mapping[str, tuple[Fraction, ...]] = field(default_factory=dict)
+    others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    noise: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many changes lie between two amounts, the lower one included."""
+
+    low: float
+    high: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
     """A field's changes over many traces: how many, their sum, the least and the largest.
 
-    ``up`` and ``down`` count those that rose and fell.
+    ``up`` and ``down`` count those that rose and fell; ``bins`` is their distribution, in
+    ascending order.
     """
 
     field: str
@@ -59,56 +107,108 @@ class Total:
     most: Fraction
     up: int
     down: int
+    bins: tuple[Bin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Attributes of traces that a cause prefers, as ("input Main product.category = 'audio'",).
+
+    ``support`` is the part of the cause's traces that have them; ``ratio`` how many times as often
+    the cause is met among traces that have them as among those that have not (infinite where it is
+    met nowhere else). ``count`` is how many of its traces have them.
+    """
+
+    attributes: tuple[str, ...]
+    support: float
+    ratio: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """A cause that was accepted: why, by whom, when, and the drift that it stands for.
+
+    ``fields`` says of each field in which directions it may move: "up", "down", "up and down", or
+    "other" where it is no number.
+    """
+
+    cause: str
+    label: str
+    reason: str
+    who: str = ""
+    when: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The traces that changed for one cause; ``smallest`` is the one with the fewest steps."""
+    """The traces that changed for one cause.
+
+    Where ``exact``, the cause is a change of code or data, and ``totals`` are its shares of what
+    moved; a trace with two causes counts in both. Else it is what the comparison makes of traces
+    that were not explained, and ``totals`` are all that they moved by. Either way the totals of all
+    groups add up to those of the check. ``smallest`` is the trace with the fewest steps,
+    ``others`` counts the traces of fields that are no numbers. ``drift`` says what an acceptance
+    does not cover.
+    """
 
     cause: str
     label: str
     count: int
-    smallest: Changed
+    smallest: Result
+    exact: bool = False
+    change: Change | None = None
     totals: tuple[Total, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, int] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    accepted: Acceptance | None = None
+    drift: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> bool:
+        """Whether it was accepted as it is."""
+        return self.accepted is not None and not self.drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """A cause of the traces that were explained: its units, and its exact shares added up.
+class Noise:
+    """A field that differs without a change of the code, in how many traces, and in which one."""
 
-    ``count`` is how many of them it has a share in; ``place`` where to look first.
-    """
-
-    names: tuple[str, ...]
-    kind: str
-    place: str
+    field: str
     count: int
-    totals: tuple[Total, ...] = ()
+    example: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What a check found.
 
-    ``groups`` come by how many traces they hold, ``totals`` are those of all groups together.
-    ``broken`` says which gates are, one sentence each: where there is one, the check fails.
-    ``reasons`` come of the ``explained`` traces, and their totals add up to what those moved by.
+    ``matching`` traces match the selection, ``checked`` of them were replayed, ``unaffected`` are
+    known to run nothing that changed. ``changed`` counts those that differ, ``accepted`` those
+    among them that accepted causes explain. ``groups`` come by how much they moved the ``main``
+    field, ``totals`` are those of all groups together. ``reproduced`` says how many of how many
+    recordings the recorded code was seen to reproduce. ``broken`` says which gates are, one
+    sentence each: where there is one, the check fails.
     """
 
     matching: int
     checked: int
     same: int
+    changed: int = 0
+    accepted: int = 0
+    failed: int = 0
+    unaffected: int = 0
+    main: str = ""
     groups: tuple[Group, ...] = ()
     totals: tuple[Total, ...] = ()
-    failures: tuple[Failed, ...] = ()
-    failed: int = 0
-    reasons: tuple[Reason, ...] = ()
+    failures: tuple[Result, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    stale: tuple[Acceptance, ...] = ()
     explained: int = 0
+    reproduced: tuple[int, int] = (0, 0)
+    against: str = ""
+    seconds: float = 0.0
     broken: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    @property
-    def changed(self) -> int:
-        """How many traces differ."""
-        return sum(one.count for one in self.groups)

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from textwrap import dedent
@@ -17,11 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracediff.api import Project, open_project
-from tracediff.check.checking import Gates
-from tracediff.check.checking import check as run_check
-from tracediff.check.engines import LocalEngine
 from tracediff.check.selecting import Selection, select
-from tracediff.checked import Checked
+from tracediff.check.tallying import Gates
+from tracediff.checked import Checked, Total
+from tracediff.checks import Wanted, run_check
 from tracediff.cli import exits, group
 from tracediff.demo import git
 from tracediff.errors import StoreError
@@ -92,12 +91,19 @@ def check(project: Project, **options: Any) -> Checked:
     gates = Gates(
         **{one: options.pop(one) for one in ("max_changed", "max_total") if one in options}
     )
-    explain = options.pop("explain", 0)
-    return project.check(Selection(**options), gates=gates, explain=explain, workers=2)
+    chosen = {one: options.pop(one) for one in ("query", "last", "sample") if one in options}
+    wanted = Wanted(
+        selection=Selection(**chosen), gates=gates, workers=2, **{"explain": 0, **options}
+    )
+    return project.check(wanted)
 
 
 def total(found: Checked, name: str = "result.total") -> Fraction:
-    return next(one.change for one in found.totals if one.field == name)
+    return total_of(found.totals, name)
+
+
+def total_of(totals: Iterable[Total], name: str = "result.total") -> Fraction:
+    return next(one.change for one in totals if one.field == name)
 
 
 def test_code_that_did_not_change_passes(project: Project) -> None:
@@ -117,13 +123,11 @@ def test_changes_are_grouped_by_cause_and_their_sums_add_up(shop: Shop, project:
     ]
     assert sum(per_group) == total(found)
     assert found.explained == 39
-    reasons = {
-        one.names: next(two.change for two in one.totals if two.field == "result.total")
-        for one in found.reasons
-    }
+    reasons = {group.change.units: total_of(group.totals) for group in found.groups if group.change}
     assert reasons == {("shop.rates:RATE",): sum(range(40)), ("shop.rates:FEE",): -48}
-    assert [one.count for one in found.reasons] == [39, 8]
-    assert {one.place for one in found.reasons} == {"shop/rates.py:1", "shop/rates.py:2"}
+    assert [one.count for one in found.groups] == [39, 8]
+    places = {(one.change.file, one.change.line) for one in found.groups if one.change}
+    assert places == {("shop/rates.py", 1), ("shop/rates.py", 2)}
 
 
 @pytest.mark.parametrize("ending", ["os._exit(3)", "os.kill(os.getpid(), 9)", "time.sleep(600)"])
@@ -155,13 +159,12 @@ def test_a_trace_that_cannot_be_read_fails_alone_and_a_store_that_goes_away_ends
     store = Hurt(shop.directory / ".tracediff")
     try:
         store.hurt = store.search(Query(limit=1)).rows[0].id
-        engine = LocalEngine(project.config, workers=2)
-        found = run_check(store, Selection(), engine, gates=Gates())
+        found = run_check(Wanted(), project.config, store)
         assert (found.checked, found.same, found.failed) == (40, 39, 1)
         assert found.failures[0].slug == "trace-hurt"
         store.slug = "store-unreachable"
         with pytest.raises(StoreError) as caught:
-            run_check(store, Selection(), engine, gates=Gates())
+            run_check(Wanted(), project.config, store)
         assert caught.value.slug == "store-unreachable"
     finally:
         store.close()
@@ -238,12 +241,13 @@ def test_a_sample_holds_every_path_and_is_the_same_again(
     store = Rows([row(at, bytes([path])) for at, path in enumerate(paths)])
     selection = Selection(sample=size, seed=seed)
     found = select(store, selection)
+    rows = list(found.rows)
     assert found.matching == len(paths)
-    assert len(found.rows) == min(size, len(paths))
-    assert len({one.id for one in found.rows}) == len(found.rows)
-    assert found.rows == select(store, selection).rows
-    assert [one.id for one in found.rows] == sorted(one.id for one in found.rows)
-    held = {one.path_signature[0] for one in found.rows}
+    assert len(rows) == min(size, len(paths))
+    assert len({one.id for one in rows}) == len(rows)
+    assert rows == list(select(store, selection).rows)
+    assert [one.id for one in rows] == sorted(one.id for one in rows)
+    held = {one.path_signature[0] for one in rows}
     rare = [path for path, _ in sorted(Counter(paths).items(), key=lambda one: one[1])]
     if len(set(paths)) <= size:
         assert held == set(rare)

@@ -2,98 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from tracediff.check.engines import Engine, Replayed
-from tracediff.check.reasons import Reasons
-from tracediff.check.selecting import Selection, select
-from tracediff.check.tallying import Tally, changed
-from tracediff.checked import Changed, Checked, Failed
-from tracediff.compare.code import Load
+from tracediff.check.engines import Engine
+from tracediff.check.journal import Begun, Journal
+from tracediff.check.sums import without_places
+from tracediff.check.tallying import Draw, Drift, Gates, Tally
+from tracediff.checked import Acceptance, Checked, Shares
 from tracediff.errors import StoreError
-from tracediff.model import Tolerance
-from tracediff.stores.base import Store
+from tracediff.model import Row
 
 Progress = Callable[[str, int, int], None]
-Explain = Callable[[Sequence[str], Callable[[int], None]], Reasons]
-"""Explains traces by id, and tells how many are done."""
+MOST_REASONS = 3
+"""How many reasons why traces were not explained are told."""
+
+
+class Explaining(Protocol):
+    """Explains traces that changed."""
+
+    def explain(self, rows: Iterable[Row], progress: Callable[[int], None]) -> Iterator[Shares]:
+        """The shares of each, in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gates:
-    """What a check lets pass: how many traces may differ, how far a field's sum may move."""
+class Plan:
+    """What a check does beside replaying."""
 
-    max_changed: int = 0
-    max_total: Fraction | None = None
+    gates: Gates = field(default_factory=Gates)
+    explainer: Explaining | None = None
+    acceptances: Mapping[str, Acceptance] = field(default_factory=dict)
+    drift: Drift = lambda group, given: ()
 
 
-def check(  # noqa: PLR0913 - what one check may be told
-    store: Store,
-    selection: Selection,
-    engine: Engine,
-    *,
-    gates: Gates,
-    rules: Sequence[Tolerance] = (),
-    load: Load | None = None,
-    explain: Explain | None = None,
-    most_explained: int = 20,
-    progress: Progress | None = None,
+def check(
+    journal: Journal, begun: Begun, engine: Engine, plan: Plan, progress: Progress | None = None
 ) -> Checked:
-    """Replay the traces that are selected, and add up what changes.
+    """Replay the traces that are selected, explain what changes, and add it up.
+
+    What the journal has already is not done again.
 
     Args:
-        store: Where they are.
-        selection: Which of them.
+        journal: Where the selection is, and what is found goes.
+        begun: What the check is.
         engine: What replays them.
-        gates: What may change.
-        rules: What counts as the same.
-        load: Reads source files, so that causes are told by their code.
-        explain: Explains some of those that changed.
-        most_explained: How many of them.
+        plan: What else is done.
         progress: Called with what is being done, how many are done and of how many.
 
     Raises:
         StoreError: ``nothing-selected``, or the store cannot be read any more.
     """
-    selected = select(store, selection)
-    if not selected.rows:
+    if not begun.selected:
         raise StoreError(
             "no trace matches, so nothing can be checked",
             slug="nothing-selected",
             hint="`tracediff ls` with the same --key and --tag shows what there is",
         )
-    tally = Tally()
-    for replayed in engine.run(store, selected.rows):
-        tally.add(_judged(replayed, rules, load))
-        if progress is not None:
-            progress("replaying", tally.checked, len(selected.rows))
-    found = tally.checked_against(
-        selected.matching, max_changed=gates.max_changed, max_total=gates.max_total
-    )
-    drawn = tally.drawn(most_explained)
-    if explain is None or not drawn:
-        return found
     say = progress or (lambda what, done, of: None)
-    say("explaining", 0, len(drawn))
-    reasons = explain(drawn, lambda done: say("explaining", done, len(drawn)))
+    say("replaying", journal.done, begun.selected)
+    for result in engine.run(journal.left()):
+        journal.add(result)
+        say("replaying", journal.done, begun.selected)
+    journal.flush()
+    said = _explain(journal, begun.explain, plan, say)
+    found = _added_up(journal, plan)
+    journal.finished = True
     return replace(
         found,
-        reasons=reasons.reasons,
-        explained=reasons.explained,
-        remarks=(*found.remarks, *reasons.remarks),
+        matching=begun.matching,
+        against=begun.work.against,
+        remarks=(*said, *found.remarks),
     )
 
 
-def _judged(
-    replayed: Replayed, rules: Sequence[Tolerance], load: Load | None
-) -> Changed | Failed | None:
-    row, outcome, error = replayed.row, replayed.outcome, replayed.error
-    if error is not None:
-        return Failed(
-            id=row.id, key=row.key, message=error.message, slug=error.slug, hint=error.hint or ""
-        )
-    if outcome is None or outcome.old is None or outcome.new is None:
-        return None
-    return changed(outcome.old, outcome.new, rules, load)
+def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> list[str]:
+    """Have those that changed explained; what is to be said of it."""
+    if plan.explainer is None or most == 0:
+        return []
+    draw, many = Draw(), 0
+    for one in journal.results():
+        if one.kind == "changed":
+            draw.add(one)
+            many += 1
+    drawn = frozenset(draw.ids(most))
+    known = {one.id for one in journal.shares()}
+    rows = (row for row in journal.rows() if row.id in drawn and row.id not in known)
+    of = len(drawn)
+    if not of:
+        return []
+    say("explaining", len(known), of)
+    for shares in plan.explainer.explain(
+        rows, lambda done: say("explaining", len(known) + done, of)
+    ):
+        journal.explain(shares)
+    journal.flush()
+    if of < many:
+        return [
+            f"{of:,} of {many:,} traces that changed were explained; --explain all takes longer"
+        ]
+    return []
+
+
+def _added_up(journal: Journal, plan: Plan) -> Checked:
+    shares = {one.id: one for one in journal.shares()}
+    keys = {one.id: one.key for one in journal.results() if one.id in shares}
+    noise = frozenset(
+        (keys[one.id], without_places(name)) for one in shares.values() for name in one.noise
+    )
+    tally = Tally(shares, noise)
+    for one in journal.results():
+        tally.add(one)
+    found = tally.checked(plan.gates, acceptances=plan.acceptances, drift=plan.drift)
+    sure = [one for one in shares.values() if one.refused is None]
+    return replace(
+        found,
+        unaffected=journal.skipped,
+        reproduced=(sum(not one.noise for one in sure), len(sure)),
+        remarks=tuple(_refusals(shares.values())),
+    )
+
+
+def _refusals(shares: Iterable[Shares]) -> Iterator[str]:
+    counts: dict[str, int] = {}
+    for one in shares:
+        if one.refused is not None:
+            counts[one.refused] = counts.get(one.refused, 0) + 1
+    for why, count in sorted(counts.items(), key=lambda one: -one[1])[:MOST_REASONS]:
+        yield f"{count:,} could not be explained: {why}"

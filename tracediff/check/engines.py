@@ -5,31 +5,25 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from tracediff.check.judging import failed, judged, same
+from tracediff.check.results import Work
+from tracediff.checked import Result
+from tracediff.compare.code import Load
 from tracediff.config import Config
-from tracediff.errors import ReplayError, StoreError, TracediffError
-from tracediff.expectations.warm import Outcome, Request, Warm
-from tracediff.model import Row, Tolerance
+from tracediff.errors import ReplayError, StoreError
+from tracediff.expectations.warm import Request, Warm
+from tracediff.model import Row
 from tracediff.stores.base import Store
 from tracediff.stores.walking import loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A trace, and what its replay came to: both traces where they differ, or why there is none."""
-
-    row: Row
-    outcome: Outcome | None = None
-    error: TracediffError | None = None
 
 
 class Engine(Protocol):
     """Replays traces and says of each, in any order, what came of it."""
 
-    def run(self, store: Store, rows: Iterable[Row]) -> Iterator[Replayed]:
+    def run(self, rows: Iterable[Row]) -> Iterator[Result]:
         """Replay the traces of these rows, each once.
 
         Raises:
@@ -45,21 +39,32 @@ class LocalEngine:
 
     Args:
         config: The project's settings.
-        rules: What counts as the same.
+        store: Where the traces are.
+        work: What each worker is told.
+        load: Reads source files, so that causes are told by their code.
         workers: How many processes; one a processor by default.
+        then: The settings of the old code, where it gives the old side.
     """
 
     def __init__(
-        self, config: Config, rules: Sequence[Tolerance] = (), workers: int | None = None
+        self,
+        config: Config,
+        store: Store,
+        work: Work,
+        *,
+        load: Load | None = None,
+        workers: int | None = None,
+        then: Config | None = None,
     ) -> None:
-        self._config, self._rules = config, tuple(rules)
+        self._config, self._store, self._work, self._load = config, store, work, load
         self._workers = workers or len(os.sched_getaffinity(0))
+        self._then = then
 
-    def run(self, store: Store, rows: Iterable[Row]) -> Iterator[Replayed]:
+    def run(self, rows: Iterable[Row]) -> Iterator[Result]:
         """As ``Engine.run``."""
         source = iter(rows)
         lock, stop = threading.Lock(), threading.Event()
-        found: queue.Queue[Replayed | BaseException | None] = queue.Queue(4 * self._workers)
+        found: queue.Queue[Result | BaseException | None] = queue.Queue(4 * self._workers)
 
         def following() -> Row | None:
             with lock:
@@ -69,7 +74,7 @@ class LocalEngine:
             warm = Warm(self._config)
             try:
                 while (row := following()) is not None:
-                    found.put(self._replayed(store, row, warm))
+                    found.put(self._replayed(row, warm))
             except BaseException as error:  # noqa: BLE001 - raised where the results are taken
                 found.put(error)
             finally:
@@ -89,17 +94,21 @@ class LocalEngine:
                 except queue.Empty:
                     continue
 
-    def _replayed(self, store: Store, row: Row, warm: Warm) -> Replayed:
-        trace = loaded(store, row)
+    def _replayed(self, row: Row, warm: Warm) -> Result:
+        trace = loaded(self._store, row)
         if isinstance(trace, StoreError):
-            return Replayed(row, error=trace)
+            return failed(row, trace)
         try:
-            return Replayed(row, warm.replay(Request(of=trace, rules=self._rules)))
+            outcome = warm.replay(Request(of=trace, rules=self._work.rules))
         except ReplayError as error:
-            return Replayed(row, error=error)
+            return failed(row, error)
+        if outcome.old is None or outcome.new is None:
+            return same(row)
+        found = judged(outcome.old, outcome.new, self._work.rules, self._load)
+        return found if found is not None else same(row)
 
 
-def _taken(found: queue.Queue[Replayed | BaseException | None], workers: int) -> Iterator[Replayed]:
+def _taken(found: queue.Queue[Result | BaseException | None], workers: int) -> Iterator[Result]:
     while workers:
         one = found.get()
         if one is None:

@@ -29,21 +29,19 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The rows to be checked, and how many match the query."""
+    """The rows to be checked, and how many match the query: as many where it says None."""
 
-    rows: list[Row]
-    matching: int
+    rows: Iterable[Row]
+    matching: int | None = None
 
 
 def select(store: Store, selection: Selection) -> Selected:
-    """The rows that a selection means, newest first."""
+    """The rows that a selection means, newest first; read while they are taken."""
     rows = every_row(store, replace(selection.query, cursor=None))
     if selection.last is not None:
-        found = list(islice(rows, selection.last))
-        return Selected(found, len(found))
+        return Selected(islice(rows, selection.last))
     if selection.sample is None:
-        found = list(rows)
-        return Selected(found, len(found))
+        return Selected(rows)
     return _sampled(rows, selection.sample, random.Random(selection.seed))  # noqa: S311 - no secret
 
 

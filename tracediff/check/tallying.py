@@ -1,200 +1,303 @@
-"""What changed, added up: each trace's fields, the groups of one cause, and the gates."""
+"""What changed, added up: the causes with their shares, the sums of all fields, and the gates."""
 
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
 
-from tracediff import values
-from tracediff.checked import Changed, Checked, Failed, Group, Moved, Total
-from tracediff.compare import compare
-from tracediff.compare.code import Load
-from tracediff.expectations.causes import cause_of
-from tracediff.explain.outcomes import differing, fields, number, recorded
-from tracediff.explain.telling import field_name
-from tracediff.model import MISSING, Tolerance, Trace
+from tracediff.check.sums import Sum, without_places
+from tracediff.checked import (
+    Acceptance,
+    Change,
+    Checked,
+    Group,
+    Mark,
+    Moved,
+    Noise,
+    Result,
+    Scalar,
+    Shares,
+    Total,
+)
 from tracediff.reports.wording import many as counted
 
-MOST_FIELDS = 100
-"""How many fields of one trace are kept."""
 MOST_FAILURES = 100
-MOST_DRAWN = 200
-"""How many traces of a group may be explained."""
-_INDEX = re.compile(r"\[\d+\]")
+MOST_DRAWN = 10_000
+"""How many ids of one group are kept for a draw."""
+Amounts = Mapping[str, Fraction]
+Marks = Callable[[str], tuple[Mark, ...]]
+Drift = Callable[[Group, Acceptance], tuple[str, ...]]
+Noted = Callable[[tuple[tuple[str, Scalar], ...], tuple[str, ...]], None]
+"""Takes the attributes of a trace and the causes that it changed for."""
 
 
-def changed(
-    old: Trace, new: Trace, rules: Iterable[Tolerance], load: Load | None
-) -> Changed | None:
-    """What one trace has to say; None where nothing differs beyond tolerance.
+class Draw:
+    """Which of the traces that changed are explained: all while they are few, else of each group.
 
-    Args:
-        old: The recording.
-        new: Its replay.
-        rules: What counts as the same.
-        load: Reads source files, so that causes are told by their code.
+    The groups are those that the comparison makes.
     """
-    comparison = compare(old, new, tolerances=tuple(rules), load=load)
-    if not comparison.different:
-        return None
-    cause = cause_of(comparison)
-    before, after = fields(recorded(old)), fields(recorded(new))
-    moved = []
-    for path in differing(before, after)[:MOST_FIELDS]:
-        was, now = before.get(path, MISSING), after.get(path, MISSING)
-        amounts = number(was), number(now)
-        change = None if amounts[0] is None or amounts[1] is None else amounts[1] - amounts[0]
-        moved.append(
-            Moved(field=field_name(path), old=values.text(was), new=values.text(now), change=change)
-        )
-    return Changed(
-        id=old.id, key=old.key, meta=old.meta, size=len(old.steps),
-        cause=cause.id, label=cause.label, fields=tuple(moved),
-    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._dice = random.Random(0)  # noqa: S311 - no secret
+        self._groups: dict[str, _Drawn] = {}
+
+    def add(self, one: Result) -> None:
+        """Add one that changed."""
+        group = self._groups.setdefault(one.cause, _Drawn(one.size, one.id))
+        group.count += 1
+        group.smallest = min(group.smallest, (one.size, one.id))
+        if len(group.ids) < MOST_DRAWN:
+            group.ids.append(one.id)
+        elif (at := self._dice.randrange(group.count)) < MOST_DRAWN:
+            group.ids[at] = one.id
+
+    def ids(self, most: int | None) -> list[str]:
+        """The smallest of each group first, then those of all groups in turns."""
+        groups = sorted(self._groups.values(), key=lambda one: -one.count)
+        lines = [dict.fromkeys([one.smallest[1], *one.ids]) for one in groups]
+        turns = zip_longest(*lines)
+        return [one for turn in turns for one in turn if one is not None][:most]
+
+
+class _Drawn:
+    def __init__(self, size: int, first: str) -> None:
+        self.smallest = (size, first)
+        self.ids: list[str] = []
+        self.count = 0
 
 
 @dataclass(slots=True)
-class Sum:
-    """Changes of one field, added up."""
+class _Part:
+    """What one cause has of one trace."""
 
-    count: int = 0
-    change: Fraction = Fraction(0)
-    least: Fraction | None = None
-    most: Fraction | None = None
-    up: int = 0
-    down: int = 0
-
-    def add(self, change: Fraction) -> None:
-        """Add one."""
-        self.count += 1
-        self.change += change
-        self.least = change if self.least is None else min(self.least, change)
-        self.most = change if self.most is None else max(self.most, change)
-        self.up += change > 0
-        self.down += change < 0
-
-    def total(self, name: str) -> Total:
-        """What they come to."""
-        zero = Fraction(0)
-        return Total(
-            field=name, count=self.count, change=self.change,
-            least=self.least or zero, most=self.most or zero, up=self.up, down=self.down,
-        )  # fmt: skip
-
-
-def without_places(name: str) -> str:
-    """A field's name for sums over traces: the third line of one is that of no other."""
-    return _INDEX.sub("[]", name)
+    cause: str
+    label: str
+    change: Change | None
+    amounts: dict[str, Fraction]
+    others: set[str]
 
 
 @dataclass(slots=True)
 class _Kept:
     label: str
-    smallest: Changed
-    drawn: list[str] = field(default_factory=list)
+    smallest: Result
+    change: Change | None
     count: int = 0
     sums: dict[str, Sum] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
     keys: Counter[str] = field(default_factory=Counter)
+
+    def group(self, cause: str, marks: Marks) -> Group:
+        return Group(
+            cause=cause, label=self.label, count=self.count,
+            smallest=replace(self.smallest, attributes=(), units=()),
+            exact=self.change is not None, change=self.change,
+            totals=tuple(one.total(name) for name, one in sorted(self.sums.items())),
+            others=dict(self.others), keys=dict(self.keys.most_common()), marks=marks(cause),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """What a check lets pass: how many traces may differ, how far a field's sum may move.
+
+    What accepted causes explain counts for neither.
+    """
+
+    max_changed: int = 0
+    max_total: Fraction | None = None
 
 
 class Tally:
-    """Adds traces up, in memory that does not grow with them."""
+    """Adds traces up, in memory that does not grow with them.
 
-    def __init__(self) -> None:
-        self._dice = random.Random(0)  # noqa: S311 - no secret
-        self.same = self.failed = 0
+    Args:
+        shares: The explanations, by trace.
+        noise: Fields that differ without a change of the code, each with its job's key.
+        noted: Told the attributes of traces, to see what marks a cause.
+    """
+
+    def __init__(
+        self,
+        shares: Mapping[str, Shares],
+        noise: frozenset[tuple[str, str]] = frozenset(),
+        noted: Noted | None = None,
+    ) -> None:
+        self._shares, self._noise, self._noted = shares, noise, noted
+        self.same = self.failed = self.changed = self.explained = 0
         self._groups: dict[str, _Kept] = {}
         self._sums: dict[str, Sum] = {}
-        self._failures: list[Failed] = []
+        self._sets: Counter[frozenset[str]] = Counter()
+        self._noisy: dict[str, list[str]] = {}
+        self._noise_counts: Counter[str] = Counter()
+        self._failures: list[Result] = []
 
-    @property
-    def checked(self) -> int:
-        """How many traces were added."""
-        return self.same + self.failed + sum(one.count for one in self._groups.values())
-
-    def add(self, one: Changed | Failed | None) -> None:
-        """Add a trace that changed, that failed, or (None) that is the same."""
-        if one is None:
-            self.same += 1
-        elif isinstance(one, Failed):
+    def add(self, one: Result) -> None:
+        """Add a trace."""
+        causes: tuple[str, ...] = ()
+        if one.kind == "failed":
             self.failed += 1
             if len(self._failures) < MOST_FAILURES:
                 self._failures.append(one)
+            return
+        moved = self._without_noise(one)
+        if one.kind == "same" or (one.moved and not moved):
+            self.same += 1
         else:
-            self._add(one)
+            causes = self._add(one, moved)
+        if self._noted is not None and one.attributes:
+            self._noted(one.attributes, causes)
 
-    def _add(self, one: Changed) -> None:
-        group = self._groups.setdefault(one.cause, _Kept(one.label, one))
+    def _without_noise(self, one: Result) -> list[Moved]:
+        kept = []
+        for moved in one.moved:
+            name = without_places(moved.field)
+            if (one.key, name) in self._noise:
+                self._noise_counts[name] += 1
+                self._noisy.setdefault(name, [one.id])
+            else:
+                kept.append(moved)
+        return kept
+
+    def _add(self, one: Result, moved: list[Moved]) -> tuple[str, ...]:
+        self.changed += 1
+        amounts = _amounts(moved)
+        for name, change in amounts.items():
+            self._sums.setdefault(name, Sum()).add(change)
+        parts = _shared(moved, self._shares.get(one.id))
+        if parts:
+            self.explained += 1
+        else:
+            others = {without_places(it.field) for it in moved if it.change is None}
+            parts = [_Part(one.cause, one.label, None, amounts, others)]
+        for part in parts:
+            self._enter(one, part)
+        causes = tuple(part.cause for part in parts)
+        self._sets[frozenset(causes)] += 1
+        return causes
+
+    def _enter(self, one: Result, part: _Part) -> None:
+        group = self._groups.setdefault(part.cause, _Kept(part.label, one, part.change))
         group.count += 1
         group.keys[one.key] += 1
-        if len(group.drawn) < MOST_DRAWN:
-            group.drawn.append(one.id)
-        elif (at := self._dice.randrange(group.count)) < MOST_DRAWN:
-            group.drawn[at] = one.id
+        group.others.update(part.others)
         if (one.size, one.id) < (group.smallest.size, group.smallest.id):
             group.smallest = one
-        for moved in one.fields:
-            if moved.change is not None:
-                name = without_places(moved.field)
-                for sums in (group.sums, self._sums):
-                    sums.setdefault(name, Sum()).add(moved.change)
+        for name, amount in part.amounts.items():
+            group.sums.setdefault(name, Sum()).add(amount)
 
-    def drawn(self, most: int) -> list[str]:
-        """Ids of traces that changed, to be explained: all while they are few, else of each group.
-
-        The smallest of each group comes first, then those of all groups in turns.
-        """
-        groups = sorted(self._groups.values(), key=lambda one: -one.count)
-        lines = [dict.fromkeys([one.smallest.id, *one.drawn]) for one in groups]
-        turns = zip_longest(*lines)
-        return [one for turn in turns for one in turn if one is not None][:most]
-
-    def checked_against(
-        self, matching: int, *, max_changed: int = 0, max_total: Fraction | None = None
+    def checked(
+        self,
+        gates: Gates,
+        *,
+        acceptances: Mapping[str, Acceptance],
+        drift: Drift,
+        marks: Marks = lambda cause: (),
     ) -> Checked:
         """What was added, and which gates are broken.
 
         Args:
-            matching: How many traces match the selection.
-            max_changed: How many traces may differ.
-            max_total: How far the sum of any field may move, up or down.
+            gates: What may change.
+            acceptances: Causes that were accepted, by id.
+            drift: What of a group an acceptance does not cover.
+            marks: The attributes that mark a cause.
         """
-        groups = sorted(self._groups.items(), key=lambda one: (-one[1].count, one[0]))
         totals = tuple(one.total(name) for name, one in sorted(self._sums.items()))
-        many = sum(one.count for one in self._groups.values())
-        broken = []
-        if many > max_changed:
-            verb = "differs" if many == 1 else "differ"
-            said = f"{counted(many, 'trace')} {verb}, and at most {max_changed:,} may"
-            broken.append(said)
-        if self.failed:
-            broken.append(f"{counted(self.failed, 'trace')} could not be replayed")
-        if max_total is not None:
-            broken += [
-                f"{one.field} moves by {float(one.change):+,.2f} in all, and may by at most "
-                f"{float(max_total):,.2f}"
-                for one in totals
-                if abs(one.change) > max_total
-            ]
+        main = _main(totals)
+        groups = []
+        for cause, kept in self._groups.items():
+            group = kept.group(cause, marks)
+            given = acceptances.get(cause)
+            if given is not None:
+                group = replace(group, accepted=given, drift=drift(group, given))
+            groups.append(group)
+        groups.sort(key=lambda one: (-abs(_moves(one, main)), -one.count, one.cause))
+        passing = {one.cause for one in groups if one.passes}
+        accepted = sum(count for causes, count in self._sets.items() if causes <= passing)
         return Checked(
-            matching=matching,
-            checked=self.checked,
-            same=self.same,
-            groups=tuple(
-                Group(
-                    cause=name, label=one.label, count=one.count, smallest=one.smallest,
-                    totals=tuple(total.total(at) for at, total in sorted(one.sums.items())),
-                    keys=dict(one.keys.most_common()),
-                )
-                for name, one in groups
+            matching=0, checked=self.same + self.failed + self.changed, same=self.same,
+            changed=self.changed, accepted=accepted, failed=self.failed, main=main,
+            groups=tuple(groups), totals=totals, failures=tuple(self._failures),
+            noise=tuple(
+                Noise(field=name, count=count, example=self._noisy[name][0])
+                for name, count in self._noise_counts.most_common()
             ),
-            totals=totals,
-            failures=tuple(self._failures),
-            failed=self.failed,
-            broken=tuple(broken),
+            explained=self.explained,
+            broken=tuple(_broken(gates, self.changed - accepted, self.failed, groups)),
         )  # fmt: skip
+
+
+def _amounts(moved: Iterable[Moved]) -> dict[str, Fraction]:
+    """What a trace's fields moved by, those of all places of a list added up."""
+    found: dict[str, Fraction] = {}
+    for one in moved:
+        if one.change is not None:
+            name = without_places(one.field)
+            found[name] = found.get(name, Fraction(0)) + one.change
+    return found
+
+
+def _shared(moved: list[Moved], shares: Shares | None) -> list[_Part]:
+    """What each cause has of a trace; nothing where the shares do not add up to what moved."""
+    if shares is None or shares.refused is not None or not shares.changes:
+        return []
+    parts = [_Part(one.id, label_of(one), one, {}, set()) for one in shares.changes]
+    for it in moved:
+        name = without_places(it.field)
+        if it.change is None:
+            for at in shares.others.get(it.field, ()):
+                parts[at].others.add(name)
+            continue
+        amounts = shares.numbers.get(it.field)
+        if amounts is None or sum(amounts) != it.change:
+            return []
+        for part, amount in zip(parts, amounts, strict=True):
+            if amount:
+                part.amounts[name] = part.amounts.get(name, Fraction(0)) + amount
+    return [part for part in parts if part.amounts or part.others]
+
+
+def label_of(change: Change) -> str:
+    """What a change is called: its units, and the file they are in."""
+    names = [name.rpartition(":")[2] for name in change.units]
+    said = " + ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{said} ({change.file})" if change.file and change.file not in names else said
+
+
+def _main(totals: Iterable[Total]) -> str:
+    """The field that most traces moved; of equals one of the result, the one that moved most."""
+    found = max(
+        totals,
+        key=lambda one: (one.count, one.field.startswith("result"), abs(one.change), one.field),
+        default=None,
+    )
+    return found.field if found is not None else ""
+
+
+def _moves(group: Group, main: str) -> Fraction:
+    return next((one.change for one in group.totals if one.field == main), Fraction(0))
+
+
+def _broken(gates: Gates, changed: int, failed: int, groups: Iterable[Group]) -> Iterable[str]:
+    if changed > gates.max_changed:
+        verb = "differs" if changed == 1 else "differ"
+        yield f"{counted(changed, 'trace')} {verb}, and at most {gates.max_changed:,} may"
+    if failed:
+        yield f"{counted(failed, 'trace')} could not be replayed"
+    if gates.max_total is None:
+        return
+    sums: dict[str, Fraction] = {}
+    for group in groups:
+        if not group.passes:
+            for one in group.totals:
+                sums[one.field] = sums.get(one.field, Fraction(0)) + one.change
+    for name, amount in sorted(sums.items()):
+        if abs(amount) > gates.max_total:
+            yield (
+                f"{name} moves by {float(amount):+,.2f} in all, and may by at most "
+                f"{float(gates.max_total):,.2f}"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracediff.checked import Changed, Checked, Group, Total
+from tracediff.checked import Checked, Group, Result, Total
 
 
 def check_document(found: Checked) -> dict[str, Any]:
@@ -21,16 +21,6 @@ def check_document(found: Checked) -> dict[str, Any]:
         "groups": [_group(one) for one in found.groups],
         "totals": [_total(one) for one in found.totals],
         "explained": found.explained,
-        "reasons": [
-            {
-                "units": list(one.names),
-                "kind": one.kind,
-                "place": one.place,
-                "count": one.count,
-                "totals": [_total(total) for total in one.totals],
-            }
-            for one in found.reasons
-        ],
         "failures": [
             {"id": one.id, "key": one.key, "error": one.slug, "message": one.message}
             for one in found.failures
@@ -62,7 +52,7 @@ def _total(one: Total) -> dict[str, Any]:
     }
 
 
-def _changed(one: Changed) -> dict[str, Any]:
+def _changed(one: Result) -> dict[str, Any]:
     return {
         "id": one.id,
         "key": one.key,
@@ -74,6 +64,6 @@ def _changed(one: Changed) -> dict[str, Any]:
                 "new": moved.new,
                 "change": str(moved.change) if moved.change is not None else None,
             }
-            for moved in one.fields
+            for moved in one.moved
         ],
     }

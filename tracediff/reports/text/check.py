@@ -17,7 +17,6 @@ from tracediff.reports.text.canvas import (
     NAME,
     WARN,
     Look,
-    apart,
     fit,
     rule,
     span,
@@ -48,7 +47,6 @@ def check_lines(found: Checked, look: Look) -> Iterator[Text]:
     if found.matching > found.checked:
         yield span((f"   a sample of {found.matching:,} that match", DIM))
     yield from _totals(found.totals, look, "   in all  ")
-    yield from _reasons(found, look)
     for number, group in enumerate(found.groups[:_GROUPS], 1):
         yield span()
         yield from _group(number, group, found.changed, look)
@@ -80,33 +78,13 @@ def _ending(found: Checked, look: Look) -> Iterator[Text]:
             yield span((" ✗ ", BAD), clean(sentence))
 
 
-def _reasons(found: Checked, look: Look) -> Iterator[Text]:
-    """A row a reason: what it has of the field that moved most in all."""
-    if not found.reasons or not found.totals:
-        return
-    field = max(found.totals, key=lambda one: (abs(one.change), one.field == "result")).field
-    part = "all" if found.explained == found.changed else f"{found.explained:,} of them"
-    yield span()
-    yield rule(
-        span(("why", BOLD), f"  {clean(field)}"), look.columns, span((f"{part} explained", DIM))
-    )
-    for one in found.reasons[:_GROUPS]:
-        amount = next((total.change for total in one.totals if total.field == field), Fraction(0))
-        names = " + ".join(name.rpartition(":")[2] for name in one.names)
-        line = span((f"   {_amount(amount):>14}  ", BOLD), clean(names))
-        end = span((f"{many(one.count, 'trace')}  {clean(one.place)}", DIM))
-        yield apart(line, end, look.columns)
-    if len(found.reasons) > _GROUPS:
-        yield span((f"   … {many(len(found.reasons) - _GROUPS, 'more reason')}", DIM))
-
-
 def _group(number: int, group: Group, changed: int, look: Look) -> Iterator[Text]:
     share = f"{group.count:,} of {changed:,}"
     title = span((f"{number}  ", BOLD), (clean(group.label), BOLD))
     yield rule(title, look.columns, span((f"{share}  {group.cause}", DIM)))
     yield from _totals(group.totals, look, "   moves   ")
     smallest = group.smallest
-    for moved in smallest.fields[:1]:
+    for moved in smallest.moved[:1]:
         line = span("   such as ", (clean(moved.field), NAME), f"  {clean(moved.old)} → ")
         yield fit(line + span(clean(moved.new)), look.columns)
     yield fit(span(("   look    ", DIM), f"tracediff explain {clean(smallest.id)}"), look.columns)

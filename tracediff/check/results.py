@@ -1,0 +1,83 @@
+"""What workers of a check are told, and what they answer, as plain values that travel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from tracediff.checked import Moved, Result
+from tracediff.expectations.rules import packed, unpacked
+from tracediff.model import Tolerance
+
+_TEXTS = ("id", "key", "kind", "meta", "cause", "label", "message", "slug", "hint", "ran")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What every worker of a check is told.
+
+    Args:
+        rules: What counts as the same.
+        against: The commit whose code gives the old side; "" takes the recordings.
+        timeout: Seconds that one replay may take.
+        memory: Bytes that one worker may take; 0 for no limit.
+        attributes: Of which part of the traces that did not change attributes are told, 0 to 1.
+        executed: Whether the code that ran is told.
+    """
+
+    rules: tuple[Tolerance, ...] = ()
+    against: str = ""
+    timeout: float = 60.0
+    memory: int = 0
+    attributes: float = 0.0
+    executed: bool = False
+
+    def packed(self) -> dict[str, Any]:
+        """As it travels."""
+        return {
+            "rules": packed(self.rules),
+            "against": self.against,
+            "timeout": self.timeout,
+            "memory": self.memory,
+            "attributes": self.attributes,
+            "executed": self.executed,
+        }
+
+    @classmethod
+    def unpacked(cls, told: dict[str, Any]) -> Work:
+        """What was packed."""
+        return cls(**{**told, "rules": tuple(unpacked(told["rules"]))})
+
+
+def pack_result(one: Result) -> list[Any]:
+    """A result as lists and texts, for pipes and files."""
+    moved = [[it.field, it.old, it.new, amount_text(it.change)] for it in one.moved]
+    texts = [getattr(one, name) for name in _TEXTS]
+    return [texts, one.size, moved, [list(it) for it in one.attributes], list(map(list, one.units))]
+
+
+def unpack_result(told: Sequence[Any]) -> Result:
+    """What was packed."""
+    texts, size, moved, attributes, units = told
+    return Result(
+        **dict(zip(_TEXTS, texts, strict=True)),
+        size=size,
+        moved=tuple(
+            Moved(field=field, old=old, new=new, change=text_amount(change))
+            for field, old, new, change in moved
+        ),
+        attributes=tuple((name, value) for name, value in attributes),
+        units=tuple((file, name, digest) for file, name, digest in units),
+    )
+
+
+def amount_text(amount: Fraction | None) -> str | None:
+    """An exact amount as text, "n/d"."""
+    return None if amount is None else str(amount)
+
+
+def text_amount(text: str | None) -> Fraction | None:
+    """The amount of a text."""
+    return None if text is None else Fraction(text)

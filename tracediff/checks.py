@@ -1,0 +1,161 @@
+"""Checks of a project: what is asked for, put together from selection, engine and journal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tracediff.check.checking import Plan, Progress, check
+from tracediff.check.engines import Engine, LocalEngine
+from tracediff.check.explaining import Explainer
+from tracediff.check.journal import Begun, Journal, interrupted, new_journal
+from tracediff.check.results import Work
+from tracediff.check.selecting import Selection, select
+from tracediff.check.state import code_state
+from tracediff.check.tallying import Gates
+from tracediff.checked import Checked
+from tracediff.codefiles import source_reader
+from tracediff.compare.code import Load
+from tracediff.config import Config
+from tracediff.errors import StoreError
+from tracediff.model import Tolerance
+from tracediff.replay import checked_out
+from tracediff.stores.base import Store
+
+TIMEOUT = 60.0
+"""Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
+MOST_UNCHANGED = 2_000
+"""Of about how many traces that did not change attributes are kept, to see what marks a cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked of a check.
+
+    Args:
+        selection: Which traces.
+        gates: What may change.
+        tolerances: On top of the configured ones.
+        explain: How many of those that changed are explained at most, None for all.
+        against: A git revision that gives the old side, instead of the recordings.
+        affected: Whether traces that run nothing that changed are left out.
+        store: The name or URL of the store, as it was given.
+        engine: "local", or the address of a cluster.
+        workers: How many processes replay; one a processor by default.
+        timeout: Seconds that one replay may take.
+        memory: Bytes that one worker may take; 0 for no limit, None for its part of the machine's.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    gates: Gates = field(default_factory=Gates)
+    tolerances: tuple[Tolerance, ...] = ()
+    explain: int | None = 1000
+    against: str | None = None
+    affected: bool = False
+    store: str | None = None
+    engine: str = "local"
+    workers: int | None = None
+    timeout: float | None = None
+    memory: int | None = None
+
+
+def run_check(
+    wanted: Wanted, config: Config, store: Store, progress: Progress | None = None
+) -> Checked:
+    """Check what is selected.
+
+    Args:
+        wanted: What is asked for.
+        config: The project's settings.
+        store: Where the traces are.
+        progress: Called with what is being done, how many are done and of how many.
+
+    Raises:
+        StoreError: ``nothing-selected``, or the store cannot be read any more.
+    """
+    with _sides(config, wanted.against) as (then, commit), new_journal(config.root) as journal:
+        selected = select(store, wanted.selection)
+        count = journal.select(selected.rows)
+        work = Work(
+            rules=(*config.tolerances, *wanted.tolerances),
+            against=commit,
+            timeout=wanted.timeout or config.replay_timeout or TIMEOUT,
+            memory=wanted.memory or 0,
+            attributes=min(1.0, MOST_UNCHANGED / max(count, 1)),
+            executed=wanted.affected,
+        )
+        begun = Begun(
+            state=code_state(config.root),
+            store=wanted.store,
+            work=work,
+            explain=wanted.explain,
+            matching=count if selected.matching is None else selected.matching,
+            selected=count,
+        )
+        journal.begin(begun)
+        return _Checking(config, store, wanted, begun, then).run(journal, progress)
+
+
+def resumed_check(
+    wanted: Wanted,
+    config: Config,
+    opened: Callable[[str | None], Store],
+    progress: Progress | None = None,
+) -> Checked:
+    """Go on with the newest check that was interrupted.
+
+    Args:
+        wanted: Its gates, engine and workers count; all else is as the check was begun.
+        config: The project's settings.
+        opened: Opens the store that was named then.
+        progress: As for ``run_check``.
+
+    Raises:
+        StoreError: ``check-not-resumable``: there is none, or the code is another one now.
+    """
+    with interrupted(config.root) as journal:
+        begun = journal.reopen()
+        if begun.state != code_state(config.root):
+            raise StoreError(
+                "the code is not what it was when the check was interrupted",
+                slug="check-not-resumable",
+                hint="start it again without --resume",
+            )
+        with _sides(config, begun.work.against or None) as (then, _):
+            return _Checking(config, opened(begun.store), wanted, begun, then).run(
+                journal, progress
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Checking:
+    config: Config
+    store: Store
+    wanted: Wanted
+    begun: Begun
+    then: Config | None
+
+    def run(self, journal: Journal, progress: Progress | None) -> Checked:
+        load = source_reader(self.config.root, lambda: self.store)
+        plan = Plan(
+            gates=self.wanted.gates,
+            explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
+        )
+        return check(journal, self.begun, self._engine(load), plan, progress)
+
+    def _engine(self, load: Load) -> Engine:
+        return LocalEngine(
+            self.config, self.store, self.begun.work,
+            load=load, workers=self.wanted.workers, then=self.then,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _sides(config: Config, against: str | None) -> Iterator[tuple[Config | None, str]]:
+    """The old side's settings and commit, where it is not the recordings."""
+    if against is None:
+        yield None, ""
+        return
+    with checked_out(config, against) as (then, commit):
+        yield then, commit
