@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from tracediff.check.checking import Plan, Progress, check
 from tracediff.check.engines import Engine, LocalEngine
 from tracediff.check.explaining import Explainer
-from tracediff.check.journal import Begun, Journal, interrupted, new_journal
+from tracediff.check.journal import DIRECTORY, Begun, Journal, interrupted, new_journal
 from tracediff.check.results import Work
 from tracediff.check.selecting import Selection, select
 from tracediff.check.state import code_state
@@ -18,11 +19,15 @@ from tracediff.checked import Checked
 from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
 from tracediff.config import Config
-from tracediff.errors import StoreError
+from tracediff.errors import StoreError, TracediffError
+from tracediff.expectations.files import write_document
 from tracediff.model import Tolerance
 from tracediff.replay import checked_out
+from tracediff.reports.check import check_document
 from tracediff.stores.base import Store
 
+LAST = f"{DIRECTORY}/last.json"
+"""The report of the last check."""
 TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
 MOST_UNCHANGED = 2_000
@@ -142,13 +147,23 @@ class _Checking:
             gates=self.wanted.gates,
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
         )
-        return check(journal, self.begun, self._engine(load), plan, progress)
+        found = check(journal, self.begun, self._engine(load), plan, progress)
+        return replace(found, remarks=(*found.remarks, *_kept(self.config.root, found)))
 
     def _engine(self, load: Load) -> Engine:
         return LocalEngine(
             self.config, self.store, self.begun.work,
             load=load, workers=self.wanted.workers, then=self.then,
         )  # fmt: skip
+
+
+def _kept(root: Path, found: Checked) -> list[str]:
+    """Keep a check's report for `tracediff accept`; what is to be said where that fails."""
+    try:
+        write_document(root / LAST, check_document(found))
+    except TracediffError as error:
+        return [f"{error.message}: `tracediff accept` needs a report of --format json"]
+    return []
 
 
 @contextlib.contextmanager

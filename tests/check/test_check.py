@@ -55,13 +55,13 @@ JOBS = """
 class Shop:
     """A project in git with forty recorded jobs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, jobs: str = JOBS) -> None:
         self.directory = directory
         self.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 20\n')
         self.write(".gitignore", ".tracediff/\n__pycache__/\n")
         self.write("shop/__init__.py", "")
         self.write("shop/rates.py", "RATE = 2\nFEE = 10\n")
-        self.write("shop/jobs.py", JOBS.replace("DANGER", "pass"))
+        self.write("shop/jobs.py", jobs.replace("DANGER", "pass"))
         git(directory, "init", "--quiet", "--template=")
         self.commit("first")
         subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=directory, check=True, timeout=60)
@@ -139,6 +139,31 @@ def test_a_job_that_ends_its_process_or_never_ends_fails_alone(shop: Shop, endin
     assert (found.checked, found.same, found.failed) == (40, 39, 1)
     assert found.failures[0].slug in ("replay-died", "replay-timeout")
     assert found.broken == ("1 trace could not be replayed",)
+
+
+NOISY = JOBS.replace('"text":', '"process": os.getpid(), "text":')
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Shop:
+    return Shop(tmp_path, NOISY)
+
+
+@pytest.mark.slow
+def test_what_differs_without_a_change_is_shown_apart_and_breaks_nothing(noisy: Shop) -> None:
+    with open_project(start=noisy.directory) as project:
+        found = check(project, explain=5)
+        assert (found.checked, found.same, found.changed, found.broken) == (40, 40, 0, ())
+        assert [(one.field, one.count) for one in found.noise] == [("result.process", 40)]
+        assert found.reproduced == (0, 5)
+        noisy.write("shop/rates.py", "RATE = 2\nFEE = 11\n")
+        found = check(project, explain=None)
+        assert (found.same, found.changed) == (32, 8)
+        assert [one.field for one in found.totals] == ["result.total"]
+        assert [group.change.units for group in found.groups if group.change] == [
+            ("shop.rates:FEE",)
+        ]
+        assert found.explained == 8
 
 
 class Hurt(LocalStore):

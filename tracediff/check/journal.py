@@ -25,7 +25,7 @@ from typing import IO, Any, Self
 
 import ormsgpack
 
-from tracediff.check.results import Work, pack_result, unpack_result
+from tracediff.check.results import Work, pack_result, travelling, unpack_result
 from tracediff.checked import Change, Result, Shares
 from tracediff.errors import StoreError
 from tracediff.model import Row
@@ -132,8 +132,8 @@ class Journal:
         for change in one.changes:
             if change.id not in self._changes:
                 self._changes[change.id] = change
-                self._results.add(["c", _packed_change(change)])
-        self._results.add(["s", _packed_shares(one)])
+                self._results.add(["c", travelling(_packed_change(change))])
+        self._results.add(["s", travelling(_packed_shares(one))])
 
     def flush(self) -> None:
         """Hand what was written to the system."""

@@ -52,10 +52,22 @@ class Work:
 
 
 def pack_result(one: Result) -> list[Any]:
-    """A result as lists and texts, for pipes and files."""
+    """A result as lists and texts, for pipes and files; see ``travelling``."""
     moved = [[it.field, it.old, it.new, amount_text(it.change)] for it in one.moved]
     texts = [getattr(one, name) for name in _TEXTS]
-    return [texts, one.size, moved, [list(it) for it in one.attributes], list(map(list, one.units))]
+    attributes, units = list(map(list, one.attributes)), list(map(list, one.units))
+    return list(travelling([texts, one.size, moved, attributes, units]))
+
+
+def travelling(told: Any) -> Any:
+    """Lists and texts with lone surrogates, which have no bytes, written out in hexadecimal."""
+    if isinstance(told, str):
+        return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
+    if isinstance(told, list):
+        return [travelling(one) for one in told]
+    if isinstance(told, dict):
+        return {travelling(name): travelling(one) for name, one in told.items()}
+    return told
 
 
 def unpack_result(told: Sequence[Any]) -> Result:

@@ -79,7 +79,7 @@ def _float(amount: Fraction) -> float:
     try:
         found = float(amount)
     except OverflowError:
-        return math.copysign(_MOST, amount)
+        return _MOST if amount > 0 else -_MOST
     return max(-_MOST, min(_MOST, found))
 
 
@@ -88,7 +88,7 @@ def _bucket(amount: Fraction) -> int:
     size = abs(_float(amount))
     if size < _LEAST:
         return 0
-    at = math.floor(math.log(size / _LEAST) / _GROWTH) + 1
+    at = math.floor((math.log(size) - math.log(_LEAST)) / _GROWTH) + 1
     return at if amount > 0 else -at
 
 
@@ -96,5 +96,5 @@ def _middle(bucket: int) -> float:
     """The amount in the middle of a bucket."""
     if not bucket:
         return 0.0
-    size = _LEAST * math.exp((abs(bucket) - 0.5) * _GROWTH)
+    size = math.exp(math.log(_LEAST) + (abs(bucket) - 0.5) * _GROWTH)
     return math.copysign(size, bucket)

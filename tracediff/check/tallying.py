@@ -23,6 +23,7 @@ from tracediff.checked import (
     Shares,
     Total,
 )
+from tracediff.reports.amounts import summed
 from tracediff.reports.wording import many as counted
 
 MOST_FAILURES = 100
@@ -298,6 +299,6 @@ def _broken(gates: Gates, changed: int, failed: int, groups: Iterable[Group]) ->
     for name, amount in sorted(sums.items()):
         if abs(amount) > gates.max_total:
             yield (
-                f"{name} moves by {float(amount):+,.2f} in all, and may by at most "
-                f"{float(gates.max_total):,.2f}"
+                f"{name} moves by {summed(amount)} in all, and may by at most "
+                f"{summed(gates.max_total).removeprefix('+')}"
             )

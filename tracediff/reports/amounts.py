@@ -152,3 +152,14 @@ def added(shown: Sequence[str]) -> Decimal | None:
             return None
         total = _SUMS.add(total, one)
     return total
+
+
+def summed(amount: Fraction) -> str:
+    """A sum over many traces, with its sign: two places, more where that would be nothing."""
+    places = 2
+    while amount and places < 12 and not round(amount, places):
+        places += 1
+    scaled = round(amount * 10**places)
+    if abs(scaled) >= 10**27:
+        return f"≈{Decimal(scaled).scaleb(-places):+.6g}"
+    return f"{Decimal(scaled).scaleb(-places):+,.{places}f}"
