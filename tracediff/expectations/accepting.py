@@ -45,8 +45,15 @@ def in_ci(environment: Mapping[str, str]) -> bool:
     return environment.get("CI", "").strip().lower() not in _OFF
 
 
-def refuse_in_ci(what: str, environment: Mapping[str, str]) -> None:
+def refuse_in_ci(
+    what: str, environment: Mapping[str, str], instead: str = "tracediff review --from DIR"
+) -> None:
     """Nothing is accepted where nobody looks at it.
+
+    Args:
+        what: What is refused.
+        environment: That of this process.
+        instead: What to run elsewhere.
 
     Raises:
         ExpectationError: ``accept-in-ci``.
@@ -55,8 +62,7 @@ def refuse_in_ci(what: str, environment: Mapping[str, str]) -> None:
         raise ExpectationError(
             f"{what} is refused in continuous integration",
             slug="accept-in-ci",
-            hint="run it on your machine, on what CI kept: `tracediff review --from DIR`; "
-            "or unset CI",
+            hint=f"run it on your machine, on what CI kept: `{instead}`; or unset CI",
         )
 
 
