@@ -62,9 +62,9 @@ class Sum:
         if not self.count:
             return []
         low, high = _float(self.least or Fraction(0)), _float(self.most or Fraction(0))
-        if low == high:
-            return [Bin(low, high, self.count)]
         width = high / BINS - low / BINS
+        if width <= 0:  # also where they are too close for floats to lie between them
+            return [Bin(low, high, self.count)]
         counts = [0] * BINS
         for bucket, count in self.buckets.items():
             amount = min(max(_middle(bucket), low), high)
