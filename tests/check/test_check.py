@@ -233,7 +233,7 @@ def test_the_command_says_it_and_its_exit_code_too(
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "tracediff/check/1"
     assert (document["changed"], document["passed"]) == (10, False)
-    assert Fraction(document["totals"][0]["change"]) == sum(range(30, 40))
+    assert Fraction(document["totals"][0]["change"]["exact"]) == sum(range(30, 40))
     assert exits.run(group, ["check", "--key", "nothing"]) == 2
     assert "no trace matches" in capsys.readouterr().err
 

@@ -32,6 +32,7 @@ def test_every_module_of_both_packages_is_in_the_wheel(built: Any, wheel: dict[s
     assert own == {name for name in wheel if "/_example/" not in name and ".dist-info/" not in name}
     assert {"tracediff/py.typed", "pytest_tracediff/py.typed"} <= own
     assert "tracediff/reports/schemas/explain-1.json" in own
+    assert "tracediff/reports/schemas/check-1.json" in own
 
 
 def test_the_wheel_holds_the_example_and_no_trace_of_its_use(
