@@ -106,11 +106,7 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
 
 def _added_up(journal: Journal, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
-    keys = {one.id: one.key for one in journal.results() if one.id in shares}
-    noise = frozenset(
-        (keys[one.id], without_places(name)) for one in shares.values() for name in one.noise
-    )
-    tally = Tally(shares, noise)
+    tally = Tally(shares, _noise(journal, shares))
     for one in journal.results():
         tally.add(one)
     found = tally.checked(plan.gates, acceptances=plan.acceptances, drift=plan.drift)
@@ -120,6 +116,18 @@ def _added_up(journal: Journal, plan: Plan) -> Checked:
         unaffected=journal.skipped,
         reproduced=(sum(not one.noise for one in sure), len(sure)),
         remarks=tuple(_refusals(shares.values())),
+    )
+
+
+def _noise(journal: Journal, shares: Mapping[str, Shares]) -> frozenset[tuple[str, str]]:
+    """The fields that were seen to differ without a change, each with its job's key."""
+    noisy = {one.id: one.noise for one in shares.values() if one.noise}
+    if not noisy:
+        return frozenset()
+    return frozenset(
+        (one.key, without_places(name))
+        for one in journal.results()
+        for name in noisy.get(one.id, ())
     )
 
 

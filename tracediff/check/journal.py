@@ -25,7 +25,7 @@ from typing import IO, Any, Self
 
 import ormsgpack
 
-from tracediff.check.results import Work, pack_result, travelling, unpack_result
+from tracediff.check.results import Work, bytes_of, pack_result, text_amount, unpack_result
 from tracediff.checked import Change, Result, Shares
 from tracediff.errors import StoreError
 from tracediff.model import Row
@@ -83,7 +83,7 @@ class Journal:
         self.directory, self.resumable = directory, resumable
         self.begun: Begun | None = None
         self.finished = False
-        self.done = 0
+        self.done = self.skipped = 0
         self._rows = _Records(directory / "rows")
         self._results = _Records(directory / "results")
         self._changes: dict[str, Change] = {}
@@ -126,14 +126,15 @@ class Journal:
         """A trace that need not be replayed."""
         self._results.add(["u", row.id])
         self.done += 1
+        self.skipped += 1
 
     def explain(self, one: Shares) -> None:
         """Keep why a trace changed."""
         for change in one.changes:
             if change.id not in self._changes:
                 self._changes[change.id] = change
-                self._results.add(["c", travelling(_packed_change(change))])
-        self._results.add(["s", travelling(_packed_shares(one))])
+                self._results.add(["c", _packed_change(change)])
+        self._results.add(["s", _packed_shares(one)])
 
     def flush(self) -> None:
         """Hand what was written to the system."""
@@ -164,11 +165,6 @@ class Journal:
             elif kind == "r":
                 yield unpack_result(body[0])
 
-    @property
-    def skipped(self) -> int:
-        """How many traces were not replayed."""
-        return sum(kind == "u" for kind, *_ in self._results.read())
-
     def shares(self) -> Iterator[Shares]:
         """Why traces changed."""
         for kind, *body in self._results.read():
@@ -190,6 +186,7 @@ class Journal:
                 raise ValueError(f"it is of schema {schema!r}")
             self.begun = begun = Begun.unpacked(told)
             self.done = len(self._known())
+            self.skipped = sum(kind == "u" for kind, *_ in self._results.read())
         except (StopIteration, OSError, ValueError, TypeError, KeyError, IndexError) as error:
             raise StoreError(
                 f"the interrupted check cannot be read: {error!r}",
@@ -260,7 +257,7 @@ class _Records:
         self._flushed = 0.0
 
     def add(self, record: Any) -> None:
-        body = ormsgpack.packb(record)
+        body = bytes_of(record)
         if self._file is None:
             self._file = self._opened()
         self._file.write(len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body)
@@ -340,7 +337,10 @@ def _shares(told: list[Any], changes: dict[str, Change]) -> Shares:
     return Shares(
         id=name,
         changes=tuple(changes[one] for one in causes),
-        numbers={field: tuple(map(Fraction, amounts)) for field, amounts in numbers.items()},
+        numbers={
+            field: tuple(text_amount(one) or Fraction(0) for one in amounts)
+            for field, amounts in numbers.items()
+        },
         others={field: tuple(places) for field, places in others.items()},
         noise=tuple(noise),
         refused=refused,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
+
+import ormsgpack
 
 from tracediff.checked import Moved, Result
 from tracediff.expectations.rules import packed, unpacked
@@ -52,21 +55,28 @@ class Work:
 
 
 def pack_result(one: Result) -> list[Any]:
-    """A result as lists and texts, for pipes and files; see ``travelling``."""
+    """A result as lists and texts, for pipes and files, by ``bytes_of``."""
     moved = [[it.field, it.old, it.new, amount_text(it.change)] for it in one.moved]
     texts = [getattr(one, name) for name in _TEXTS]
     attributes, units = list(map(list, one.attributes)), list(map(list, one.units))
-    return list(travelling([texts, one.size, moved, attributes, units]))
+    return [texts, one.size, moved, attributes, units]
 
 
-def travelling(told: Any) -> Any:
-    """Lists and texts with lone surrogates, which have no bytes, written out in hexadecimal."""
+def bytes_of(told: Any) -> bytes:
+    """Lists and texts as they travel; lone surrogates, which have no bytes, in hexadecimal."""
+    try:
+        return ormsgpack.packb(told)
+    except TypeError:
+        return ormsgpack.packb(_without_surrogates(told))
+
+
+def _without_surrogates(told: Any) -> Any:
     if isinstance(told, str):
         return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode()
     if isinstance(told, list):
-        return [travelling(one) for one in told]
+        return [_without_surrogates(one) for one in told]
     if isinstance(told, dict):
-        return {travelling(name): travelling(one) for name, one in told.items()}
+        return {_without_surrogates(name): _without_surrogates(one) for name, one in told.items()}
     return told
 
 
@@ -90,6 +100,7 @@ def amount_text(amount: Fraction | None) -> str | None:
     return None if amount is None else str(amount)
 
 
+@lru_cache(1 << 16)  # amounts of money come again and again
 def text_amount(text: str | None) -> Fraction | None:
     """The amount of a text."""
     return None if text is None else Fraction(text)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tracediff.checked import Bin, Total
@@ -18,6 +16,7 @@ C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and fully-mergeable quantile 
 relative-error guarantees", 2019.
 """
 _LEAST, _MOST = 1e-12, 1e300
+_START = math.log(_LEAST)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -26,30 +25,43 @@ def without_places(name: str) -> str:
     return _INDEX.sub("[]", name)
 
 
-@dataclass(slots=True)
 class Sum:
     """Changes of one field, added up."""
 
-    count: int = 0
-    change: Fraction = Fraction(0)
-    least: Fraction | None = None
-    most: Fraction | None = None
-    up: int = 0
-    down: int = 0
-    buckets: Counter[int] = field(default_factory=Counter)
+    __slots__ = ("_buckets", "_high", "_low", "_parts", "count", "down", "least", "most", "up")
+
+    def __init__(self) -> None:
+        self.count = self.up = self.down = 0
+        self.least: Fraction | None = None
+        self.most: Fraction | None = None
+        self._low, self._high = math.inf, -math.inf
+        self._parts: dict[int, int] = {}  # by denominator: adding fractions is much slower
+        self._buckets: dict[int, int] = {}
 
     def add(self, change: Fraction) -> None:
         """Add one."""
+        above, below = change.as_integer_ratio()
         self.count += 1
-        self.change += change
-        self.least = change if self.least is None else min(self.least, change)
-        self.most = change if self.most is None else max(self.most, change)
-        self.up += change > 0
-        self.down += change < 0
-        self.buckets[_bucket(change)] += 1
+        self._parts[below] = self._parts.get(below, 0) + above
+        if above > 0:
+            self.up += 1
+        elif above < 0:
+            self.down += 1
+        amount = _float(change)
+        if amount <= self._low and (self.least is None or change < self.least):
+            self._low, self.least = amount, change
+        if amount >= self._high and (self.most is None or change > self.most):
+            self._high, self.most = amount, change
+        bucket = _bucket(amount)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+
+    @property
+    def change(self) -> Fraction:
+        """What they come to."""
+        return sum((Fraction(above, below) for below, above in self._parts.items()), Fraction(0))
 
     def total(self, name: str) -> Total:
-        """What they come to."""
+        """All of them, as a value."""
         zero = Fraction(0)
         return Total(
             field=name, count=self.count, change=self.change,
@@ -66,7 +78,7 @@ class Sum:
         if width <= 0:  # also where they are too close for floats to lie between them
             return [Bin(low, high, self.count)]
         counts = [0] * BINS
-        for bucket, count in self.buckets.items():
+        for bucket, count in self._buckets.items():
             amount = min(max(_middle(bucket), low), high)
             counts[min(int((amount - low) / width), BINS - 1)] += count
         return [
@@ -76,19 +88,20 @@ class Sum:
 
 
 def _float(amount: Fraction) -> float:
+    above, below = amount.as_integer_ratio()
     try:
-        found = float(amount)
+        found = above / below
     except OverflowError:
-        return _MOST if amount > 0 else -_MOST
+        return _MOST if above > 0 else -_MOST
     return max(-_MOST, min(_MOST, found))
 
 
-def _bucket(amount: Fraction) -> int:
+def _bucket(amount: float) -> int:
     """The number of an amount's bucket: 0 for none, negative for negative ones."""
-    size = abs(_float(amount))
+    size = abs(amount)
     if size < _LEAST:
         return 0
-    at = math.floor((math.log(size) - math.log(_LEAST)) / _GROWTH) + 1
+    at = math.floor((math.log(size) - _START) / _GROWTH) + 1
     return at if amount > 0 else -at
 
 
@@ -96,5 +109,5 @@ def _middle(bucket: int) -> float:
     """The amount in the middle of a bucket."""
     if not bucket:
         return 0.0
-    size = math.exp(math.log(_LEAST) + (abs(bucket) - 0.5) * _GROWTH)
+    size = math.exp(_START + (abs(bucket) - 0.5) * _GROWTH)
     return math.copysign(size, bucket)

@@ -168,7 +168,7 @@ class Tally:
         self.changed += 1
         amounts = _amounts(moved)
         for name, change in amounts.items():
-            self._sums.setdefault(name, Sum()).add(change)
+            _add(self._sums, name, change)
         parts = _shared(moved, self._shares.get(one.id))
         if parts:
             self.explained += 1
@@ -182,14 +182,16 @@ class Tally:
         return causes
 
     def _enter(self, one: Result, part: _Part) -> None:
-        group = self._groups.setdefault(part.cause, _Kept(part.label, one, part.change))
+        group = self._groups.get(part.cause)
+        if group is None:
+            group = self._groups[part.cause] = _Kept(part.label, one, part.change)
         group.count += 1
         group.keys[one.key] += 1
         group.others.update(part.others)
         if (one.size, one.id) < (group.smallest.size, group.smallest.id):
             group.smallest = one
         for name, amount in part.amounts.items():
-            group.sums.setdefault(name, Sum()).add(amount)
+            _add(group.sums, name, amount)
 
     def checked(
         self,
@@ -232,13 +234,20 @@ class Tally:
         )  # fmt: skip
 
 
+def _add(sums: dict[str, Sum], name: str, change: Fraction) -> None:
+    found = sums.get(name)
+    if found is None:
+        found = sums[name] = Sum()
+    found.add(change)
+
+
 def _amounts(moved: Iterable[Moved]) -> dict[str, Fraction]:
     """What a trace's fields moved by, those of all places of a list added up."""
     found: dict[str, Fraction] = {}
     for one in moved:
         if one.change is not None:
             name = without_places(one.field)
-            found[name] = found.get(name, Fraction(0)) + one.change
+            found[name] = found[name] + one.change if name in found else one.change
     return found
 
 
@@ -254,11 +263,12 @@ def _shared(moved: list[Moved], shares: Shares | None) -> list[_Part]:
                 parts[at].others.add(name)
             continue
         amounts = shares.numbers.get(it.field)
-        if amounts is None or sum(amounts) != it.change:
+        if not amounts or sum(amounts[1:], amounts[0]) != it.change:
             return []
         for part, amount in zip(parts, amounts, strict=True):
             if amount:
-                part.amounts[name] = part.amounts.get(name, Fraction(0)) + amount
+                before = part.amounts.get(name)
+                part.amounts[name] = amount if before is None else before + amount
     return [part for part in parts if part.amounts or part.others]
 
 
