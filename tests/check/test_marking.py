@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -17,7 +16,7 @@ from tracediff.check.candidates import plainest
 from tracediff.check.contrasts import Contrast, Side, tail
 from tracediff.check.marking import Marking
 from tracediff.check.occurrences import Occurrences
-from tracediff.checked import Mark, Scalar
+from tracediff.checked import Mark, Result, Scalar
 
 Attributes = dict[str, Scalar]
 COUNTRIES = ("DE", "FR", "US", "PL", "CZ")
@@ -173,6 +172,7 @@ def test_four_traces_have_no_mark_and_five_have():
         assert len(noted.marks("it")) == (count == 5)
 
 
+@pytest.mark.slow
 def test_chance_alone_gives_no_marks():
     """That is 0.01 for one attribute and 0.01 for two, and what is not often or far enough."""
     found = []
@@ -327,18 +327,33 @@ def test_names_with_too_many_values_are_not_counted_however_they_come():
         assert set(counts.causes["it"].values.values()) == {20_000 // most}
 
 
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_traces():
-    """Many names, many values of each, many causes."""
+def test_what_is_kept_does_not_grow_with_the_traces():
+    """Of many names, many values of each, and many causes."""
     dice = random.Random(1)
     noted = Marking()
-    tracemalloc.start()
-    try:
-        for at in range(8_000):
-            pairs = tuple((f"name {dice.randrange(2000)}", dice.random()) for _ in range(60))
-            noted.add(pairs, (f"cause {dice.randrange(3000)}", "it"), id=f"t{at}")
-        noted.marks("it")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 80_000_000
+    kept = []
+    for at in range(6_000):
+        pairs = tuple((f"name {dice.randrange(2000)}", dice.random()) for _ in range(30))
+        noted.add(pairs, (f"cause {dice.randrange(3000)}", "it"), id=f"t{at}")
+        if at % 3_000 == 2_999:
+            counts = noted._counts
+            values = sum(len(one.values) for one in (counts.all, *counts.causes.values()))
+            samples = (noted._same, noted._changed, *noted._causes.values())
+            kept.append((values, sum(len(one.kept) for one in samples), len(noted._shared)))
+    assert kept[1][0] <= occurrences._ENTRIES + occurrences._FIRST_LIMIT
+    assert kept[1][1] <= 2000 + 8000
+    assert kept[1][2] <= marking._SHARED + 30
+    assert len(noted._causes) <= len(noted._counts.causes) <= 200 + 512
+
+
+def test_a_check_s_results_are_noted():
+    """One that differs by noise alone stands for itself, one that is the same for others too."""
+    noted = Marking(rate=0.25)
+    for at in range(40):
+        kind = "changed" if at < 20 else "same"
+        one = Result(id=f"t{at}", key="price", kind=kind, attributes=(("x", at // 10),))
+        noted.note(one, ("it",) if at < 10 else ())
+    assert noted.marks("it") == (
+        Mark(attributes=("x = 0",), support=1.0, ratio=math.inf, count=10),
+    )
+    assert noted._counts.all.weight == 10 + 10 + 20 * 4

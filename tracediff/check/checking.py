@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
+from tracediff.check.marking import Marking
 from tracediff.check.sums import without_places
 from tracediff.check.tallying import Draw, Drift, Gates, Tally
 from tracediff.checked import Acceptance, Checked, Shares
@@ -66,7 +67,7 @@ def check(
         say("replaying", journal.done, begun.selected)
     journal.flush()
     said = _explain(journal, begun.explain, plan, say)
-    found = _added_up(journal, plan)
+    found = _added_up(journal, begun, plan)
     journal.finished = True
     return replace(
         found,
@@ -104,12 +105,15 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
     return []
 
 
-def _added_up(journal: Journal, plan: Plan) -> Checked:
+def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
-    tally = Tally(shares, _noise(journal, shares))
+    marking = Marking(begun.work.attributes)
+    tally = Tally(shares, _noise(journal, shares), marking.note)
     for one in journal.results():
         tally.add(one)
-    found = tally.checked(plan.gates, acceptances=plan.acceptances, drift=plan.drift)
+    found = tally.checked(
+        plan.gates, acceptances=plan.acceptances, drift=plan.drift, marks=marking.marks
+    )
     sure = [one for one in shares.values() if one.refused is None]
     return replace(
         found,

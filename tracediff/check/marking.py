@@ -31,7 +31,7 @@ from tracediff.check.candidates import (
 from tracediff.check.contrasts import Contrast, Side
 from tracediff.check.evenly import Members, Sample
 from tracediff.check.occurrences import Occurrences, Pair
-from tracediff.checked import Mark
+from tracediff.checked import Mark, Result
 
 MOST: Final = 3
 """How many marks a cause has at most."""
@@ -106,6 +106,11 @@ class Marking:
             kept = self._sharing(attributes)
             for sample in wanted:
                 sample.keep(drawn, kept, causes)
+
+    def note(self, one: Result, causes: tuple[str, ...]) -> None:
+        """Add what came of a trace; one that differs by noise alone has no causes."""
+        weight = 1.0 if one.kind == "changed" else self._unchanged
+        self.add(one.attributes, causes, weight=weight, id=one.id)
 
     def marks(self, cause: str) -> tuple[Mark, ...]:
         """What marks a cause (one of the fifty largest), the best first, at most ``MOST``."""

@@ -19,7 +19,6 @@ from tracediff.checked import (
     Moved,
     Noise,
     Result,
-    Scalar,
     Shares,
     Total,
 )
@@ -32,8 +31,8 @@ MOST_DRAWN = 10_000
 Amounts = Mapping[str, Fraction]
 Marks = Callable[[str], tuple[Mark, ...]]
 Drift = Callable[[Group, Acceptance], tuple[str, ...]]
-Noted = Callable[[tuple[tuple[str, Scalar], ...], tuple[str, ...]], None]
-"""Takes the attributes of a trace and the causes that it changed for."""
+Noted = Callable[[Result, tuple[str, ...]], None]
+"""Takes a trace that tells attributes, and the causes that it changed for."""
 
 
 class Draw:
@@ -151,7 +150,7 @@ class Tally:
         else:
             causes = self._add(one, moved)
         if self._noted is not None and one.attributes:
-            self._noted(one.attributes, causes)
+            self._noted(one, causes)
 
     def _without_noise(self, one: Result) -> list[Moved]:
         kept = []
