@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
 
 _MOST_FILES = 10_000
 _hooks: list[Coverage] = []
@@ -75,19 +75,48 @@ class Coverage:
 
 
 def _audited(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _hooks or event not in ("open", "os.listdir", "os.scandir"):
+    if not _hooks or event not in READING:
         return
+    path, use = used(event, arguments)
+    if path is not None and use in ("read", "list"):
+        for one in _hooks:
+            one.note(path, "/" if use == "list" else "")
+
+
+READING: Final = frozenset({"open", "os.listdir", "os.scandir"})
+"""The audit events that ``used`` understands."""
+
+Use = Literal["read", "list", "update", "make", "add"]
+
+
+def used(event: str, arguments: tuple[Any, ...]) -> tuple[str | None, Use]:
+    """The path of an audit event, None where it has none, and what is done there.
+
+    "update" reads what is there and may change it, "make" begins with an empty file, "add" sees
+    nothing of what is there.
+    """
     if event != "open":
-        if isinstance(arguments[0], str):
-            for one in _hooks:
-                one.note(arguments[0], "/")
-        return
+        path = os.getcwd() if arguments[0] is None else arguments[0]  # noqa: PTH109 - a text
+        return _text(path), "list"
     path, mode, flags = arguments
+    return _text(path), _use(mode, flags)
+
+
+def _text(path: object) -> str | None:
     if isinstance(path, bytes):
-        path = os.fsdecode(path)
-    if not isinstance(path, str) or (isinstance(mode, str) and set(mode) & set("wax+")):
-        return
-    if mode is None and isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
-        return
-    for one in _hooks:
-        one.note(path)
+        return os.fsdecode(path)
+    return path if isinstance(path, str) else None
+
+
+def _use(mode: object, flags: object) -> Use:
+    if isinstance(mode, str):
+        if set(mode) & {"w", "x"}:
+            return "make"
+        if "a" in mode:
+            return "update" if "+" in mode else "add"
+        return "update" if "+" in mode else "read"
+    if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
+        if flags & os.O_TRUNC or (flags & os.O_CREAT and flags & os.O_EXCL):
+            return "make"
+        return "update" if flags & os.O_RDWR else "add"
+    return "read"
