@@ -9,6 +9,7 @@ of the environment go through. An audit hook cannot be removed: this is for proc
 from __future__ import annotations
 
 import _lsprof
+import _thread
 import collections.abc
 import functools
 import os
@@ -17,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import CodeType, FrameType, MethodType
+from types import CodeType, FrameType
 from typing import Any
 
 from tracediff.check.surroundings import UNREADABLE, Places, data_digest, kind_of, listing_digest
@@ -39,7 +40,6 @@ _BEYOND = {
     "socket.sendmsg": "it uses the network", "socket.bind": "it uses the network",
     "socket.getaddrinfo": "it uses the network", "socket.gethostbyname": "it uses the network",
     "sys.setprofile": "it sets a profile function of its own",
-    "_thread.start_new_thread": "it starts a thread that nobody can follow",
 }  # fmt: skip
 _SEEN = frozenset(
     {*READING, *_BEYOND, "exec", "import", "object.__getattr__", "sqlite3.connect",
@@ -90,6 +90,7 @@ class Noticing:
         sys.meta_path.insert(0, _Asked(self))
         self._watch_environment()
         self._watch_status()
+        self._watch_threads()
 
     def __enter__(self) -> None:
         self._active += 1
@@ -286,6 +287,19 @@ class Noticing:
                     those.add(asked)
             setattr(os, name, asked)
 
+    def _watch_threads(self) -> None:
+        """Threads that are started without ``threading`` ask for no profile function."""
+        start = _thread.start_new_thread
+
+        @functools.wraps(start)
+        def started(*args: Any, **kwargs: Any) -> int:
+            if self._active:
+                self._doubt("it starts a thread that nobody can follow")
+            return start(*args, **kwargs)
+
+        for name in ("start_new_thread", "start_new"):
+            setattr(_thread, name, started)
+
     def _asking(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(ask)
         def asked(path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -373,9 +387,6 @@ def _is_import(path: str, event: str, frame: FrameType) -> bool:
 def _is_harmless(event: str, arguments: tuple[Any, ...], frame: FrameType) -> bool:
     if event == "sys.setprofile":  # a new thread sets what it was told to
         return frame.f_code.co_filename == threading.__file__
-    if event == "_thread.start_new_thread":
-        run = arguments[0]
-        return isinstance(run, MethodType) and isinstance(run.__self__, threading.Thread)
     return event == "subprocess.Popen" and _program(arguments) in _HARMLESS
 
 
