@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,9 +37,10 @@ from tracediff.check.accepting import (
 )
 from tracediff.check.causesfile import FILE, accept_causes, document, dumped, read_causes
 from tracediff.check.lastcheck import causes_of, last_check
-from tracediff.checked import Acceptance, Change, Group, Result, Total
+from tracediff.checked import Acceptance, Change, Checked, Group, Result, Total
 from tracediff.cli import exits, group
 from tracediff.errors import ExpectationError
+from tracediff.reports.check import check_document
 
 
 def total(field: str, change: str | int, up: int = 0, down: int = 0, **more: Any) -> Total:
@@ -231,10 +233,19 @@ def test_the_file_reads_in_a_review_and_hides_nothing(tmp_path: Path) -> None:
     assert document([done]) == json.loads(text)
 
 
-def test_the_schema_of_the_file_names_its_fields() -> None:
+def test_the_file_keeps_to_its_schema_and_what_is_refused_does_not() -> None:
     schema = json.loads(
         (Path(causesfile.__file__).parents[1] / "reports/schemas/causes-1.json").read_text("utf-8")
     )
+    jsonschema.Draft202012Validator.check_schema(schema)
+    valid = jsonschema.Draft202012Validator(schema)
+    some = [entry_of(group_of("1a2b3c4d", BOTH, others={"text": 1}), "r"), entry("22222222")]
+    valid.validate(json.loads(dumped(some)))
+    valid.validate(json.loads(changed(**dict.fromkeys(("label", "hunk", "who", "keys"), ...))))
+    loose = {"a cause twice", "a name twice", "a long count", "a long amount", "over nothing"}
+    for name, (data, _) in BAD.items():
+        if data.startswith(b'{"schema"') and name not in {*loose, "huge"}:
+            assert not valid.is_valid(json.loads(data)), name
     (packed,) = document([entry_of(group_of("1a2b3c4d", UP), "r")])["accepted"]
     assert schema["properties"].keys() == document([]).keys()
     assert schema["$defs"]["cause"]["properties"].keys() == packed.keys()
@@ -369,29 +380,13 @@ def test_a_file_that_an_editor_has_touched_still_reads(root: Path) -> None:
 # The command ---------------------------------------------------------------------------
 
 
-def packed_group(one: Group) -> dict[str, Any]:
-    change = one.change
-    return {
-        "cause": one.cause, "label": one.label, "count": one.count, "exact": one.exact,
-        "keys": dict(one.keys), "others": dict(one.others),
-        "totals": [
-            {"field": it.field, "count": it.count, "change": str(it.change), "up": it.up,
-             "down": it.down}
-            for it in one.totals
-        ],
-        "change": change and {
-            "units": list(change.units), "kind": change.kind, "file": change.file,
-            "line": change.line, "hunk": list(change.hunk), "commit": change.commit,
-        },
-    }  # fmt: skip
-
-
 def keep(root: Path, *groups: Group) -> Path:
     """Leave a check's report where the last one is."""
     path = last_check(root)
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {"schema": "tracediff/check/1", "groups": [packed_group(one) for one in groups]}
-    path.write_text(json.dumps(found))
+    count = sum(one.count for one in groups)
+    found = Checked(matching=count, checked=count, same=0, changed=count, groups=groups)
+    path.write_text(json.dumps(check_document(found)))
     return path
 
 
@@ -500,7 +495,8 @@ def test_without_a_check_there_is_nothing_to_accept(root: Path, accept: Said) ->
 
 
 GROUP = {"cause": "1a2b3c4d", "label": "", "count": 1, "totals": []}
-TOTAL = {"field": "a", "count": 1, "change": "1", "up": 1, "down": 0}
+TOTAL = {"field": "a", "count": 1, "change": {"exact": "1/1"}, "up": 1, "down": 0}
+LONG = TOTAL | {"change": {"exact": "1e9999999999"}}
 HURT: dict[str, Any] = {
     "empty": (b"", "Expecting value"),
     "not utf-8": (b"\xff\xfe{}", "not UTF-8"),
@@ -514,7 +510,8 @@ HURT: dict[str, Any] = {
     "a flag": ({"groups": [GROUP | {"count": True}]}, "'count' is missing"),
     "no sums": ({"groups": [GROUP | {"totals": {}}]}, "'totals' is missing"),
     "a sum of no kind": ({"groups": [GROUP | {"totals": [1]}]}, "a sum in it is none"),
-    "no amount": ({"groups": [GROUP | {"totals": [TOTAL | {"change": "1e9999999999"}]}]}, "amount"),
+    "no amount": ({"groups": [GROUP | {"totals": [LONG]}]}, "is no exact amount"),
+    "no change": ({"groups": [GROUP | {"totals": [TOTAL | {"change": "1"}]}]}, "'change' is"),
     "a hunk of no kind": ({"groups": [GROUP | {"change": {"hunk": [1]}}]}, "what is no text"),
     "a change of no kind": ({"groups": [GROUP | {"change": 7}]}, "'change' is missing"),
     "a long count": ({"groups": [GROUP | {"count": 10**30}]}, "is no count"),

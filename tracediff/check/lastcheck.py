@@ -110,7 +110,7 @@ def _change(cause: str, one: Mapping[str, Any]) -> Change:
 def _total(one: object) -> Total:
     if not isinstance(one, dict):
         raise ValueError("a sum in it is none")
-    change = amount_of(one.get("change"))
+    change = amount_of(_of(one, "change", dict).get("exact"))
     count, up, down = (_of(one, name, int) for name in ("count", "up", "down"))
     return Total(
         field=_of(one, "field", str), count=count, change=change, least=change, most=change,

@@ -67,7 +67,9 @@ def _moved(one: Entry) -> str:
     from tracediff.reports.amounts import summed
 
     said = []
-    largest = sorted(one.fields, key=lambda name: (-abs(one.totals.get(name, 0)), name))
+    largest = sorted(
+        one.fields, key=lambda name: (not name.startswith("result"), -abs(one.totals.get(name, 0)))
+    )  # of what was printed and what it came from, the result is what people look for
     for name in largest[:_MOST_FIELDS]:
         amount = f" ({summed(one.totals[name])})" if name in one.totals else ""
         said.append(f"{clean(name)} {one.fields[name]}{amount}")
