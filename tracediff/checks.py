@@ -10,7 +10,8 @@ from pathlib import Path
 from tracediff.check.checking import Plan, Progress, check
 from tracediff.check.engines import Engine, LocalEngine
 from tracediff.check.explaining import Explainer
-from tracediff.check.journal import DIRECTORY, Begun, Journal, interrupted, new_journal
+from tracediff.check.journal import Begun, Journal, interrupted, new_journal
+from tracediff.check.lastcheck import last_check
 from tracediff.check.results import Work
 from tracediff.check.selecting import Selection, select
 from tracediff.check.state import code_state
@@ -26,8 +27,6 @@ from tracediff.replay import checked_out
 from tracediff.reports.check import check_document
 from tracediff.stores.base import Store
 
-LAST = f"{DIRECTORY}/last.json"
-"""The report of the last check."""
 TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
 MOST_UNCHANGED = 2_000
@@ -97,6 +96,8 @@ def run_check(
             explain=wanted.explain,
             matching=count if selected.matching is None else selected.matching,
             selected=count,
+            key=wanted.selection.query.key,
+            whole=wanted.selection.is_whole and not wanted.affected,
         )
         journal.begin(begun)
         return _Checking(config, store, wanted, begun, then).run(journal, progress)
@@ -160,7 +161,7 @@ class _Checking:
 def _kept(root: Path, found: Checked) -> list[str]:
     """Keep a check's report for `tracediff accept`; what is to be said where that fails."""
     try:
-        write_document(root / LAST, check_document(found))
+        write_document(last_check(root), check_document(found))
     except TracediffError as error:
         return [f"{error.message}: `tracediff accept` needs a report of --format json"]
     return []

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from tracediff.check.accepting import Entry, stale
 from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
 from tracediff.check.marking import Marking
 from tracediff.check.sums import without_places
-from tracediff.check.tallying import Draw, Drift, Gates, Tally
-from tracediff.checked import Acceptance, Checked, Shares
+from tracediff.check.tallying import Draw, Gates, Tally
+from tracediff.checked import Checked, Shares
 from tracediff.errors import StoreError
 from tracediff.model import Row
 
@@ -33,8 +34,7 @@ class Plan:
 
     gates: Gates = field(default_factory=Gates)
     explainer: Explaining | None = None
-    acceptances: Mapping[str, Acceptance] = field(default_factory=dict)
-    drift: Drift = lambda group, given: ()
+    accepted: tuple[Entry, ...] = ()
 
 
 def check(
@@ -71,8 +71,6 @@ def check(
     journal.finished = True
     return replace(
         found,
-        matching=begun.matching,
-        against=begun.work.against,
         remarks=(*said, *found.remarks),
     )
 
@@ -108,16 +106,17 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
 def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
     marking = Marking(begun.work.attributes)
-    tally = Tally(shares, _noise(journal, shares), marking.note)
+    tally = Tally(shares, _noise(journal, shares), marking)
     for one in journal.results():
         tally.add(one)
-    found = tally.checked(
-        plan.gates, acceptances=plan.acceptances, drift=plan.drift, marks=marking.marks
-    )
+    found = tally.checked(plan.gates, plan.accepted)
     sure = [one for one in shares.values() if one.refused is None]
     return replace(
         found,
+        matching=begun.matching,
         unaffected=journal.skipped,
+        against=begun.work.against,
+        stale=stale(plan.accepted, found.groups, begun.whole and not found.failed, begun.key),
         reproduced=(sum(not one.noise for one in sure), len(sure)),
         remarks=tuple(_refusals(shares.values())),
     )

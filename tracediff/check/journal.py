@@ -47,6 +47,7 @@ class Begun:
 
     ``state`` is that of the code, ``store`` the name or URL that was given, ``explain`` how many
     are explained at most, ``selected`` how many traces of the ``matching`` ones are checked.
+    ``whole`` says that those are all of the jobs below ``key``.
     """
 
     state: str
@@ -55,19 +56,22 @@ class Begun:
     explain: int | None
     matching: int
     selected: int
+    key: str | None = None
+    whole: bool = False
 
     def packed(self) -> list[Any]:
         """As it is written."""
         work = self.work.packed()
-        return [self.state, self.store, work, self.explain, self.matching, self.selected]
+        counts = [self.explain, self.matching, self.selected]
+        return [self.state, self.store, work, *counts, self.key, self.whole]
 
     @classmethod
     def unpacked(cls, told: list[Any]) -> Begun:
         """What was written."""
-        state, store, work, explain, matching, selected = told
+        state, store, work, explain, matching, selected, key, whole = told
         return cls(
             state=state, store=store, work=Work.unpacked(work), explain=explain,
-            matching=matching, selected=selected,
+            matching=matching, selected=selected, key=key, whole=whole,
         )  # fmt: skip
 
 

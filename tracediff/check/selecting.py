@@ -26,6 +26,11 @@ class Selection:
     sample: int | None = None
     seed: int = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes all traces of the jobs below its key."""
+        return self == Selection(query=Query(key=self.query.key, limit=self.query.limit))
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:

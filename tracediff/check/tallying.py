@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
+from typing import Protocol
 
+from tracediff.check.accepting import judged as drift
 from tracediff.check.sums import Sum, without_places
 from tracediff.checked import (
     Acceptance,
@@ -29,10 +31,16 @@ MOST_FAILURES = 100
 MOST_DRAWN = 10_000
 """How many ids of one group are kept for a draw."""
 Amounts = Mapping[str, Fraction]
-Marks = Callable[[str], tuple[Mark, ...]]
-Drift = Callable[[Group, Acceptance], tuple[str, ...]]
-Noted = Callable[[Result, tuple[str, ...]], None]
-"""Takes a trace that tells attributes, and the causes that it changed for."""
+
+
+class Noting(Protocol):
+    """Takes the attributes of traces, and says what marks the causes that they changed for."""
+
+    def note(self, result: Result, causes: tuple[str, ...]) -> None:
+        """Take those of one trace, and the causes that it changed for."""
+
+    def marks(self, cause: str) -> tuple[Mark, ...]:
+        """What marks a cause."""
 
 
 class Draw:
@@ -91,13 +99,13 @@ class _Kept:
     others: Counter[str] = field(default_factory=Counter)
     keys: Counter[str] = field(default_factory=Counter)
 
-    def group(self, cause: str, marks: Marks) -> Group:
+    def group(self, cause: str, marks: tuple[Mark, ...]) -> Group:
         return Group(
             cause=cause, label=self.label, count=self.count,
             smallest=replace(self.smallest, attributes=(), units=()),
             exact=self.change is not None, change=self.change,
             totals=tuple(one.total(name) for name, one in sorted(self.sums.items())),
-            others=dict(self.others), keys=dict(self.keys.most_common()), marks=marks(cause),
+            others=dict(self.others), keys=dict(self.keys.most_common()), marks=marks,
         )  # fmt: skip
 
 
@@ -118,16 +126,16 @@ class Tally:
     Args:
         shares: The explanations, by trace.
         noise: Fields that differ without a change of the code, each with its job's key.
-        noted: Told the attributes of traces, to see what marks a cause.
+        marking: Told the attributes of traces, to see what marks a cause.
     """
 
     def __init__(
         self,
         shares: Mapping[str, Shares],
         noise: frozenset[tuple[str, str]] = frozenset(),
-        noted: Noted | None = None,
+        marking: Noting | None = None,
     ) -> None:
-        self._shares, self._noise, self._noted = shares, noise, noted
+        self._shares, self._noise, self._marking = shares, noise, marking
         self.same = self.failed = self.changed = self.explained = 0
         self._groups: dict[str, _Kept] = {}
         self._sums: dict[str, Sum] = {}
@@ -149,8 +157,8 @@ class Tally:
             self.same += 1
         else:
             causes = self._add(one, moved)
-        if self._noted is not None and one.attributes:
-            self._noted(one, causes)
+        if self._marking is not None and one.attributes:
+            self._marking.note(one, causes)
 
     def _without_noise(self, one: Result) -> list[Moved]:
         kept = []
@@ -180,6 +188,9 @@ class Tally:
         self._sets[frozenset(causes)] += 1
         return causes
 
+    def _marks(self, cause: str) -> tuple[Mark, ...]:
+        return self._marking.marks(cause) if self._marking is not None else ()
+
     def _enter(self, one: Result, part: _Part) -> None:
         group = self._groups.get(part.cause)
         if group is None:
@@ -192,44 +203,36 @@ class Tally:
         for name, amount in part.amounts.items():
             _add(group.sums, name, amount)
 
-    def checked(
-        self,
-        gates: Gates,
-        *,
-        acceptances: Mapping[str, Acceptance],
-        drift: Drift,
-        marks: Marks = lambda cause: (),
-    ) -> Checked:
+    def checked(self, gates: Gates, accepted: Iterable[Acceptance] = ()) -> Checked:
         """What was added, and which gates are broken.
 
         Args:
             gates: What may change.
-            acceptances: Causes that were accepted, by id.
-            drift: What of a group an acceptance does not cover.
-            marks: The attributes that mark a cause.
+            accepted: Causes that were accepted.
         """
+        acceptances = {one.cause: one for one in accepted}
         totals = tuple(one.total(name) for name, one in sorted(self._sums.items()))
         main = _main(totals)
         groups = []
         for cause, kept in self._groups.items():
-            group = kept.group(cause, marks)
+            group = kept.group(cause, self._marks(cause))
             given = acceptances.get(cause)
             if given is not None:
                 group = replace(group, accepted=given, drift=drift(group, given))
             groups.append(group)
         groups.sort(key=lambda one: (-abs(_moves(one, main)), -one.count, one.cause))
         passing = {one.cause for one in groups if one.passes}
-        accepted = sum(count for causes, count in self._sets.items() if causes <= passing)
+        passed = sum(count for causes, count in self._sets.items() if causes <= passing)
         return Checked(
             matching=0, checked=self.same + self.failed + self.changed, same=self.same,
-            changed=self.changed, accepted=accepted, failed=self.failed, main=main,
+            changed=self.changed, accepted=passed, failed=self.failed, main=main,
             groups=tuple(groups), totals=totals, failures=tuple(self._failures),
             noise=tuple(
                 Noise(field=name, count=count, example=self._noisy[name][0])
                 for name, count in self._noise_counts.most_common()
             ),
             explained=self.explained,
-            broken=tuple(_broken(gates, self.changed - accepted, self.failed, groups)),
+            broken=tuple(_broken(gates, self.changed - passed, self.failed, groups)),
         )  # fmt: skip
 
 
