@@ -727,3 +727,9 @@ def test_what_is_known_of_many_traces_is_told_as_a_stream(shop: Shop) -> None:
         asked = known.unaffected(iter(rows_of(5_000)), config)
         assert next(asked)[1]
         assert sum(same for _, same in asked) == 4_999
+
+
+def test_a_store_may_begin_beside_what_is_known_of_traces_elsewhere(tmp_path: Path) -> None:
+    with Known(tmp_path / DIRECTORY) as known:
+        assert known.remarks == []
+    LocalStore(tmp_path / DIRECTORY).close()

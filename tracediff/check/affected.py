@@ -239,8 +239,11 @@ class Known:
 
     def _give_up(self, error: Exception, what: str) -> None:
         """Go on without: what is not known is replayed."""
-        said = "nothing is known of what ran" if what == "read" else "what ran is not remembered"
-        self.remarks.append(f"{said}: {FILE}: {getattr(error, 'message', error)}")
+        why = error.message if isinstance(error, StoreError) else error
+        if what == "read":
+            self.remarks.append(f"nothing is known of what earlier replays ran: {why}")
+        else:
+            self.remarks.append(f"what these replays ran is not remembered: {why}")
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(
             error, sqlite3.OperationalError
         ):
@@ -266,7 +269,7 @@ def _opened(path: Path, remarks: list[str]) -> tuple[sqlite3.Connection | None, 
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-    remarks.append(f"{FILE} was hurt and is set aside: everything is replayed")
+    remarks.append(f"{path} was hurt and is set aside: everything is replayed")
     _set_aside(path)
     _make(path)
     return _checked(path)

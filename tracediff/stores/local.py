@@ -36,8 +36,8 @@ DURABILITIES = ("process", "host")
 _OLD = 4
 """Connections that may still be in use; a process that retries must not pile them up."""
 
-_OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key", "spool", "status"}
-_OWN_BEGIN = (INDEX, ".tmp-")
+_OWN = {SEGMENTS, "sources", ".gitignore", "redaction.key", "spool", "status", "check"}
+_OWN_BEGIN = (INDEX, ".tmp-", "executed.sqlite")
 
 T = TypeVar("T")
 
