@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tracediff.check.accepting import Entry, stale
+from tracediff.check.affected import Known
 from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
 from tracediff.check.marking import Marking
 from tracediff.check.sums import without_places
 from tracediff.check.tallying import Draw, Gates, Tally
 from tracediff.checked import Checked, Shares
+from tracediff.config import Config
 from tracediff.errors import StoreError
 from tracediff.model import Row
 
@@ -30,11 +33,16 @@ class Explaining(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a check does beside replaying."""
+    """What a check does beside replaying.
 
+    ``known`` tells which traces need no replay, and remembers what ran in the others.
+    """
+
+    config: Config
     gates: Gates = field(default_factory=Gates)
     explainer: Explaining | None = None
     accepted: tuple[Entry, ...] = ()
+    known: Known | None = None
 
 
 def check(
@@ -61,18 +69,27 @@ def check(
             hint="`tracediff ls` with the same --key and --tag shows what there is",
         )
     say = progress or (lambda what, done, of: None)
-    say("replaying", journal.done, begun.selected)
-    for result in engine.run(journal.left()):
-        journal.add(result)
-        say("replaying", journal.done, begun.selected)
-    journal.flush()
+    with plan.known or contextlib.nullcontext():
+        _replay(journal, begun, engine, plan, say)
     said = _explain(journal, begun.explain, plan, say)
     found = _added_up(journal, begun, plan)
     journal.finished = True
-    return replace(
-        found,
-        remarks=(*said, *found.remarks),
-    )
+    return replace(found, remarks=(*said, *found.remarks))
+
+
+def _replay(journal: Journal, begun: Begun, engine: Engine, plan: Plan, say: Progress) -> None:
+    known = plan.known
+    if known is not None:
+        for row, unaffected in known.unaffected(journal.left(), plan.config):
+            if unaffected:
+                journal.skip(row)
+    say("replaying", journal.done, begun.selected)
+    for result in engine.run(journal.left()):
+        if known is not None:
+            known.learn([result])
+        journal.add(replace(result, ran="", units=()))
+        say("replaying", journal.done, begun.selected)
+    journal.flush()
 
 
 def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> list[str]:
@@ -118,7 +135,7 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
         against=begun.work.against,
         stale=stale(plan.accepted, found.groups, begun.whole and not found.failed, begun.key),
         reproduced=(sum(not one.noise for one in sure), len(sure)),
-        remarks=tuple(_refusals(shares.values())),
+        remarks=(*_refusals(shares.values()), *(plan.known.remarks if plan.known else ())),
     )
 
 

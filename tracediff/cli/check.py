@@ -81,6 +81,10 @@ def command(
     """
     if last is not None and sample is not None:
         raise click.UsageError("--last and --sample each say which traces: give one of them.")
+    if affected and against is not None:
+        raise click.UsageError(
+            "--affected is told by the recordings, which --against does not use."
+        )
     if resume:
         _alone(context)
     wanted = Wanted(
