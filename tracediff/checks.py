@@ -29,8 +29,6 @@ from tracediff.stores.base import Store
 
 TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
-KEPT = ".tracediff"
-"""The directory for what checks keep."""
 MOST_UNCHANGED = 2_000
 """Of about how many traces that did not change attributes are kept, to see what marks a cause."""
 
@@ -149,7 +147,7 @@ class _Checking:
         work = self.begun.work
         plan = Plan(
             config=self.config,
-            known=Known(self.config.root / KEPT, work.rules) if work.executed else None,
+            known=Known(self.config.root / DIRECTORY, work.rules) if work.executed else None,
             gates=self.wanted.gates,
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
         )
