@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tracediff.check.affected import DIRECTORY, Known
+from tracediff.check.causesfile import read_causes
 from tracediff.check.checking import Plan, Progress, check
 from tracediff.check.engines import Engine, LocalEngine
 from tracediff.check.explaining import Explainer
@@ -150,6 +152,7 @@ class _Checking:
             known=Known(self.config.root / DIRECTORY, work.rules) if work.executed else None,
             gates=self.wanted.gates,
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
+            accepted=read_causes(self.config.root),
         )
         found = check(journal, self.begun, self._engine(load), plan, progress)
         return replace(found, remarks=(*found.remarks, *_kept(self.config.root, found)))

@@ -264,11 +264,15 @@ class _Records:
         body = bytes_of(record)
         if self._file is None:
             self._file = self._opened()
-        self._file.write(len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body)
+        head = len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big")
         now = time.monotonic()
-        if now - self._flushed > _EVERY:
-            self._flushed = now
-            self._file.flush()
+        try:
+            self._file.write(head + body)
+            if now - self._flushed > _EVERY:
+                self._flushed = now
+                self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def free(self) -> bool:
         """Whether no other process works on it; it is held from now on."""
@@ -289,8 +293,18 @@ class _Records:
         return file
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        try:
+            if self._file is not None:
+                self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self._path} cannot be written: {error.strerror or error}",
+            slug="store-unwritable",
+            hint="make room, then `tracediff check --resume`",
+        )
 
     def read(self) -> Iterator[Any]:
         self.flush()
@@ -309,7 +323,8 @@ class _Records:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # what could not be written was told before
+                self._file.close()
             self._file = None
 
 
