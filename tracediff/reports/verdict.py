@@ -20,8 +20,6 @@ from tracediff.reports.wording import lasted, many
 LONGEST: Final = 2_000
 _NAME: Final = 120
 _NAMED: Final = 3
-REMOVE: Final = "remove its entry from the file of accepted causes"
-"""What to do about an accepted cause that is not met any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +228,10 @@ def accept_command(group: Group) -> str:
 
 
 def stale(one: Acceptance) -> str:
-    """Return what is said of an accepted cause that is not met any more."""
+    """Return what is said of an accepted cause that is not met any more, and what to do."""
     label = cut(clean(one.label[:LONGEST]), _NAME)
-    return f"accepted but no longer met: {label} ({clean(one.cause[:_NAME])}), {accepted(one)}"
+    drop = f"remove it with `tracediff accept --drop {clean(one.cause[:_NAME])}`"
+    return f"accepted but no longer met: {label}, {accepted(one)}; {drop}"
 
 
 def noise(field: str, count: int, example: str) -> str:

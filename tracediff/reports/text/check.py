@@ -174,7 +174,7 @@ def _said(text: str) -> str:
 
 def _stale(found: Checked, look: Look) -> Iterator[Text]:
     for one in found.stale[:_STALE]:
-        yield from _prose(" ! ", WARN, f"{verdict.stale(one)}; {verdict.REMOVE}", look)
+        yield from _prose(" ! ", WARN, verdict.stale(one), look)
     if len(found.stale) > _STALE:
         yield span((f"   … and {len(found.stale) - _STALE:,} more", DIM))
 
