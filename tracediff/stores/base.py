@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row, Trace
 
 
@@ -156,3 +157,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
+
+
+@runtime_checkable
+class PackedStore(Protocol):
+    """A store that can give traces without decoding them, many at a time."""
+
+    def load_packed(self, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes | StoreError]]:
+        """Each row with its trace as ``codec.dump`` gives it, or why it cannot be read.
+
+        They come in any order, so that those that lie near each other are read at once. Large
+        artifacts may be left out.
+        """

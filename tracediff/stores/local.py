@@ -26,7 +26,7 @@ from tracediff.stores.base import Capabilities
 from tracediff.stores.failures import closed, full, read_only, system_error, trace_gone
 from tracediff.stores.files import FileBlobs, make_directories, write_whole
 from tracediff.stores.open_segment import SUFFIX, OpenSegment
-from tracediff.stores.packing import pack, unpack
+from tracediff.stores.packing import pack, packed_frames, unpack
 from tracediff.stores.recovery import SEGMENTS, hurt_frames, recover
 from tracediff.stores.segments import MAX_BYTES, tombstone_frame
 from tracediff.stores.sqlite_index import Entry, Progress, SqliteIndex, locked, set_aside
@@ -90,6 +90,10 @@ class LocalStore:
         except StoreError as error:
             raise trace_gone(row.id, error) from error
         return unpack(data, row.id, max_bytes=self._max_bytes)
+
+    def load_packed(self, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes | StoreError]]:
+        """Each row with its trace's bytes, or why they cannot be read; see ``PackedStore``."""
+        return packed_frames(self.blobs, rows, max_bytes=self._max_bytes)
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""

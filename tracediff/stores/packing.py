@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tracediff import codec, digests
@@ -9,6 +10,7 @@ from tracediff.errors import CodecError, StoreError
 from tracediff.model import Row, Trace
 from tracediff.stores.dictionaries import Dictionaries, Dictionary
 from tracediff.stores.failures import hurt
+from tracediff.stores.ranges import Readable, read_frames
 from tracediff.stores.rows import checked, dump_row
 from tracediff.stores.segments import (
     MAX_BYTES,
@@ -61,12 +63,56 @@ def unpack(
     Raises:
         StoreError: ``trace-hurt``, ``trace-too-large``, or one about the dictionary it needs.
     """
+    frame = _frame_of(data, trace_id)
+    return open_frame(frame, max_bytes=max_bytes, dictionaries=dictionaries)
+
+
+def raw_bytes(
+    data: bytes,
+    trace_id: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    dictionaries: Dictionaries | None = None,
+) -> bytes:
+    """What the codec made of the trace in this one frame, not looked into.
+
+    Raises:
+        StoreError: Like ``unpack``, as far as it can be told from outside.
+    """
+    return decompress(_frame_of(data, trace_id), max_bytes, dictionaries=dictionaries)
+
+
+def packed_frames(
+    blobs: Readable,
+    rows: Iterable[Row],
+    *,
+    max_bytes: int = MAX_BYTES,
+    dictionaries: Dictionaries | None = None,
+) -> Iterator[tuple[Row, bytes | StoreError]]:
+    """Each row with what the codec made of its trace, or why it cannot be read.
+
+    Raises:
+        StoreError: The blobs are at fault, or a dictionary is.
+    """
+    for row, data in read_frames(blobs, rows):
+        if isinstance(data, StoreError):
+            yield row, data
+            continue
+        try:
+            raw = raw_bytes(data, row.id, max_bytes=max_bytes, dictionaries=dictionaries)
+        except StoreError as error:
+            yield row, error
+        else:
+            yield row, raw
+
+
+def _frame_of(data: bytes, trace_id: str) -> Frame:
     found = read_frame(data)
     if isinstance(found, Damage):
         raise hurt(trace_id, found.reason)
     if found.id != trace_id or found.kind != TRACE:
         raise hurt(trace_id, f"the bytes at its place are those of {found.id}")
-    return open_frame(found, max_bytes=max_bytes, dictionaries=dictionaries)
+    return found
 
 
 def open_frame(

@@ -19,7 +19,7 @@ from tracediff.stores.base import Blobs, Capabilities, Diagnosis, Index
 from tracediff.stores.dictionaries import Dictionaries, Dictionary, train
 from tracediff.stores.failures import closed, trace_gone
 from tracediff.stores.open_segment import segment_name
-from tracediff.stores.packing import pack, unpack
+from tracediff.stores.packing import pack, packed_frames, unpack
 from tracediff.stores.places import (
     Group,
     artifact_key,
@@ -113,6 +113,16 @@ class RemoteStore:
             raise trace_gone(row.id, error) from error
         trace = unpack(data, row.id, max_bytes=self._max_bytes, dictionaries=self.dictionaries)
         return with_large(trace, key, self.blobs)
+
+    def load_packed(self, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes | StoreError]]:
+        """Each row with its trace's bytes, or why they cannot be read; see ``PackedStore``.
+
+        Rows of one segment that lie near each other take one range read together.
+        """
+        self._usable()
+        return packed_frames(
+            self.blobs, rows, max_bytes=self._max_bytes, dictionaries=self.dictionaries
+        )
 
     def dictionary(self) -> Dictionary | None:
         """What new traces are compressed with; asked for again after some minutes.
