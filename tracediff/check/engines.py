@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final, Protocol
 
-from tracediff.check.judging import failed, judged, same
+from tracediff.check.machine import part_of_memory, processors
 from tracediff.check.results import Work
+from tracediff.check.sources import Sources
+from tracediff.check.working import Worker
 from tracediff.checked import Result
 from tracediff.compare.code import Load
 from tracediff.config import Config
-from tracediff.errors import ReplayError, StoreError
-from tracediff.expectations.warm import Request, Warm
 from tracediff.model import Row
 from tracediff.stores.base import Store
-from tracediff.stores.walking import loaded
+
+WAITING: Final = 64
+"""How many results of each worker may wait to be taken."""
 
 
 class Engine(Protocol):
@@ -32,17 +35,15 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Processes of this machine, each of which imports the jobs once.
-
-    A replay that ends its process, takes too long or takes too much memory is that trace's result
-    and no other's.
+    """Workers on this machine, each in a thread, with a process that replays.
 
     Args:
         config: The project's settings.
         store: Where the traces are.
-        work: What each worker is told.
+        work: What each worker is told. Without a limit of memory, each may take its part of 80 %
+            of what the machine or the control group has.
         load: Reads source files, so that causes are told by their code.
-        workers: How many processes; one a processor by default.
+        workers: How many; one a processor by default.
         then: The settings of the old code, where it gives the old side.
     """
 
@@ -56,56 +57,62 @@ class LocalEngine:
         workers: int | None = None,
         then: Config | None = None,
     ) -> None:
-        self._config, self._store, self._work, self._load = config, store, work, load
-        self._workers = workers or len(os.sched_getaffinity(0))
-        self._then = then
+        self._config, self._store, self._then = config, store, then
+        self._load = load or Sources(config.root, store).read
+        self._workers = workers or processors()
+        self._work = work if work.memory else replace(work, memory=part_of_memory(self._workers))
 
     def run(self, rows: Iterable[Row]) -> Iterator[Result]:
-        """As ``Engine.run``."""
-        source = iter(rows)
-        lock, stop = threading.Lock(), threading.Event()
-        found: queue.Queue[Result | BaseException | None] = queue.Queue(4 * self._workers)
-
-        def following() -> Row | None:
-            with lock:
-                return None if stop.is_set() else next(source, None)
-
-        def work() -> None:
-            warm = Warm(self._config)
-            try:
-                while (row := following()) is not None:
-                    found.put(self._replayed(row, warm))
-            except BaseException as error:  # noqa: BLE001 - raised where the results are taken
-                found.put(error)
-            finally:
-                warm.close()
-                found.put(None)
-
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(self._workers)]
+        """As ``Engine.run``. Closing the iterator ends all processes at once."""
+        line = _Line(rows)
+        found: queue.Queue[Result | BaseException | None] = queue.Queue(WAITING * self._workers)
+        workers = [
+            Worker(self._config, self._store, self._work, then=self._then, load=self._load)
+            for _ in range(self._workers)
+        ]
+        threads = [
+            threading.Thread(target=_work, args=(one, line, found), daemon=True) for one in workers
+        ]
         for thread in threads:
             thread.start()
         try:
             yield from _taken(found, len(threads))
         finally:
-            stop.set()
+            line.end()
+            for worker in workers:
+                worker.stop()
             while any(thread.is_alive() for thread in threads):  # they may wait for room
                 try:
-                    found.get(timeout=0.05)
+                    found.get(timeout=0.02)
                 except queue.Empty:
                     continue
 
-    def _replayed(self, row: Row, warm: Warm) -> Result:
-        trace = loaded(self._store, row)
-        if isinstance(trace, StoreError):
-            return failed(row, trace)
-        try:
-            outcome = warm.replay(Request(of=trace, rules=self._work.rules))
-        except ReplayError as error:
-            return failed(row, error)
-        if outcome.old is None or outcome.new is None:
-            return same(row)
-        found = judged(outcome.old, outcome.new, self._work.rules, self._load)
-        return found if found is not None else same(row)
+
+class _Line:
+    """Rows that several workers take, some neighbours at a time."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = iter(rows)
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def take(self, most: int) -> Sequence[Row]:
+        with self._lock:
+            return () if self._ended else list(islice(self._rows, most))
+
+    def end(self) -> None:
+        self._ended = True
+
+
+def _work(worker: Worker, line: _Line, found: queue.Queue[Result | BaseException | None]) -> None:
+    try:
+        for result in worker.results(line.take):
+            found.put(result)
+    except BaseException as error:  # noqa: BLE001 - raised where the results are taken
+        found.put(error)
+    finally:
+        worker.close()
+        found.put(None)
 
 
 def _taken(found: queue.Queue[Result | BaseException | None], workers: int) -> Iterator[Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracediff.expectations.files import digest
 from tracediff.model import CodeChange, Comparison, Divergence, Step
@@ -16,10 +16,14 @@ _AT_THE_ROOT = ("origin", "mixed", "hidden input")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause: a short id that is equal for equal causes, and what it is called."""
+    """One cause: a short id that is equal for equal causes, and what it is called.
+
+    ``coded`` says whether it is code that is known to have changed.
+    """
 
     id: str
     label: str
+    coded: bool = False
 
 
 def cause_of(comparison: Comparison) -> Cause:
@@ -36,7 +40,8 @@ def cause_of(comparison: Comparison) -> Cause:
     changed = sorted({_code(one) for two in origins for one in two.code or ()})
     if changed:
         names = list(dict.fromkeys(f"{clean(name)} ({clean(file)})" for file, name, _ in changed))
-        return _cause(_listed(names), *(part for one in changed for part in one))
+        found = _cause(_listed(names), *(part for one in changed for part in one))
+        return replace(found, coded=True)
     said = [_place(comparison, one) for one in origins[:1]]
     where = said[0] if said else "the outputs, or their order"
     marks = [

@@ -234,7 +234,7 @@ class _Process:
         finally:
             os.close(reply)
         os.set_blocking(self._answers, False)
-        self.send([str(config.root), _settings(config)])
+        self.send([str(config.root), settings_told(config)])
 
     def send(self, message: Any) -> None:
         """Write one message."""
@@ -297,7 +297,7 @@ class _Process:
         self._out.close()
 
 
-def _settings(config: Config) -> dict[str, list[str]]:
+def settings_told(config: Config) -> dict[str, list[str]]:
     """What a replay needs of settings that may differ from those of the project's files."""
     return {
         "jobs": list(config.jobs),

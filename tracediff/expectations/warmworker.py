@@ -56,8 +56,8 @@ def main(reply: int) -> None:
         os.dup2(nothing.fileno(), 0)
     drop_stale_bytecode()
     with contextlib.suppress(EOFError):  # who asks is gone: this ends too
-        config = _configured(*receive(requests))
-        _ask_git_once(config)
+        config = configured(*receive(requests))
+        ask_git_once(config)
         while True:
             first = receive(requests)
             if not _is_large(first):  # reading it twice would cost more than the import
@@ -66,7 +66,8 @@ def main(reply: int) -> None:
                 return
 
 
-def _configured(root: str, given: dict[str, list[str]]) -> Config:
+def configured(root: str, given: dict[str, list[str]]) -> Config:
+    """The settings of a project's files, with those that were given to who asks."""
     return replace(
         load_config(Path(root)),
         jobs=tuple(given["jobs"]),
@@ -76,7 +77,7 @@ def _configured(root: str, given: dict[str, list[str]]) -> Config:
     )
 
 
-def _ask_git_once(config: Config) -> None:
+def ask_git_once(config: Config) -> None:
     """Every runner has a recorder of its own, which would ask git again."""
     commit, dirty = git_commit(config.root)
     if commit is not None:
@@ -94,9 +95,17 @@ def _is_large(request: dict[str, Any]) -> bool:
 
 def _import(request: dict[str, Any], config: Config) -> None:
     """Import what a trace's job needs, as its replay would; what fails, fails again there."""
-    _on_the_path(config)
     try:
         trace = _recorded(request)
+    except TracediffError:
+        return
+    import_job(trace, config)
+
+
+def import_job(trace: Trace, config: Config) -> None:
+    """Import what a trace's job needs, as its replay would; what fails, fails again there."""
+    _on_the_path(config)
+    try:
         allow = values.Allow(config.jobs)
         server = RecordedServer(trace, allow)
         with guarded(parse_permissions(config.replay_allow)):
@@ -122,7 +131,7 @@ def _run(first: dict[str, Any], config: Config, requests: int, reply: int) -> bo
     sys.stderr.flush()
     child = os.fork()
     if child:
-        code = os.waitstatus_to_exitcode(_ended(child, requests))
+        code = os.waitstatus_to_exitcode(ended(child, requests))
         if code == RENEW:
             return True
         if code < 0:
@@ -139,7 +148,7 @@ def _run(first: dict[str, Any], config: Config, requests: int, reply: int) -> bo
         os._exit(code)
 
 
-def _ended(child: int, requests: int) -> int:
+def ended(child: int, requests: int) -> int:
     """Wait for a runner; when nobody asks any more, as after kill -9, end it and what it started.
 
     A runner that is deep in a job would not notice the end of the pipe.

@@ -183,11 +183,7 @@ def replay_here(
     Raises:
         ReplayError: The job cannot be found or called.
     """
-    for path in reversed(config.pythonpath):
-        if str(path) not in sys.path:
-            sys.path.insert(0, str(path))
-    if str(config.root) not in sys.path:
-        sys.path.append(str(config.root))
+    put_on_path(config)
     allow = values.Allow(config.jobs)
     server = RecordedServer(trace, allow, on_miss, what_ifs)
     permissions = parse_permissions(config.replay_allow)
@@ -222,6 +218,15 @@ def replay_here(
     return replace(
         new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *cut, *said)
     )
+
+
+def put_on_path(config: Config) -> None:
+    """Let the project's modules be imported, from where its settings say first."""
+    for path in reversed(config.pythonpath):
+        if str(path) not in sys.path:
+            sys.path.insert(0, str(path))
+    if str(config.root) not in sys.path:
+        sys.path.append(str(config.root))
 
 
 def _with_receiver(job: Job) -> Job:
