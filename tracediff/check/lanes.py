@@ -75,7 +75,8 @@ class Lane:
         self.bytes += task.size
         if task.again:
             warmed.send(None)
-        warmed.send([self._serial, task.data, task.row.id, self._whole, task.other])
+        row = task.row
+        warmed.send([self._serial, task.data, row.id, row.path_signature, self._whole, task.other])
 
     def turn(self) -> Iterator[Answer]:
         """Write and read what can be at once, without waiting.

@@ -16,11 +16,15 @@ import gc
 import os
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import xxhash
+
 from tracediff import codec
 from tracediff.check import page as pages
+from tracediff.check.attributes import attributes_of
 from tracediff.check.frames import write_frame
 from tracediff.check.judging import judged
 from tracediff.check.page import Page
@@ -122,7 +126,7 @@ class _Parent:
             child = os.fork()
             if not child:
                 _run(self._config, self._work, self._pipes, self._page, self._control, request)
-            code = ended(child, self._pipes.requests)
+            code = os.waitstatus_to_exitcode(ended(child, self._pipes.requests))
             end_children()
             doing = self._page.read()
             if doing.phase == pages.IDLE:
@@ -200,24 +204,38 @@ class _Runner:
             or bool(limit and peak > limit / 2 and peak > self._memory * 1.25)
         )
 
-    def _answer(self, data: bytes, name: str, whole: bool, other: bytes | None) -> list[Any]:
+    def _answer(
+        self, data: bytes, name: str, signature: bytes, whole: bool, other: bytes | None
+    ) -> list[Any]:
         try:
-            old = _recorded(data, name)
-            new = replay_here(old, self._config)
+            recorded = _recorded(data, name)
+            new = replay_here(recorded, self._config)
             if whole:
                 return ["whole", codec.dump(new)]
-            return self._judged(old if other is None else codec.load(other), new)
+            old = recorded if other is None else codec.load(other)
+            found = judged(old, new, self._work.rules, self._source)
+            if found is None:
+                return self._same(recorded, signature)
+            result = replace(
+                found.result,
+                id=recorded.id,
+                key=recorded.key,
+                meta=recorded.meta,
+                size=len(recorded.steps),
+                attributes=attributes_of(recorded, signature),
+            )
+            return ["changed", found.coded, pack_result(result)]
         except TracediffError as error:
             return ["failed", error.message, error.slug, error.hint or ""]
         except BaseException as error:  # noqa: BLE001 - a module or a factory runs any code
             said = f"the replay ended by {type(error).__name__}: {error}"[:1000]
             return ["failed", said, "replay-died", _DIED]
 
-    def _judged(self, old: Trace, new: Trace) -> list[Any]:
-        found = judged(old, new, self._work.rules, self._source)
-        if found is not None:
-            return ["changed", found.coded, pack_result(found.result)]
-        return ["same"]
+    def _same(self, recorded: Trace, signature: bytes) -> list[Any]:
+        part = self._work.attributes
+        if not part or xxhash.xxh3_64_intdigest(recorded.id.encode()) >= part * 2**64:
+            return ["same"]
+        return ["same", [list(one) for one in attributes_of(recorded, signature)]]
 
     def _source(self, path: str, blob: str) -> str | None:
         known = self._sources

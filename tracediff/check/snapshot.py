@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _locale
-import _signal
+import _signal  # type: ignore[import-not-found]  # the C part of signal: no enums are made
 import _thread
 import builtins
 import contextlib

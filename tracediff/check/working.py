@@ -183,7 +183,8 @@ class _Pace:
 def _found(row: Row, kind: str, rest: list[Any]) -> tuple[Result, str | None]:
     """A result, and by what it stands for others like it, if it does."""
     if kind == "same":
-        return same(row), None
+        found = same(row)
+        return replace(found, attributes=tuple(map(tuple, rest[0]))) if rest else found, None
     if kind == "changed":
         coded, packed = rest
         found = unpack_result(packed)
