@@ -28,7 +28,8 @@ class Parameters:
     get_ms: float = 30.0
     reads_at_once: float = 1
     rows_second: float = 8_600
-    result_bytes: float = 250
+    row_bytes: float = 570
+    result_bytes: float = 60
     batch: float = 500
     task_ms: float = 1.0
     worker_mb: float = 60
@@ -46,7 +47,8 @@ HELP = {
     "get_ms": "an answer of S3 takes",
     "reads_at_once": "requests that a worker has under way at once",
     "rows_second": "rows of the index that one reader gets",
-    "result_bytes": "that are written down of a trace",
+    "row_bytes": "of a row in the check's journal",
+    "result_bytes": "of an unchanged trace's result in it",
     "batch": "traces that a worker of a cluster is given at once",
     "task_ms": "of the cluster's scheduler for one batch",
     "worker_mb": "of memory of one worker",
@@ -71,7 +73,7 @@ class Cost:
     processor_usd: float
     batches: float
     scheduler_part: float
-    results_gigabytes: float
+    journal_gigabytes: float
     memory_gigabytes: float
 
 
@@ -95,7 +97,7 @@ def cost(given: Parameters) -> Cost:
         processor_usd=processor * given.core_hour,
         batches=batches,
         scheduler_part=batches * given.task_ms / 1000 / (wall * HOUR),
-        results_gigabytes=given.traces * given.result_bytes / 1e9,
+        journal_gigabytes=given.traces * (given.row_bytes + given.result_bytes) / 1e9,
         memory_gigabytes=given.cores * given.worker_mb / 1000,
     )
 
@@ -147,7 +149,7 @@ def table(given: Parameters) -> Iterator[str]:
         ("one read a segment: requests", f"{found.by_segment_usd:,.2f} dollars"),
         ("batches", f"{found.batches:,.0f}"),
         ("of the scheduler's time", f"{found.scheduler_part:.2%}"),
-        ("results on disk", f"{found.results_gigabytes:,.1f} GB"),
+        ("the check's journal on disk", f"{found.journal_gigabytes:,.1f} GB"),
         ("memory of the workers", f"{found.memory_gigabytes:,.1f} GB"),
     ):
         yield f"{what:32} {value}"

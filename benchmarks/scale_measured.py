@@ -22,7 +22,9 @@ from statistics import median
 from benchmarks.running import ROOT
 from tracediff import codec
 from tracediff.check.attributes import attributes_of
+from tracediff.check.journal import Journal
 from tracediff.check.marking import Marking
+from tracediff.checked import Result
 from tracediff.model import Query, Row, Trace
 from tracediff.stores.base import Index
 from tracediff.stores.local import LocalStore
@@ -77,13 +79,24 @@ def traces(place: Path) -> Iterator[str]:
     """The size of traces, and what reading one takes."""
     with _opened(place) as store:
         found = list(every_row(store, Query()))
+        journal = Path(place) / "journal"
+        journal.mkdir()
+        with Journal(journal, resumable=False) as written:
+            written.select(found)
+            selected = (journal / "rows").stat().st_size
+            for row in found:
+                written.add(Result(id=row.id, key=row.key, kind="same"))
+            written.flush()
+            results = (journal / "results").stat().st_size
         frames = [store.blobs.get(*row.location) for row in found[:100]]
         loaded = [unpack(frame, row.id) for frame, row in zip(frames, found, strict=False)]
     raw = [len(codec.dump(trace)) for trace in loaded]
     steps = median(row.steps for row in found)
     yield _line("steps of a trace", steps, "")
     yield _line("bytes of a trace in a segment", median(map(len, frames)), "bytes")
-    yield _line("the same, decompressed", median(raw), "bytes")
+    yield _line("of its row in a check's journal", selected / len(found), "bytes")
+    yield _line("of its result there, unchanged", results / len(found), "bytes")
+    yield _line("of the trace, decompressed", median(raw), "bytes")
     seconds = _cpu(
         lambda: [unpack(frame, row.id) for frame, row in zip(frames, found, strict=False)]
     )
