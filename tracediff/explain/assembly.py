@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 
-from tracediff.explain.items import FUNCTIONS, Item
+from tracediff.explain.items import FUNCTIONS, Function, Item
 from tracediff.explain.slots import Alias, Body, ModulePlan, Pairing, Slot, members
 
 Piece = CodeType | Alias
+
+MARK = "__tracediff_ran__"
+"""The built-in that marked code calls with (side, file, first line) of the function that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,11 @@ class Assembly:
         pairing: The two sides.
         old: The directory of the old side; its paths are in the code.
         new: That of the new side.
+        marked: Have each function that can be chosen say that it runs; see ``MARK``.
     """
 
-    def __init__(self, pairing: Pairing, old: Path, new: Path) -> None:
+    def __init__(self, pairing: Pairing, old: Path, new: Path, *, marked: bool = False) -> None:
+        self._marked = marked
         self._modules = pairing.modules
         self._roots = {False: old, True: new}
         self._compiled: dict[tuple[object, ...], CodeType] = {}
@@ -95,7 +100,7 @@ class Assembly:
         inner = frozenset(one for one, _ in members(slot.body) if one in there) if slot.body else 0
         key = (slot, bits, inner)
         if key not in self._compiled:
-            node, item = _node(slot, choice, there)
+            node, item = _node(slot, choice, there, marked=self._marked)
             new = item is slot.new
             tree = ast.fix_missing_locations(ast.Module(body=[node], type_ignores=[]))
             self._compiled[key] = compile(
@@ -129,17 +134,35 @@ def _side(slot: Slot, unit: int | None, choice: int) -> Item:
     return found
 
 
-def _node(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, Item]:
+def _node(
+    slot: Slot, choice: int, there: frozenset[Slot], *, marked: bool = False
+) -> tuple[ast.stmt, Item]:
     """The statement of a slot, and the item that its file name and line numbers are from."""
     item = _side(slot, slot.unit, choice)
     if slot.body is not None:
-        return _class(slot, choice, there)
+        return _class(slot, choice, there, marked=marked)
     node = _under_one_name(slot, item)
+    if marked and slot.unit is not None and isinstance(node, FUNCTIONS):
+        node = _with_mark(node, "new" if item is slot.new else "old", item)
     if slot.decorator is None or not isinstance(node, FUNCTIONS):
         return node, item
     node = copy.copy(node)
     node.decorator_list = _decorators(_side(slot, slot.decorator, choice))
     return node, item
+
+
+def _with_mark(node: Function, side: str, item: Item) -> Function:
+    """The function with a call that says that it runs, where its line numbers stay."""
+    span = item.span
+    said = ast.Tuple([ast.Constant(one) for one in (side, span.file, span.first)], ast.Load())
+    call = ast.Expr(ast.Call(ast.Name(MARK, ast.Load()), [said], []))
+    first = node.body[0]
+    for one in ast.walk(call):
+        ast.copy_location(one, first)
+    marked = copy.copy(node)
+    at = 1 if _is_text(first) else 0
+    marked.body = [*node.body[:at], call, *node.body[at:]]
+    return marked
 
 
 def _under_one_name(slot: Slot, item: Item) -> ast.stmt:
@@ -162,7 +185,9 @@ def _decorators(item: Item) -> list[ast.expr]:
     return found
 
 
-def _class(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, Item]:
+def _class(
+    slot: Slot, choice: int, there: frozenset[Slot], *, marked: bool
+) -> tuple[ast.stmt, Item]:
     """A class of members of both sides; it is said to be where all its chosen parts are from."""
     head = _side(slot, slot.bases, choice)
     if slot.body is None or not isinstance(head.node, ast.ClassDef):
@@ -178,7 +203,7 @@ def _class(slot: Slot, choice: int, there: frozenset[Slot]) -> tuple[ast.stmt, I
         if one.alias is not None:
             node.body += ast.parse(f"{one.alias.bound} = {one.alias.name}").body
         else:
-            node.body.append(_node(one, choice, there)[0])
+            node.body.append(_node(one, choice, there, marked=marked)[0])
     node.body = node.body or [ast.Pass()]
     mask = _own_bits(slot) | _bits(slot.body)
     oldest = slot.old is not None and mask and not choice & mask

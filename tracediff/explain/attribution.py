@@ -22,7 +22,7 @@ from tracediff.explain.details import MOST_DETAILED, detailed, lines_of
 from tracediff.explain.ends import Ends, RefusedError, both_ends
 from tracediff.explain.hybrids import Covered, Hybrids
 from tracediff.explain.merging import Player
-from tracediff.explain.mixing import Atom, Mixing, MixInputs
+from tracediff.explain.mixing import Atom, Bases, Mixing, MixInputs
 from tracediff.explain.outcomes import Outcome, fields, mark
 from tracediff.explain.outcomes import Path as FieldPath
 from tracediff.explain.sharing import MOST_MIXTURES, Game, effects, play
@@ -107,7 +107,7 @@ def attributing(
         ).run()
 
 
-class _MismatchError(RefusedError):
+class MismatchError(RefusedError):
     """The mixtures of nothing and of everything are not the two sides."""
 
 
@@ -170,7 +170,7 @@ class _Attributing:
                 if not turn:
                     self._settle(pairing, old.covered, new.covered, mixing)
                 return self._attributed(mixing, pairing, ends, paths)
-            except _MismatchError as error:
+            except MismatchError as error:
                 mismatch = mismatch or error
         raise mismatch or RefusedError("no mixture can be made")
 
@@ -201,32 +201,27 @@ class _Attributing:
         """What takes part, besides data files and these, and what is new in every mixture."""
         ran = parts.that_ran(pairing, old, new)
         numbers = range(len(pairing.units)) if everything else sorted(ran)
-        atoms = [Atom(pairing.units[one], one) for one in numbers]
-        self.idle = len(pairing.units) - len(atoms)
+        self.idle = len(pairing.units) - len(numbers)
         project = self.hybrids.project
         modules = [file for side in (old, new) for _, file in side.modules]
         seen = [*old.opened, *new.opened, *files]
         opened = parts.read_files(project.old, project.new, seen, modules)
-        atoms += [Atom(one) for one in parts.data_files(project.old, project.new, opened)]
-        loaded = {name.partition(".")[0] for side in (old, new) for name in side.libraries}
-        atoms += [
-            Atom(Unit(kind="dependency", name=str(one)), library=one.name)
-            for one in self.hybrids.libraries
-            if one.modules & loaded
-        ]
+        data = parts.data_files(project.old, project.new, opened)
+        loaded = [*old.libraries, *new.libraries]
+        atoms = parts.atoms_of(pairing, numbers, data, self.hybrids.libraries, loaded)
         if self.fresh is not None:
             atoms += [Atom(Unit(kind="input", name=one)) for one in self.fresh.inputs]
             if self.fresh.arguments:
                 atoms.append(Atom(Unit(kind="arguments", name="arguments")))
         if not atoms:
-            raise _MismatchError("the result differs, though no code that ran does")
+            raise MismatchError("the result differs, though no code that ran does")
         chosen = sum(1 << one for one in numbers)
         slowest = max(old.seconds, new.seconds)
         return Mixing(
             self.hybrids,
             atoms,
             rest=((1 << len(pairing.units)) - 1) & ~chosen,
-            scratch=self.scratch,
+            bases=Bases(project, self.scratch),
             loaded=[*opened, *modules],
             limit=max(5.0, 20 * slowest),
             memory=2 * max(old.memory, new.memory) + (1 << 30),
@@ -239,7 +234,7 @@ class _Attributing:
     ) -> Attributed:
         outcomes = ends.old.outcome, ends.new.outcome
         errors = {one.error[0] for one in outcomes if one.error is not None}
-        _check_ends(mixing, outcomes, paths)
+        check_ends(mixing, outcomes, paths)
         seconds = max(mixing.seconds, 0.001)
         affordable = max(64, min(MOST_MIXTURES, int(BUDGET / seconds)))
         game = play(
@@ -298,10 +293,14 @@ class _Attributing:
         return Attributed(attribution, mixing, game.players)
 
 
-def _check_ends(
+def check_ends(
     mixing: Mixing, outcomes: tuple[Outcome, Outcome], paths: Sequence[FieldPath]
 ) -> None:
-    """The mixtures of nothing and of everything have to be the two sides."""
+    """The mixtures of nothing and of everything have to be the two sides.
+
+    Raises:
+        MismatchError: They are not.
+    """
     for mixture, outcome, which in zip(
         (0, mixing.everything), outcomes, ("old", "new"), strict=True
     ):
@@ -315,7 +314,7 @@ def _check_ends(
             if answer.outcome is not None and answer.outcome.error is not None
             else "it gives another result"
         )
-        raise _MismatchError(
+        raise MismatchError(
             f"the {which} code put together from its pieces is not the {which} code: {why}"
         )
 

@@ -21,11 +21,15 @@ class Coverage:
     Args:
         old: The old side's directory.
         new: The new side's.
+        others: Directories that stand in for them.
+        calls: Whether functions are noted; that slows each call down.
     """
 
-    def __init__(self, old: Path, new: Path) -> None:
-        self._roots = tuple(f"{os.path.realpath(root)}{os.sep}" for root in (old, new))
-        self._plain = tuple(f"{root}{os.sep}" for root in (old, new))
+    def __init__(self, old: Path, new: Path, *others: str, calls: bool = True) -> None:
+        self._calls = calls
+        places = [str(root) for root in (old, new, *others)]
+        self._roots = tuple(f"{os.path.realpath(root)}{os.sep}" for root in places)
+        self._plain = tuple(f"{root}{os.sep}" for root in places)
         self._codes: set[CodeType] = set()
         self._opened: dict[str, None] = {}
 
@@ -33,13 +37,15 @@ class Coverage:
         if not _hooks:
             sys.addaudithook(_audited)
         _hooks.append(self)
-        threading.setprofile(self._called)
-        sys.setprofile(self._called)
+        if self._calls:
+            threading.setprofile(self._called)
+            sys.setprofile(self._called)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-        threading.setprofile(None)
+        if self._calls:
+            sys.setprofile(None)
+            threading.setprofile(None)
         _hooks.remove(self)
 
     def _called(self, frame: FrameType, event: str, _: object) -> None:
@@ -61,7 +67,7 @@ class Coverage:
         for code in self._codes:
             if code.co_name == "<module>":  # its first line may be a function's
                 continue
-            for side, root in zip(("old", "new"), self._plain, strict=True):
+            for side, root in zip(("old", "new"), self._plain, strict=False):
                 if code.co_filename.startswith(root):
                     found.append((side, code.co_filename[len(root) :], code.co_firstlineno))
         return found

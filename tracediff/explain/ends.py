@@ -91,7 +91,12 @@ def both_ends(hybrids: Hybrids, trace: Trace, *, served: int, limit: float) -> E
     return Ends(old, new, tuple(varying), tuple(unproven))
 
 
-def _end(answer: Answer, which: str) -> End:
+def outcome_of(answer: Answer, which: str) -> Outcome:
+    """What a side gave.
+
+    Raises:
+        RefusedError: It gave nothing, or asked for what was not recorded.
+    """
     outcome = answer.outcome
     if outcome is None:
         why = answer.why or _FAILURES.get(answer.failure or "", answer.failure)
@@ -99,6 +104,11 @@ def _end(answer: Answer, which: str) -> End:
     if outcome.misses:
         names = ", ".join(dict.fromkeys(outcome.misses))
         raise RefusedError(f"the {which} code asks for inputs that were not recorded: {names}")
+    return outcome
+
+
+def _end(answer: Answer, which: str) -> End:
+    outcome = outcome_of(answer, which)
     if answer.covered is None:
         raise RefusedError("nothing is known of what ran")
     return End(outcome, answer.covered)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from pathlib import Path
 
 from tracediff.compare import compare
 from tracediff.config import Config
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.explain import freshening
 from tracediff.explain.attribution import Fresh, Progress, attributing, of_players
-from tracediff.explain.blame import blame, removed
 from tracediff.explain.certificate import Source, certify, recorded_code, run_again
+from tracediff.explain.evidence import Evidence
 from tracediff.explain.noise import Certified, certified
 from tracediff.explain.proving import proven
 from tracediff.explain.telling import field_name
-from tracediff.explained import Attribution, Blame, Cause, Effect, Explanation, Hunk, Span, Unit
+from tracediff.explained import Attribution, Cause, Effect, Explanation
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
 
 MOST_BLAMED = 24
 """How many causes git is asked about, by the size of their share."""
-MOST_LINES = 200
-"""How many lines of a hunk are kept."""
 _DATA = ("input", "arguments")
 
 
@@ -129,7 +125,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             say("proving which steps changed by themselves")
             comparison = proven(comparison, found.mixing, found.players, deep=deep)
         say("asking git who changed it")
-        evidence = _Evidence(then.root, commit, side, config.root)
+        evidence = Evidence(then.root, commit, side.config.root, side.commit, config.root)
         return _chosen(_made(made, comparison, found.attribution, evidence), field)
 
 
@@ -192,7 +188,7 @@ def _fresh(
 
 
 def _made(
-    made: Explanation, comparison: Comparison, found: Attribution, evidence: _Evidence
+    made: Explanation, comparison: Comparison, found: Attribution, evidence: Evidence
 ) -> Explanation:
     shared = {one.name: getattr(found, one.name) for one in fields(Attribution)}
     causes = [
@@ -248,61 +244,3 @@ def _parts(
         )
         for at, effect in enumerate(effects)
     }
-
-
-class _Evidence:
-    """Finds the hunks and the commits behind a cause."""
-
-    def __init__(self, old: Path, since: str | None, side: _Side, root: Path) -> None:
-        self._old, self._since, self._side, self._root = old, since, side, root
-
-    def of(self, cause: Cause) -> Cause:
-        """The cause with its hunks and commits."""
-        hunks = [hunk for unit in cause.units for hunk in self._hunks(unit)]
-        commits: dict[str | None, Blame] = {}
-        for hunk in hunks:
-            for one in self._commits(hunk):
-                commits.setdefault(one.sha, one)
-        return replace(cause, hunks=tuple(hunks), commits=tuple(commits.values()))
-
-    def _hunks(self, unit: Unit) -> Iterator[Hunk]:
-        """How the lines of a unit differ, of whatever files they are on the two sides."""
-        before = self._lines(self._old, unit.old)
-        after = self._lines(self._side.config.root, unit.new)
-        old, new = unit.old or unit.new, unit.new or unit.old
-        if old is None or new is None:
-            return
-        matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-        for tag, i, i_end, j, j_end in matcher.get_opcodes():
-            if tag != "equal":
-                lines = [f"-{line}" for line in before[i:i_end]]
-                lines += [f"+{line}" for line in after[j:j_end]]
-                yield Hunk(
-                    old_path=old.file,
-                    path=new.file,
-                    old_line=old.first + i,
-                    line=new.first + j,
-                    lines=tuple(lines[:MOST_LINES]),
-                )
-
-    def _lines(self, root: Path, span: Span | None) -> list[str]:
-        if span is None:
-            return []
-        try:
-            text = (root / span.file).read_text("utf-8", errors="replace")
-        except OSError:
-            return []
-        return text.splitlines()[span.first - 1 : span.last]
-
-    def _commits(self, hunk: Hunk) -> Sequence[Blame]:
-        added = sum(line.startswith("+") for line in hunk.lines)
-        revision = self._side.commit
-        if added:
-            lines = hunk.line, hunk.line + added - 1
-            return blame(self._root, hunk.path, lines, revision=revision)
-        if self._since is None:
-            return ()
-        texts = [line[1:] for line in hunk.lines]
-        return removed(
-            self._root, hunk.old_path, hunk.old_line, texts, since=self._since, revision=revision
-        )

@@ -63,7 +63,8 @@ class Task:
     ``side`` asks for the old or the new side as it is instead. ``trace`` indexes the recordings
     that serve it, ``base`` is the directory its files are read from, ``libraries`` are those taken
     in their recorded version, ``limit`` is in seconds, ``memory`` in bytes of address space (0: no
-    limit). ``anew`` imports even what ``settle`` has imported for all.
+    limit). ``anew`` imports even what ``settle`` has imported for all. ``marked`` asks which
+    functions that can be chosen ran. ``apart`` gives each trace of a batch a process of its own.
     """
 
     choice: int = 0
@@ -77,6 +78,8 @@ class Task:
     deep: bool = False
     anew: bool = False
     coverage: bool = False
+    marked: bool = False
+    apart: bool = False
     watch: Watch | None = None
 
     def packed(self, number: int) -> dict[str, Any]:
@@ -94,6 +97,8 @@ class Task:
             "deep": self.deep,
             "anew": self.anew,
             "coverage": self.coverage,
+            "marked": self.marked,
+            "apart": self.apart,
             "watch": self.watch.packed() if self.watch is not None else None,
         }
 
@@ -202,9 +207,13 @@ class Hybrids:
 
     def serve(self, trace: Trace) -> int:
         """Add a recording that may serve the inputs; its number."""
-        self._send(["trace", codec.dump(trace)])
+        self._send(["trace", [self._traces, codec.dump(trace)]])
         self._traces += 1
         return self._traces - 1
+
+    def release(self, numbers: Sequence[int]) -> None:
+        """Forget recordings that were added."""
+        self._send(["release", list(numbers)])
 
     def run(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
         """Run mixtures; each answer with its task's index, as they come."""
@@ -213,6 +222,23 @@ class Hybrids:
             number, kind, body = self._receive()
             self.runs += 1
             yield number, _answer(kind, body)
+
+    def batch(
+        self, tasks: Sequence[tuple[Task, Sequence[int]]]
+    ) -> Iterator[tuple[int, int, Answer]]:
+        """Run mixtures, each for many recordings one after the other in one process.
+
+        Gives the index of a task, the number of a recording, and the answer, as they come.
+        """
+        packed = [
+            {**task.packed(number), "traces": list(traces)}
+            for number, (task, traces) in enumerate(tasks)
+        ]
+        self._send(["batch", packed])
+        for _ in range(sum(len(traces) for _, traces in tasks)):
+            number, trace, kind, body = self._receive()
+            self.runs += 1
+            yield number, trace, _answer(kind, body)
 
     def _send(self, message: object) -> None:
         try:

@@ -11,64 +11,37 @@ import contextlib
 import gc
 import importlib
 import os
-import resource
 import select
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ormsgpack
 
 from tracediff import codec
-from tracediff.config import Config, load_config
+from tracediff.config import load_config
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.explain.assembly import Assembly
+from tracediff.explain.batchworker import run_batches
+from tracediff.explain.children import Child, Setup, enter, finder_of, peak, start
 from tracediff.explain.coverage import Coverage
 from tracediff.explain.hybridimport import Finder, Project
 from tracediff.explain.outcomes import recorded
 from tracediff.explain.pairing import pair
-from tracediff.explain.settling import forget, settle_modules
-from tracediff.model import Code, Trace
+from tracediff.explain.settling import settle_modules
+from tracediff.model import Code
 from tracediff.recording import Recorder
 from tracediff.recording.codeversion import assume
 from tracediff.replay import replay_here
-from tracediff.replay.framing import HEAD, receive, send, size_of
+from tracediff.replay.framing import HEAD, receive, send
 from tracediff.replay.guard import guarded
-from tracediff.replay.libraries import Library, LibraryFinder, differing
+from tracediff.replay.libraries import differing
 from tracediff.replay.permissions import parse_permissions
 from tracediff.replay.watching import Watch, Watching
-
-MOST_ANSWER = 256 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Setup:
-    """What all mixtures of a worker have in common; ``ends`` are the two sides as they are."""
-
-    config: Config
-    then: Config
-    project: Project
-    ends: dict[str, Project]
-    libraries: tuple[Library, ...]
-    traces: list[Trace]
-    assembly: Assembly | None = None
-    settled: tuple[str, ...] = ()
-    """Modules of the project that are imported already."""
-
-
-@dataclass(slots=True)
-class _Child:
-    """A mixture that runs: its process, the pipe its answer comes through, when its time is up."""
-
-    number: int
-    pid: int
-    pipe: int
-    deadline: float
-    data: bytearray
 
 
 def main(reply: int) -> None:
@@ -91,16 +64,15 @@ def main(reply: int) -> None:
             if kind == "warm":
                 _warm(setup, body)
             elif kind == "settle":
-                setup.settled = settle_modules(
-                    body[0],
-                    project=setup.project,
-                    config=setup.config,
-                    trace=setup.traces[0],
-                    differing=body[1],
-                    libraries=[module for one in setup.libraries for module in one.modules],
-                )
+                _settle(setup, *body)
             elif kind == "trace":
-                setup.traces.append(codec.load(body))
+                setup.traces[body[0]] = codec.load(body[1])
+            elif kind == "release":
+                for number in body:
+                    setup.traces.pop(number, None)
+            elif kind == "batch":
+                for answer in run_batches(setup, body):
+                    send(reply, answer)
             elif kind == "plan":
                 _plan(setup, *body)
             else:
@@ -108,10 +80,10 @@ def main(reply: int) -> None:
                     send(reply, answer)
 
 
-def _set_up(request: Any) -> _Setup:
+def _set_up(request: Any) -> Setup:
     old, new, entries, libraries, traces = request
     config, then = load_config(Path(new)), load_config(Path(old))
-    return _Setup(
+    return Setup(
         config,
         then,
         Project(then.root, config.root, entries),
@@ -120,20 +92,34 @@ def _set_up(request: Any) -> _Setup:
             "new": Project(config.root, config.root, entries),
         },
         differing([Path(one) for one in libraries]),
-        [codec.load(one) for one in traces],
+        {number: codec.load(one) for number, one in enumerate(traces)},
     )
 
 
-def _plan(setup: _Setup, files: Sequence[str], strict: bool) -> None:
+def _plan(setup: Setup, files: Sequence[str], strict: bool) -> None:
     """Get ready what the mixtures have in common, so that no child does it again."""
     with contextlib.suppress(SyntaxError, ValueError):  # who asked reads them too, and says it
         pairing = pair(*sources(setup.project, files), strict=strict)
-        setup.assembly = Assembly(pairing, setup.project.old, setup.project.new)
+        old, new = setup.project.old, setup.project.new
+        setup.assembly = Assembly(pairing, old, new)
+        setup.marked = Assembly(pairing, old, new, marked=True)
         Recorder(setup.config).redactor.encoder(lambda said: None)  # its patterns are compiled
         for file in files:
             setup.project.find(setup.project.module(file))
             if file not in pairing.modules:
                 setup.project.code(file)
+
+
+def _settle(setup: Setup, names: Sequence[str], differing: Sequence[str]) -> None:
+    more = settle_modules(
+        names,
+        project=setup.project,
+        config=setup.config,
+        trace=setup.traces[min(setup.traces)],
+        differing=differing,
+        libraries=[module for one in setup.libraries for module in one.modules],
+    )
+    setup.settled = tuple(dict.fromkeys((*setup.settled, *more)))
 
 
 def sources(
@@ -145,7 +131,7 @@ def sources(
     return old, new, {one: project.module(one) for one in files}
 
 
-def _warm(setup: _Setup, names: Sequence[str]) -> None:
+def _warm(setup: Setup, names: Sequence[str]) -> None:
     """Import what the mixtures will: nothing of the project's, and nothing that reaches out."""
     sys.meta_path.insert(0, _Away(setup))
     try:
@@ -162,7 +148,7 @@ def _warm(setup: _Setup, names: Sequence[str]) -> None:
 class _Away:
     """Keeps what mixtures choose from being imported where it would stay."""
 
-    def __init__(self, setup: _Setup) -> None:
+    def __init__(self, setup: Setup) -> None:
         self._project = setup.project
         self._chosen = {module for one in setup.libraries for module in one.modules}
 
@@ -171,10 +157,10 @@ class _Away:
             raise ImportError(name)
 
 
-def _run_all(setup: _Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+def _run_all(setup: Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
     """Answers in the order in which they come; as many children at once as there are processors."""
     waiting = list(reversed(tasks))
-    running: dict[int, _Child] = {}
+    running: dict[int, Child] = {}
     most = min(len(os.sched_getaffinity(0)), 8)
     try:
         while waiting or running:
@@ -187,61 +173,34 @@ def _run_all(setup: _Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list
                 child = running[pipe]
                 part = os.read(pipe, 1 << 16)
                 child.data += part
-                if not part or _is_whole(child.data):  # what it forked may hold the pipe open
+                if not part or child.is_whole():  # what it forked may hold the pipe open
                     del running[pipe]
                     yield [child.number, *_end(child)]
             for child in list(running.values()):
                 if time.monotonic() > child.deadline:
                     del running[child.pipe]
-                    _kill(child)
+                    child.kill()
                     yield [child.number, "timeout", ""]
     finally:  # who asked has gone
         for child in running.values():
-            _kill(child)
+            child.kill()
 
 
-def _start(setup: _Setup, task: Mapping[str, Any]) -> _Child:
+def _start(setup: Setup, task: Mapping[str, Any]) -> Child:
     """Fork a child for a mixture; what it runs is put together here, where it is kept."""
-    finder = _finder(setup, task)
-    pipe, end = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(end)
-        return _Child(task["number"], pid, pipe, time.monotonic() + task["limit"], bytearray())
-    try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.close(pipe)
-        with Path(os.devnull).open("r+b", buffering=0) as nothing:
-            for standard in (0, 1, 2):
-                os.dup2(nothing.fileno(), standard)
+    finder = finder_of(setup, task)
+
+    def answer(end: int) -> None:
         own, place = os.getpid(), os.fstat(end)
-        answer = _run(setup, task, finder)
+        found = _run(setup, task, finder)
         if os.getpid() == own and os.path.samestat(os.fstat(end), place):
-            send(end, answer)
-    finally:
-        os._exit(0)
+            send(end, found)
+
+    return start(task["number"], task["limit"], answer)
 
 
-def _finder(setup: _Setup, task: Mapping[str, Any]) -> Finder:
-    """The import hook of one end, or of a mixture, which is put together where it is kept."""
-    if task["side"]:
-        return Finder(setup.ends[task["side"]], {})
-    mixed = {}
-    if setup.assembly is not None:
-        mixed = dict(setup.assembly.modules(int.from_bytes(task["choice"], "little")))
-    return Finder(setup.project, mixed, Path(task["base"]) if task["base"] else None)
-
-
-def _is_whole(data: bytearray) -> bool:
-    if len(data) < HEAD:
-        return False
-    wanted = size_of(data)
-    return len(data) >= HEAD + wanted or wanted > MOST_ANSWER
-
-
-def _end(child: _Child) -> list[Any]:
-    _kill(child)
+def _end(child: Child) -> list[Any]:
+    child.kill()
     try:
         answer: list[Any] = ormsgpack.unpackb(bytes(child.data[HEAD:]))
     except ValueError:
@@ -249,25 +208,9 @@ def _end(child: _Child) -> list[Any]:
     return answer
 
 
-def _kill(child: _Child) -> None:
-    """End a child and what it started."""
-    os.close(child.pipe)
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-
-
-def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
+def _run(setup: Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
     """Replay the job in this child."""
-    if task["deep"] or task["anew"] or task["side"]:
-        forget(setup.settled)
-    chosen = [one for one in setup.libraries if one.name in task["libraries"]]
-    sys.meta_path[:0] = [finder, LibraryFinder(chosen)]
-    config = setup.then if task["side"] == "old" else setup.config
-    os.chdir(task["base"] or config.root)
-    if task["memory"]:
-        resource.setrlimit(resource.RLIMIT_AS, (task["memory"], task["memory"]))
+    config = enter(setup, task, finder)
     known = set(sys.modules)
     trace = setup.traces[task["trace"]]
     if not task["steps"]:
@@ -292,27 +235,13 @@ def _run(setup: _Setup, task: Mapping[str, Any], finder: Finder) -> list[Any]:
     if coverage is not None:
         answer |= {
             "seconds": time.perf_counter() - begun,
-            "memory": _peak(),
+            "memory": peak(),
             "modules": finder.ran,
-            "libraries": [
-                one for one in sys.modules if one not in known and _is_library(setup, one)
-            ],
+            "libraries": [one for one in sys.modules if one not in known and setup.is_library(one)],
             "ran": coverage.ran(),
             "opened": coverage.opened(),
         }
     return ["ran", answer]
-
-
-def _is_library(setup: _Setup, name: str) -> bool:
-    return setup.project.find(name) is None
-
-
-def _peak() -> int:
-    """The most address space that this process had, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmPeak:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 if __name__ == "__main__":

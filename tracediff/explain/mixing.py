@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from tracediff.explain.hybridimport import Project
 from tracediff.explain.hybrids import Answer, Hybrids, Task
 from tracediff.explained import Unit
 from tracediff.model import Trace
@@ -43,7 +44,7 @@ class Mixing:
         hybrids: The worker.
         atoms: What can be chosen, each a bit.
         rest: The units of code that are new in every mixture.
-        scratch: A directory for trees of data files.
+        bases: Makes directories of data files.
         loaded: The files that the job loads or opens, relative to the project's directory.
         limit: Seconds a mixture may take.
         memory: Bytes of address space it may have; 0 for no limit.
@@ -57,7 +58,7 @@ class Mixing:
         atoms: Sequence[Atom],
         *,
         rest: int,
-        scratch: Path,
+        bases: Bases,
         loaded: Iterable[str],
         limit: float,
         memory: int,
@@ -68,11 +69,10 @@ class Mixing:
         self._anew = anew
         self._hybrids = hybrids
         self._rest, self._limit, self._memory = rest, limit, memory
-        self._scratch, self._loaded = scratch, sorted(set(loaded))
+        self._bases, self._loaded = bases, sorted(set(loaded))
         self._mix = mix
-        self._bases: dict[frozenset[str], Path] = {}
         self._traces: dict[tuple[frozenset[str], bool], int] = {}
-        self._known: dict[int, Answer] = {}
+        self.known: dict[int, Answer] = {}
         self._spent = 0.0
 
     @property
@@ -83,7 +83,7 @@ class Mixing:
     @property
     def count(self) -> int:
         """How many mixtures were run, each counted once."""
-        return len(self._known)
+        return len(self.known)
 
     @property
     def seconds(self) -> float:
@@ -105,24 +105,24 @@ class Mixing:
     def without_places(self, text: str) -> str:
         """A text in which the project's files are named by their path in it."""
         project = self._hybrids.project
-        for root in (project.old, project.new, *self._bases.values()):
+        for root in (project.old, project.new, *self._bases.places()):
             text = text.replace(f"{root}{os.sep}", "")
         return text
 
     def run(self, mixtures: Iterable[int], progress: Callable[[int, int], None]) -> None:
         """Run what has not been run yet."""
-        missing = [one for one in dict.fromkeys(mixtures) if one not in self._known]
+        missing = [one for one in dict.fromkeys(mixtures) if one not in self.known]
         tasks = [self.task(one) for one in missing]
         begun = perf_counter()
         for done, (number, answer) in enumerate(self._hybrids.run(tasks) if tasks else (), 1):
-            self._known[missing[number]] = answer
+            self.known[missing[number]] = answer
             progress(done, len(missing))
         self._spent += perf_counter() - begun
 
     def __getitem__(self, mixture: int) -> Answer:
-        if mixture not in self._known:
+        if mixture not in self.known:
             self.run([mixture], lambda done, of: None)
-        return self._known[mixture]
+        return self.known[mixture]
 
     def in_detail(
         self, mixtures: Sequence[int], *, deep: bool, watches: Mapping[int, Watch] | None = None
@@ -180,19 +180,45 @@ class Mixing:
     def _base(self, chosen: frozenset[str]) -> Path | None:
         """A directory with the files the job reads, some as they were and some as they are."""
         differing = [one.unit.name for one in self.atoms if one.unit.kind == "data file"]
-        if not differing:
-            return None
-        if chosen not in self._bases:
-            base = self._scratch / f"files{len(self._bases)}"
-            project = self._hybrids.project
-            for name in _beside(project.new, project.old, [*self._loaded, *differing]):
+        return self._bases.at(differing, chosen, self._loaded) if differing else None
+
+
+class Bases:
+    """Directories with the files that a job reads, some as they were and some as they are.
+
+    Args:
+        project: The two sides.
+        scratch: Where they are made.
+    """
+
+    def __init__(self, project: Project, scratch: Path) -> None:
+        self._project, self._scratch = project, scratch
+        self._made: dict[tuple[tuple[str, ...], frozenset[str]], Path] = {}
+
+    def at(self, differing: Sequence[str], chosen: frozenset[str], loaded: Sequence[str]) -> Path:
+        """The one in which these of the files that differ are the new ones.
+
+        Args:
+            differing: All that differ.
+            chosen: Those of them that are new.
+            loaded: The files that the job loads or opens.
+        """
+        key = (*differing, "", *loaded), chosen
+        if key not in self._made:
+            base = self._scratch / f"files{len(self._made)}"
+            project = self._project
+            for name in _beside(project.new, project.old, [*loaded, *differing]):
                 if name not in differing:
                     _copy(project.path(name), base / name)
             for name in differing:
                 root = project.new if name in chosen else project.old
                 _copy(root / name, base / name)
-            self._bases[chosen] = base
-        return self._bases[chosen]
+            self._made[key] = base
+        return self._made[key]
+
+    def places(self) -> Iterator[Path]:
+        """All that were made."""
+        yield from self._made.values()
 
 
 def _beside(new: Path, old: Path, loaded: Sequence[str]) -> Iterator[str]:

@@ -11,13 +11,42 @@ from pathlib import Path
 
 from tracediff.explain.hybrids import Covered
 from tracediff.explain.items import FUNCTIONS
+from tracediff.explain.mixing import Atom
 from tracediff.explain.slots import Pairing, Slot, members
 from tracediff.explained import Span, Unit
+from tracediff.replay.libraries import Library
 
 _DUNDER = re.compile(r"__\w+__")
 _MOST_BYTES = 64 * 1024 * 1024
 _MOST_LISTED = 2_000
 _NOT_DATA = (".tracediff/", ".git/")
+
+
+def atoms_of(
+    pairing: Pairing,
+    numbers: Iterable[int],
+    data: Iterable[Unit],
+    libraries: Iterable[Library],
+    loaded: Iterable[str],
+) -> list[Atom]:
+    """What can be chosen: units of code, data files, and libraries that are there twice.
+
+    Args:
+        pairing: The two sides.
+        numbers: The units of code that take part.
+        data: The data files that do.
+        libraries: Those that are there in two versions.
+        loaded: The modules of libraries that were imported.
+    """
+    atoms = [Atom(pairing.units[one], one) for one in numbers]
+    atoms += [Atom(one) for one in data]
+    tops = {name.partition(".")[0] for name in loaded}
+    atoms += [
+        Atom(Unit(kind="dependency", name=str(one)), library=one.name)
+        for one in libraries
+        if one.modules & tops
+    ]
+    return atoms
 
 
 def that_ran(pairing: Pairing, old: Covered, new: Covered) -> frozenset[int]:

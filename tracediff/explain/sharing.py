@@ -21,6 +21,9 @@ MOST_MIXTURES = 1 << MOST_EXACT
 MOST_PAIRED = 48
 """Players up to whose number all pairs are tried before one is taken for idle."""
 CHECKS = 64
+UNSCREENED = 6
+"""Players up to whose number all coalitions are run of one of many traces."""
+QUICK_CHECKS = 16
 SEED = 20_261_126
 
 Progress = Callable[[int, int], None]
@@ -47,6 +50,7 @@ def play(
     *,
     bound: Sequence[tuple[frozenset[int], str]] = (),
     affordable: int = MOST_MIXTURES,
+    quick: bool = False,
 ) -> Game:
     """Run the coalitions that shares need.
 
@@ -60,12 +64,14 @@ def play(
         progress: Called with how many are done and of how many.
         bound: Atoms that are one player from the start, and why.
         affordable: How many mixtures may be run.
+        quick: Set players aside from seven players on, and try no pairs for it.
     """
     together = beginning(len(mixing.atoms), bound)
     together = settle(mixing, together, _edges, errors, progress)
     screened: tuple[Player, ...] = ()
-    if 1 << len(together.players) > min(affordable, MOST_MIXTURES):
-        together, screened = _screen(mixing, together, errors, paths, progress)
+    unscreened = 1 << UNSCREENED if quick else MOST_MIXTURES
+    if 1 << len(together.players) > min(affordable, unscreened):
+        together, screened = _screen(mixing, together, errors, paths, progress, quick=quick)
     count = len(together.players)
     if 1 << count <= min(affordable, MOST_MIXTURES) or count <= 6:
         together = settle(mixing, together, _all, errors, progress)
@@ -99,13 +105,16 @@ def _screen(
     errors: Collection[str],
     paths: Sequence[Path],
     progress: Progress,
+    *,
+    quick: bool,
 ) -> tuple[Together, tuple[Player, ...]]:
     """Set aside the players that seem to do nothing."""
     dice = random.Random(SEED)  # noqa: S311 - the same coalitions at every run
     count = len(together.players)
-    if count <= MOST_PAIRED:
+    if count <= MOST_PAIRED and not quick:
         together = settle(mixing, together, _pairs, errors, progress)
-    checks = [dice.getrandbits(len(mixing.atoms)) for _ in range(CHECKS)]
+    turns = QUICK_CHECKS if quick else CHECKS
+    checks = [dice.getrandbits(len(mixing.atoms)) for _ in range(turns)]
     together = settle(
         mixing, together, lambda many: [one & ((1 << many) - 1) for one in checks], errors, progress
     )
@@ -202,6 +211,12 @@ def _groups(mixing: Mixing, players: Sequence[Player]) -> list[tuple[int, ...]]:
 
 def effects(mixing: Mixing, game: Game, paths: Sequence[Path]) -> list[Effect]:
     """The shares of each field that changed, one for each player of the game."""
+    read = outcomes_of(mixing, game)
+    return [_effect(game, path, read) for path in paths]
+
+
+def outcomes_of(mixing: Mixing, game: Game) -> dict[int, Fields]:
+    """The fields that each coalition of a game gave."""
     read: dict[int, Fields] = {}
     known: dict[object, Fields] = {}
     for coalition in game.coalitions:
@@ -209,13 +224,18 @@ def effects(mixing: Mixing, game: Game, paths: Sequence[Path]) -> list[Effect]:
         if outcome not in known:
             known[outcome] = fields(outcome) if outcome is not None else {}
         read[coalition] = known[outcome]
-    return [_effect(game, path, read) for path in paths]
+    return read
 
 
-def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
-    count = len(game.players)
-    every = (1 << count) - 1
-    old, new = (read[one].get(path, MISSING) for one in (0, every))
+def worths(
+    game: Game, path: Path, read: Mapping[int, Fields]
+) -> tuple[Mapping[int, Fraction], bool]:
+    """What each coalition is worth in a field, and whether that is an amount.
+
+    Where it is none, it is 1 for the new value and 0 for any other.
+    """
+    every = (1 << len(game.players)) - 1
+    new = read[every].get(path, MISSING)
     amounts = {one: number(found.get(path, MISSING)) for one, found in read.items()}
     # 20.0 and 20.00 are other values of one amount: a share of nothing would tell nothing.
     numeric = None not in amounts.values() and amounts[0] != amounts[every]
@@ -225,15 +245,27 @@ def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
         if not numeric or amount is None:
             amount = Fraction(mark(found.get(path, MISSING)) == mark(new))
         values[one] = amount
-    margins: tuple[Fraction, ...] = ()
-    pairs: tuple[tuple[int, int, Fraction], ...] = ()
+    return values, numeric
+
+
+def shares_of(
+    game: Game, values: Mapping[int, Fraction]
+) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+    """The share of each player, and the margins where they were sampled."""
     if game.method == "sampling":
-        shares, margins = sampling.sampled(values, game.orders)
-    elif game.method == "groups":
-        shares = shapley.owen(values, game.groups)
-    else:
-        shares = shapley.exact(values, count)
-        pairs = shapley.interactions(values, count)
+        return sampling.sampled(values, game.orders)
+    if game.method == "groups":
+        return shapley.owen(values, game.groups), ()
+    return shapley.exact(values, len(game.players)), ()
+
+
+def _effect(game: Game, path: Path, read: Mapping[int, Fields]) -> Effect:
+    count = len(game.players)
+    every = (1 << count) - 1
+    old, new = (read[one].get(path, MISSING) for one in (0, every))
+    values, numeric = worths(game, path, read)
+    shares, margins = shares_of(game, values)
+    pairs = shapley.interactions(values, count) if game.method == "exact" else ()
     change = values[every] - values[0]
     said, texts = shown(shares, old, new) if numeric else shown(shares, 0, 1)
     return Effect(
