@@ -249,6 +249,30 @@ def brought(pairing: Pairing) -> dict[int, tuple[str, ...]]:
     return {unit: tuple(sorted(names)) for unit, names in found.items()}
 
 
+def supports(pairing: Pairing) -> dict[int, frozenset[Slot]]:
+    """By unit, the definitions of one side only that it mentions, and those that they mention."""
+    always, mentions = _mentions(pairing)
+    by_unit: dict[int, set[Slot]] = {}
+    by_support: dict[Slot, set[Slot]] = {}
+    for slot, says in mentions.items():
+        if slot in always or slot.alias is not None:
+            continue
+        for one in says:
+            if one.unit is not None:
+                by_unit.setdefault(one.unit, set()).add(slot)
+            elif one.support is not None:
+                by_support.setdefault(one.support, set()).add(slot)
+    found = {}
+    for unit, slots in by_unit.items():
+        reached, left = set(slots), list(slots)
+        while left:
+            more = by_support.get(left.pop(), set()) - reached
+            reached |= more
+            left += more
+        found[unit] = frozenset(reached)
+    return found
+
+
 def _mentions(pairing: Pairing) -> tuple[set[Slot], dict[Slot, list[_Mention]]]:
     """The support that is always there, and what makes the other be there."""
     slots = [slot for plan in pairing.modules.values() for slot, _ in members(plan.body)]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
@@ -112,18 +112,26 @@ class Hybrids:
         config: Those of the new side.
         told: Those of the project itself, where neither side is its work tree; its store's
             redaction key seals secrets as in the recording.
+        roots: The import roots; by default those of the recording.
     """
 
     def __init__(
-        self, trace: Trace, then: Config, config: Config, *, told: Config | None = None
+        self,
+        trace: Trace,
+        then: Config,
+        config: Config,
+        *,
+        told: Config | None = None,
+        roots: Sequence[str] | None = None,
     ) -> None:
-        self.project = Project(then.root, config.root, entries(then, config, trace))
+        roots = list(roots if roots is not None else entries(then, config, [trace]))
+        self.project = Project(then.root, config.root, roots)
         self.libraries = differing(config.recorded_libraries)
         self._config, self._told = config, told or config
         self._request = [
             str(then.root),
             str(config.root),
-            entries(then, config, trace),
+            roots,
             [str(one) for one in config.recorded_libraries],
             [codec.dump(trace)],
         ]
@@ -264,7 +272,7 @@ class Hybrids:
         return _stopped(f"the process that runs mixtures ended{said}")
 
 
-def entries(then: Config, config: Config, trace: Trace) -> list[str]:
+def entries(then: Config, config: Config, traces: Iterable[Trace]) -> list[str]:
     """The import roots of both sides, relative to them, in order; "" is the directory itself.
 
     Those too that only an editable installation knows: under which a recorded step's module lies.
@@ -275,7 +283,8 @@ def entries(then: Config, config: Config, trace: Trace) -> list[str]:
             if path.is_relative_to(side.root):
                 relative = path.relative_to(side.root).as_posix()
                 found["" if relative == "." else relative] = None
-    for source in dict.fromkeys(step.source for step in trace.steps if step.source is not None):
+    sources = (step.source for trace in traces for step in trace.steps)
+    for source in dict.fromkeys(one for one in sources if one is not None):
         module, file = source.unit.partition(":")[0].replace(".", "/"), f"/{source.file}"
         for tail in (f"/{module}.py", f"/{module}/__init__.py"):
             if file.endswith(tail) and not source.file.startswith("/"):

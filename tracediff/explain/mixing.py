@@ -68,7 +68,7 @@ class Mixing:
         self.atoms = atoms
         self._anew = anew
         self._hybrids = hybrids
-        self._rest, self._limit, self._memory = rest, limit, memory
+        self.rest, self._limit, self._memory = rest, limit, memory
         self._bases, self._loaded = bases, sorted(set(loaded))
         self._mix = mix
         self._traces: dict[tuple[frozenset[str], bool], int] = {}
@@ -141,7 +141,7 @@ class Mixing:
         self, mixture: int, *, steps: bool = False, deep: bool = False, watch: Watch | None = None
     ) -> Task:
         """What the worker is asked to run."""
-        choice = self._rest
+        choice = self.rest
         data, inputs, arguments = set(), set(), False
         libraries = {one.unit.name: one.library for one in self.atoms if one.library}
         for at, atom in enumerate(self.atoms):
