@@ -8,7 +8,7 @@ a process that replays many of them loads a module, and reads a file that it kee
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -186,6 +186,30 @@ class Bulk:
         return Task(
             choice=every if new else 0, base=base, libraries=libraries, limit=self.end_limit,
             anew=bool(names), marked=True,
+        )  # fmt: skip
+
+    def choice(self, job: str, choose: Callable[[Sequence[Unit]], frozenset[Unit]]) -> Task:
+        """The code in which only what is chosen of all that differs is new.
+
+        Args:
+            job: The job that it is for.
+            choose: Says which units are new.
+        """
+        known = self.jobs[job]
+        units = self.pairing.units if self.pairing is not None else []
+        others = [Unit(kind="dependency", name=str(one)) for one in self.hybrids.libraries]
+        chosen = choose([*units, *known.data, *others])
+        names = [one.name for one in known.data]
+        new = frozenset(one.name for one in known.data if one in chosen)
+        return Task(
+            choice=sum(1 << at for at, one in enumerate(units) if one in chosen),
+            base=self.bases.at(names, new, known.loaded()) if names else None,
+            libraries=tuple(
+                one.name
+                for one, unit in zip(self.hybrids.libraries, others, strict=True)
+                if unit not in chosen
+            ),
+            limit=self.end_limit, anew=bool(names), marked=True,
         )  # fmt: skip
 
     def side(self, *, new: bool, apart: bool = False) -> Task:

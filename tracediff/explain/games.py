@@ -17,6 +17,7 @@ from tracediff.explain.ends import End, Ends, RefusedError, outcome_of
 from tracediff.explain.hybrids import Answer, Covered, Task
 from tracediff.explain.outcomes import Outcome, Path, differing, fields, mark, recorded
 from tracediff.explain.sharing import MOST_MIXTURES, UNSCREENED, Game, play
+from tracediff.explained import Unit
 from tracediff.model import MISSING, Trace
 
 MOST_ROUNDS = 500
@@ -87,6 +88,25 @@ class Games:
         if spoiled:
             self._apart(spoiled)
 
+    def cover(
+        self, cases: Sequence[Case], choose: Callable[[Sequence[Unit]], frozenset[Unit]]
+    ) -> None:
+        """Leave each case done that a choice of units alone brings to what the new side gives."""
+        self._meet(cases)
+        bulk, left = self.bulk, _open(cases)
+        self._run((case, bulk.side(new=True), case.sides[1].append) for case in left)
+        for _ in range(MOST_LEARNED):
+            tasks = {job: bulk.choice(job, choose) for job in {case.job for case in left}}
+            self._run((case, tasks[case.job], _keeping(case)) for case in left)
+            if not self._learn(left):
+                break
+        else:
+            return
+        for case in left:
+            new = case.sides[1][0].outcome
+            if new is not None and not new.misses and case.old.outcome == new:
+                case.state = "done"
+
     def _finish(self, cases: Sequence[Case]) -> None:
         for case in cases:
             self._begin(case)
@@ -148,10 +168,7 @@ class Games:
 
     def _marked(self, case: Case) -> list[Wanted]:
         old, new = (case.task(self.bulk.marked(case.job, new=new)) for new in (False, True))
-        return [
-            (case, old, lambda answer: setattr(case, "old", answer)),
-            (case, new, lambda answer: setattr(case, "new", answer)),
-        ]
+        return [(case, old, _keeping(case)), (case, new, _keeping(case, "new"))]
 
     def _learn(self, cases: Sequence[Case]) -> bool:
         """Whether there is more to know of some job."""
@@ -305,6 +322,10 @@ def _spoiled(case: Case) -> State:
 
 def _outcome(answer: Answer) -> Outcome | None:
     return answer.outcome
+
+
+def _keeping(case: Case, name: str = "old") -> Callable[[Answer], None]:
+    return lambda answer: setattr(case, name, answer)
 
 
 def _filling(mixing: Shared, mixture: int) -> Callable[[Answer], None]:

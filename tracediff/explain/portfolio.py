@@ -22,6 +22,7 @@ from tracediff.config import Config
 from tracediff.errors import TracediffError
 from tracediff.explain.attribution import attribute
 from tracediff.explain.bulk import Bulk
+from tracediff.explain.ends import RefusedError
 from tracediff.explain.evidence import Evidence
 from tracediff.explain.games import Case, Games
 from tracediff.explain.hybrids import Hybrids, entries
@@ -71,6 +72,38 @@ def attribute_many(
                     progress(done)
 
 
+def explained_by(
+    traces: Iterable[Trace],
+    then: Config,
+    config: Config,
+    accepted: frozenset[str],
+    *,
+    told: Config | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[str, bool]]:
+    """Whether some changes alone give exactly what the code now gives, of each trace.
+
+    One mixture is run of each, in which these changes are new and everything else is old, and the
+    code now. Where it cannot be told, it is not so.
+
+    Args:
+        traces: Recordings that changed, all of the same code.
+        then: The settings of the old code, laid out in a directory of its own.
+        config: Those of the code now.
+        accepted: The ids of changes.
+        told: Those of the project, where ``config`` is another directory's.
+        progress: Called with how many are done.
+    """
+    done = 0
+    with _Portfolio(then, config, told or config, None, recorded=True) as portfolio:
+        for chunk in _chunks(traces):
+            for found in portfolio.cover(chunk, accepted):
+                done += 1
+                yield found
+                if progress is not None:
+                    progress(done)
+
+
 def _chunks(traces: Iterable[Trace]) -> Iterator[list[Trace]]:
     left = iter(traces)
     while chunk := list(islice(left, CHUNK)):
@@ -108,7 +141,7 @@ class _Portfolio:
 
     def explain(self, traces: Sequence[Trace]) -> Iterator[Shares]:
         """The shares of each."""
-        cases = self._played(traces)
+        cases = self._run(traces, lambda games, cases: games.play(cases))
         for at, trace in enumerate(traces):
             case = cases[at] if cases else None
             if case is None or case.state in ("alone", "spoiled", "open"):
@@ -118,16 +151,32 @@ class _Portfolio:
             else:
                 yield self._shares(case)
 
-    def _played(self, traces: Sequence[Trace]) -> list[Case]:
-        """The games of traces; none where the worker has ended twice over them."""
+    def cover(
+        self, traces: Sequence[Trace], accepted: frozenset[str]
+    ) -> Iterator[tuple[str, bool]]:
+        """Whether some changes alone give what the code now gives, of each."""
+
+        def choose(units: Sequence[Unit]) -> frozenset[Unit]:
+            return self._known(traces[0]).chosen(units, accepted)
+
+        cases = self._run(traces, lambda games, cases: games.cover(cases, choose))
+        done = {one.trace.id for one in cases if one.state == "done"}
+        yield from ((one.id, one.id in done) for one in traces)
+
+    def _run(
+        self, traces: Sequence[Trace], run: Callable[[Games, Sequence[Case]], None]
+    ) -> list[Case]:
+        """What was made of traces; nothing where the worker has ended twice over them."""
         for _ in range(2):
             try:
                 bulk = self._worker(traces)
                 cases = [Case(one, bulk.hybrids.serve(one)) for one in traces]
-                Games(bulk, certified=self._recorded).play(cases)
+                run(Games(bulk, certified=self._recorded), cases)
                 bulk.hybrids.release([one.number for one in cases])
             except TracediffError:
                 self._close()
+            except RefusedError as error:
+                return [Case(one, 0, "refused", str(error)) for one in traces]
             else:
                 return cases
         return []

@@ -19,6 +19,8 @@ _BUILT_IN: Final[dict[str, Any]] = {
     **FUNCTIONS,
 }
 
+_MOST_KNOWN = 1_000
+
 
 class Allow:
     """The modules whose classes may be rebuilt.
@@ -29,12 +31,13 @@ class Allow:
             modules out again.
     """
 
-    __slots__ = ("_but", "_patterns", "builders", "patterns")
+    __slots__ = ("_but", "_patterns", "_permitted", "builders", "patterns")
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self.patterns = tuple(patterns)
         self._patterns = tuple(one for one in self.patterns if not one.startswith("!"))
         self.builders: Any = None
+        self._permitted: dict[str, bool] = {}
         self._but = tuple(one[1:] for one in self.patterns if one.startswith("!"))
 
     def __repr__(self) -> str:
@@ -43,9 +46,13 @@ class Allow:
     def permits(self, ref: str) -> bool:
         """Whether "module:qualname" lies in a module that matches."""
         module = ref.partition(":")[0]
-        if not any(_matches(module, pattern) for pattern in self._patterns):
-            return False
-        return not any(_matches(module, pattern) for pattern in self._but)
+        known = self._permitted.get(module)
+        if known is None:
+            known = any(_matches(module, pattern) for pattern in self._patterns)
+            known = known and not any(_matches(module, pattern) for pattern in self._but)
+            if len(self._permitted) < _MOST_KNOWN:  # a trace may name any number of them
+                self._permitted[module] = known
+        return known
 
     def load(self, ref: str) -> Any:
         """Import what "module:qualname" names.
