@@ -22,6 +22,7 @@ from tracediff.api import open_project
 from tracediff.checked import Shares
 from tracediff.codefiles import source_reader
 from tracediff.config import load_config
+from tracediff.errors import ReplayError
 from tracediff.explain import portfolio
 from tracediff.explain.attribution import attribute
 from tracediff.explain.certificate import recorded_code
@@ -222,6 +223,21 @@ def test_a_helper_that_came_along_belongs_to_what_the_change_is(sides: Sides) ->
         found.append((change.units, change.id))
     assert found[0][0] == found[1][0] == ("shop.calc:price",)
     assert found[0][1] != found[1][1]
+
+
+def test_a_trace_explained_alone_has_the_same_changes(
+    shop: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces = shop.record(5)[4:]
+    (together,) = shop.many(traces)
+
+    def fail(*_: object) -> None:
+        raise ReplayError("the worker ended", slug="explain-failed", hint="")
+
+    monkeypatch.setattr("tracediff.explain.games.Games.play", fail)
+    (by_itself,) = shop.many(traces)
+    assert said(by_itself) == said(together)
+    assert set(by_itself.changes) == set(together.changes)
 
 
 def test_accepted_changes_explain_a_trace_or_do_not(shop: Sides) -> None:
@@ -454,7 +470,7 @@ def test_an_interrupt_leaves_no_process(sides: Sides, tmp_path: Path, sign: int)
         [sys.executable, "-c", dedent(code)], stderr=subprocess.DEVNULL, cwd=tmp_path
     )
     try:
-        assert soon(lambda: len(children(process.pid)) >= 2), "a worker, and a child of it"
+        assert soon(lambda: len(children(process.pid)) >= 2, 120), "a worker, and a child of it"
         below = children(process.pid)
         os.kill(process.pid, sign)
         process.wait(30)

@@ -126,12 +126,16 @@ class Bulk:
     def learn(self, job: str, found: Iterable[Covered]) -> bool:
         """Note what ran; whether that makes another plan, or other data, of it."""
         known = self.jobs[job]
-        places = {str(PurePosixPath(one).parent) for one in known.loaded()}
+        before = known.loaded()
+        places = {str(PurePosixPath(one).parent) for one in before}
         for one in found:
             known.modules.update(dict.fromkeys(one.modules))
             known.libraries.update(dict.fromkeys(one.libraries))
             known.opened.update(dict.fromkeys(one.opened))
+        known.atoms.clear()
         more = self._plan()
+        if known.loaded() == before:
+            return more
         project = self.hybrids.project
         files = [file for _, file in known.modules]
         opened = parts.read_files(project.old, project.new, known.opened, files)
@@ -140,7 +144,6 @@ class Bulk:
             known.data, more = data, True
         elif data and not {str(PurePosixPath(one).parent) for one in known.loaded()} <= places:
             more = True
-        known.atoms.clear()
         return more
 
     def _plan(self) -> bool:

@@ -25,10 +25,13 @@ from tracediff.explain.bulk import Bulk
 from tracediff.explain.ends import RefusedError
 from tracediff.explain.evidence import Evidence
 from tracediff.explain.games import Case, Games
+from tracediff.explain.hybridimport import Project
 from tracediff.explain.hybrids import Hybrids, entries
+from tracediff.explain.hybridworker import sources
 from tracediff.explain.identity import Identities
 from tracediff.explain.outcomes import Path as FieldPath
 from tracediff.explain.outcomes import number
+from tracediff.explain.pairing import pair
 from tracediff.explain.sharing import outcomes_of, shares_of, worths
 from tracediff.explain.slots import Pairing
 from tracediff.explain.telling import field_name
@@ -122,6 +125,7 @@ class _Portfolio:
         self._roots: list[str] = []
         self._bulk: Bulk | None = None
         self._identities: tuple[Pairing, Identities] | None = None
+        self._pairings: dict[frozenset[str], Pairing] = {}
         self._changes: dict[tuple[str, tuple[Unit, ...]], Change] = {}
 
     def __enter__(self) -> Self:
@@ -252,17 +256,32 @@ class _Portfolio:
 
     def _change(self, units: Sequence[Unit], trace: Trace) -> Change:
         """The change that units are: its lines and its commit are looked up once."""
-        identities = self._known(trace)
+        identities = self._known(trace, units)
         key = identities.id_of(units), tuple(units)
         if key not in self._changes:
             self._changes[key] = identities.change_of(units)
         return self._changes[key]
 
-    def _known(self, trace: Trace) -> Identities:
+    def _known(self, trace: Trace, units: Sequence[Unit] = ()) -> Identities:
+        """What tells changes apart, by the two sides of the modules that these units are in."""
         pairing = self._bulk.pairing if self._bulk is not None else None
-        pairing = pairing or Pairing({}, [], frozenset())
+        files = {
+            span.file
+            for unit in units
+            for span in (unit.old, unit.new)
+            if span is not None and unit.kind != "data file"
+        }
+        if pairing is None or not files <= pairing.modules.keys():
+            pairing = self._paired(frozenset(files))
         if self._identities is None or self._identities[0] is not pairing:
             old, new = self._then.root, self._config.root
             evidence = Evidence(old, trace.code.commit, new, self._revision, self._told.root)
             self._identities = pairing, Identities(pairing, old, new, evidence)
         return self._identities[1]
+
+    def _paired(self, files: frozenset[str]) -> Pairing:
+        """The two sides of files that the worker has not met: of traces explained alone."""
+        if files not in self._pairings:
+            project = Project(self._then.root, self._config.root, self._roots or [""])
+            self._pairings[files] = pair(*sources(project, sorted(files)))
+        return self._pairings[files]
