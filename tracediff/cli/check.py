@@ -14,7 +14,7 @@ from tracediff.api import open_project
 from tracediff.check.selecting import Selection
 from tracediff.check.tallying import Gates
 from tracediff.checks import Wanted
-from tracediff.cli import exits, options
+from tracediff.cli import exits, formats, options
 from tracediff.cli.progress import counted
 from tracediff.model import Query, Tolerance
 
@@ -48,7 +48,8 @@ from tracediff.model import Query, Tolerance
 )
 @options.tolerances
 @options.store
-@options.form
+@formats.form
+@formats.reports
 @options.output
 @click.pass_context
 def command(
@@ -71,6 +72,7 @@ def command(
     tolerances: tuple[Tolerance, ...],
     store: str | None,
     form: str,
+    reports: formats.Reports,
     output: Path | None,
 ) -> int:
     """Replay many recorded jobs on the code as it is now, and say what changes in all.
@@ -107,14 +109,7 @@ def command(
         except KeyboardInterrupt:
             options.note("interrupted; `tracediff check --resume` goes on where it stopped")
             raise
-    if form == "json":
-        from tracediff.reports.check import check_document  # the text needs none of it
-
-        options.emit_json(check_document(found), output)
-    else:
-        from tracediff.reports.text.check import check_lines  # as above
-
-        options.emit_lines(check_lines(found, options.look()), output)
+    formats.write_check(found, form, output, reports, project.config.root)
     return exits.DIFFERENT if found.broken else exits.SAME
 
 

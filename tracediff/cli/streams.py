@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 from typing import Literal, TextIO
 
@@ -19,7 +20,8 @@ _PLAIN = str.maketrans(
     | {"→": "->", "⇢": "->", "←": "<-", "⇠": "<-", "›": ">", "…": "...", "−": "-", "–": "-"}
     | {"µ": "u", "±": "+-", "×": "x", "Δ": "d", "≈": "~"}
 )
-Kind = Literal["text", "json"]
+Kind = Literal["text", "json", "commands"]
+_COMMAND = re.compile(r"##(?=\[)|^(\s*):(?=:)", re.MULTILINE)
 
 
 def prepare() -> None:
@@ -42,7 +44,8 @@ def write(text: str, kind: Kind = "text") -> None:
         StoreError: ``output-unwritable``.
     """
     try:
-        sys.stdout.write(encodable(text, sys.stdout.encoding or "utf-8", kind))
+        safe = commanding_nothing(text, kind) if os.environ.get("GITHUB_ACTIONS") else text
+        sys.stdout.write(encodable(safe, sys.stdout.encoding or "utf-8", kind))
         sys.stdout.flush()
     except BrokenPipeError:
         drop(sys.stdout)
@@ -55,6 +58,19 @@ def write(text: str, kind: Kind = "text") -> None:
         ) from None
 
 
+def commanding_nothing(text: str, kind: Kind) -> str:
+    """The text with nothing in it that GitHub Actions takes for a command to it.
+
+    It reads whatever a step prints: a line that begins with two colons, and ``##[`` anywhere. A
+    recorded text could be one, and is shown as ``clean`` shows an escape sequence.
+    """
+    if kind == "commands":
+        return text
+    if kind == "json":  # only a string can hold it
+        return text.replace("##[", "#\\u0023[")
+    return _COMMAND.sub(lambda found: "#\\x23" if found[1] is None else f"{found[1]}\\x3a", text)
+
+
 def drop(stream: TextIO) -> None:
     """Send what is still written to a stream nowhere, also what Python flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -64,7 +80,8 @@ def drop(stream: TextIO) -> None:
 
 def encodable(text: str, encoding: str, kind: Kind = "text") -> str:
     """The text in characters the encoding has: JSON stays the same document, text is likened."""
-    return text.encode(encoding, f"tracediff.{kind}").decode(encoding)
+    handler = "tracediff.json" if kind == "json" else "tracediff.text"
+    return text.encode(encoding, handler).decode(encoding)
 
 
 def _as_text(error: UnicodeError) -> tuple[str, int]:

@@ -26,6 +26,7 @@ class Markup(str):
 def escaped(text: str) -> Markup:
     """Return a text as markup, on one line, with what no page can hold made visible."""
     safe = html.escape(_NONCHARACTERS.sub("\ufffd", clean(text)))
+    safe = safe.replace("##[", "##&#91;")  # GitHub Actions would take that for a command in a log
     return Markup(safe.encode("ascii", "xmlcharrefreplace").decode())
 
 
