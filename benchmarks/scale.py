@@ -21,12 +21,11 @@ class Parameters:
 
     traces: float = 100e6
     cores: float = 64
-    check_ms: float = 14
+    check_ms: float = 11
     efficiency: float = 0.85
     trace_bytes: float = 4_400
-    per_segment: float = 1_000
+    per_read: float = 20
     get_ms: float = 30.0
-    reads_at_once: float = 1
     rows_second: float = 8_600
     row_bytes: float = 570
     result_bytes: float = 60
@@ -43,9 +42,8 @@ HELP = {
     "check_ms": "a processor's time for one trace: reading, replaying, comparing, writing it down",
     "efficiency": "the part of the processors' time that replays",
     "trace_bytes": "of a trace in a segment",
-    "per_segment": "traces of one segment",
+    "per_read": "traces that one read of S3 gives",
     "get_ms": "an answer of S3 takes",
-    "reads_at_once": "requests that a worker has under way at once",
     "rows_second": "rows of the index that one reader gets",
     "row_bytes": "of a row in the check's journal",
     "result_bytes": "of an unchanged trace's result in it",
@@ -64,12 +62,12 @@ class Cost:
     processor: float
     wall: float
     rows: float
-    waiting_by_trace: float
-    waiting_by_segment: float
+    waiting_apart: float
+    waiting_together: float
     gigabytes: float
     megabytes_second: float
-    by_trace_usd: float
-    by_segment_usd: float
+    apart_usd: float
+    together_usd: float
     processor_usd: float
     batches: float
     scheduler_part: float
@@ -81,19 +79,18 @@ def cost(given: Parameters) -> Cost:
     """Work it out."""
     processor = given.traces * given.check_ms / 1000 / HOUR / given.efficiency
     wall = processor / given.cores
-    segments = given.traces / given.per_segment
-    at_once = given.cores * given.reads_at_once
+    reads = given.traces / given.per_read
     batches = given.traces / given.batch
     return Cost(
         processor=processor,
         wall=wall,
         rows=given.traces / given.rows_second / HOUR,
-        waiting_by_trace=given.traces * given.get_ms / 1000 / HOUR / at_once,
-        waiting_by_segment=segments * given.get_ms / 1000 / HOUR / at_once,
+        waiting_apart=given.traces * given.get_ms / 1000 / HOUR / given.cores,
+        waiting_together=reads * given.get_ms / 1000 / HOUR / given.cores,
         gigabytes=given.traces * given.trace_bytes / 1e9,
         megabytes_second=given.traces * given.trace_bytes / 1e6 / (wall * HOUR),
-        by_trace_usd=given.traces / 1000 * given.get_1000,
-        by_segment_usd=segments / 1000 * given.get_1000,
+        apart_usd=given.traces / 1000 * given.get_1000,
+        together_usd=reads / 1000 * given.get_1000,
         processor_usd=processor * given.core_hour,
         batches=batches,
         scheduler_part=batches * given.task_ms / 1000 / (wall * HOUR),
@@ -138,21 +135,28 @@ def table(given: Parameters) -> Iterator[str]:
     """What is printed of a check."""
     found = cost(given)
     for what, value in (
-        ("processor time", f"{found.processor:,.0f} hours"),
-        (f"on {given.cores:g} processors", f"{found.wall:,.1f} hours"),
+        ("processor time", _span(found.processor)),
+        (f"on {given.cores:g} processors", _span(found.wall)),
         ("processors", f"{found.processor_usd:,.2f} dollars"),
-        ("rows from the index, one reader", f"{found.rows:,.1f} hours"),
-        ("read from S3", f"{found.gigabytes:,.0f} GB, {found.megabytes_second:,.1f} MB/s"),
-        ("one read a trace: waiting", f"{found.waiting_by_trace:,.1f} hours"),
-        ("one read a trace: requests", f"{found.by_trace_usd:,.2f} dollars"),
-        ("one read a segment: waiting", f"{found.waiting_by_segment:,.2f} hours"),
-        ("one read a segment: requests", f"{found.by_segment_usd:,.2f} dollars"),
+        ("rows from the index, one reader", _span(found.rows)),
+        ("read from S3", f"{found.gigabytes:,.3g} GB, {found.megabytes_second:,.1f} MB/s"),
+        ("one read a trace, waited for", _span(found.waiting_apart)),
+        ("one read a trace, requests", f"{found.apart_usd:,.2f} dollars"),
+        ("several at once, waited for", _span(found.waiting_together)),
+        ("several at once, requests", f"{found.together_usd:,.2f} dollars"),
         ("batches", f"{found.batches:,.0f}"),
         ("of the scheduler's time", f"{found.scheduler_part:.2%}"),
         ("the check's journal on disk", f"{found.journal_gigabytes:,.1f} GB"),
         ("memory of the workers", f"{found.memory_gigabytes:,.1f} GB"),
     ):
         yield f"{what:32} {value}"
+
+
+def _span(hours: float) -> str:
+    for unit, size in (("hours", 1.0), ("minutes", 60.0)):
+        if hours * size >= 1:
+            return f"{hours * size:,.{0 if hours * size >= 100 else 1}f} {unit}"
+    return f"{hours * HOUR:,.0f} seconds"
 
 
 def samples() -> Iterator[str]:

@@ -55,10 +55,10 @@ def test_twice_the_processors_take_half_the_time_and_cost_the_same():
 
 
 @given(st.floats(1, 1e9), st.floats(1, 1e4))
-def test_reading_by_segment_takes_as_many_fewer_requests_as_it_has_traces(traces, per_segment):
-    found = cost(replace(Parameters(), traces=traces, per_segment=per_segment))
-    assert found.by_trace_usd == pytest.approx(found.by_segment_usd * per_segment)
-    assert found.waiting_by_trace == pytest.approx(found.waiting_by_segment * per_segment)
+def test_reading_several_at_once_takes_as_many_fewer_requests(traces, per_read):
+    found = cost(replace(Parameters(), traces=traces, per_read=per_read))
+    assert found.apart_usd == pytest.approx(found.together_usd * per_read)
+    assert found.waiting_apart == pytest.approx(found.waiting_together * per_read)
 
 
 @given(st.floats(1e-4, 0.5), st.integers(1, 6))
