@@ -123,8 +123,10 @@ def judged(group: Group, acceptance: Acceptance) -> tuple[str, ...]:
         acceptance: That of its cause.
     """
     totals = {one.field: one for one in group.totals}
+    found = moves(group)
     said = []
-    for name, ways in moves(group).items():
+    for name in sorted(found, key=lambda name: (not name.startswith("result"), name)):
+        ways = found[name]
         given = ways_of(acceptance.fields[name]) if name in acceptance.fields else frozenset()
         total = totals.get(name)
         if given and total is not None and not (total.up or total.down):
@@ -191,7 +193,7 @@ def stale(
     Args:
         accepted: What is accepted.
         groups: What was found now.
-        complete: Whether every trace below the key was replayed, and none failed.
+        complete: Whether every trace below the key was replayed, and all that changed explained.
         key: The job's key that was selected, or the first parts of one; None for all.
     """
     if not complete:
