@@ -124,16 +124,19 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
     marking = Marking(begun.work.attributes)
     tally = Tally(shares, _noise(journal, shares), marking)
+    told = True
     for one in journal.results():
         tally.add(one)
+        told &= one.kind != "changed" or one.id in shares
     found = tally.checked(plan.gates, plan.accepted)
+    complete = begun.whole and told and not found.failed and not begun.work.against
     sure = [one for one in shares.values() if one.refused is None]
     return replace(
         found,
         matching=begun.matching,
         unaffected=journal.skipped,
         against=begun.work.against,
-        stale=stale(plan.accepted, found.groups, begun.whole and not found.failed, begun.key),
+        stale=stale(plan.accepted, found.groups, complete, begun.key),
         reproduced=(sum(not one.noise for one in sure), len(sure)),
         remarks=(*_refusals(shares.values()), *(plan.known.remarks if plan.known else ())),
     )
