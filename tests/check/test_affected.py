@@ -473,11 +473,14 @@ DOUBTS = """
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
             found.connect(("127.0.0.1", 9))
 
+    def in_thread(done):
+        done.release()
+
     @td.job("shop/thread")
     def thread():
         done = _thread.allocate_lock()
         done.acquire()
-        _thread.start_new_thread(done.release, ())
+        _thread.start_new_thread(in_thread, (done,))
         done.acquire()
 
     @td.job("shop/update")
@@ -501,6 +504,8 @@ DOUBTS = """
             job()
     """
 
+CLEAR = {"plain", "profile", "thread"}
+
 
 def test_what_nobody_can_follow_is_replayed_each_time(recorded: Shop, tmp_path: Path) -> None:
     shop = Shop(tmp_path, recorded._replays)
@@ -514,8 +519,10 @@ def test_what_nobody_can_follow_is_replayed_each_time(recorded: Shop, tmp_path: 
     shop.record()
     shop.learn()
     names = shop.named()
-    assert {names[one] for one, why in shop.doubts.items() if not why} == {"plain"}
-    assert shop.affected() == set(names.values()) - {"plain"}
+    assert {names[one] for one, why in shop.doubts.items() if not why} == CLEAR
+    assert shop.affected() == set(names.values()) - CLEAR
+    shop.edit(JOBS, "    done.release()", "    return done.release()")
+    assert shop.affected() == set(names.values()) - CLEAR | {"thread"}
 
 
 LOOKING = """

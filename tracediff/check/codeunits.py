@@ -129,14 +129,14 @@ def _constants(code: CodeType) -> Iterator[CodeType]:
     return (one for one in code.co_consts if isinstance(one, CodeType))
 
 
-def _is_function(code: CodeType) -> bool:
-    """A class's body and a comprehension belong to what they stand in."""
+def is_function(code: CodeType) -> bool:
+    """A class's body and a comprehension are no function: they belong to what they stand in."""
     return bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in _INLINE
 
 
 def _inline(code: CodeType) -> Iterator[CodeType]:
     for one in _constants(code):
-        if not _is_function(one):
+        if not is_function(one):
             yield one
             yield from _inline(one)
 
@@ -146,7 +146,7 @@ def _functions(code: CodeType, within: str) -> Iterator[tuple[str, CodeType]]:
     seen: Counter[str] = Counter()
     for part in (code, *_inline(code)):
         for one in _constants(part):
-            if _is_function(one):
+            if is_function(one):
                 seen[one.co_qualname] += 1
                 count = seen[one.co_qualname]
                 name = one.co_qualname if count == 1 else f"{one.co_qualname}#{count}"
@@ -164,7 +164,7 @@ def _feed(digest: xxhash.xxh3_128, code: CodeType, *, whole: bool) -> bool:
     for one in code.co_consts:
         if not isinstance(one, CodeType):
             digest.update(_constant(one).encode("utf-8", "surrogatepass"))
-        elif whole or not _is_function(one):
+        elif whole or not is_function(one):
             lines |= _feed(digest, one, whole=whole)
         else:
             digest.update(repr(_signature(one)).encode("utf-8", "surrogatepass"))

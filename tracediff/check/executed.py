@@ -47,7 +47,7 @@ class Executed:
         self._modules: dict[int, tuple[str, ModuleCode]] = {}
         self._pieces: dict[int, tuple[str, str]] = {}
         self._ran: dict[str, set[str]] = {}
-        self._noted = 0
+        self._noted: set[int] = set()
         self._size: tuple[int, ...] = ()
         self._last: tuple[str, tuple[Unit, ...]] = ("", ())
         self._told: set[str] = set()
@@ -72,18 +72,19 @@ class Executed:
         if self.doubt:
             return "", ()
         noticing = self._noticing
-        codes = noticing.called()
         size = (
-            len(codes), len(noticing.read), sum(map(len, noticing.modules.values())),
+            len(noticing.stamps.called), len(noticing.read),
+            sum(map(len, noticing.modules.values())),
             len(noticing.data), len(noticing.listed), len(noticing.kinds), len(noticing.asked),
             len(noticing.variables),
         )  # fmt: skip
         if size != self._size:
             self._size = size
             self._enter_modules()
-            for code in [*codes[self._noted :], *noticing.read.values()]:
+            for number in noticing.stamps.called - self._noted:
+                self._enter_piece(number)
+            for code in noticing.read.values():
                 self._enter(code)
-            self._noted = len(codes)
             units = tuple(sorted({*self._common, *self._units()}))
             self._last = (set_id(units), units)
         name, units = self._last
@@ -102,17 +103,25 @@ class Executed:
                     self._modules[id(code)] = (file, module)
                     self._ran.setdefault(file, set()).add(IMPORT)
                     self._pieces |= {at: (file, name) for at, name in module.names.items()}
+                    if id(code) in self._noticing.whole:
+                        self._ran[file].update(module.bodies)
+
+    def _enter_piece(self, number: int) -> bool:
+        """A function was called; whether it is one of a module's."""
+        piece = self._pieces.get(number)
+        if piece is not None:
+            self._noted.add(number)
+            self._ran[piece[0]].add(piece[1])
+        return piece is not None
 
     def _enter(self, code: CodeType) -> None:
-        """A function was called."""
-        piece = self._pieces.get(id(code))
-        if piece is not None:
-            self._ran[piece[0]].add(piece[1])
+        """Something has looked into a function."""
+        if self._enter_piece(id(code)):
             return
         file = self._places.ours(code.co_filename)
         if file is None or code.co_filename.startswith("<"):
             return  # made by code that counts, of what counts
-        if file in self._ran:  # made anew of a module's code: any of it may have run
+        if file in self._ran:  # made anew of a module's code, of any of it
             for _, module in self._of(file):
                 self._ran[file].update(module.bodies)
         else:

@@ -1,15 +1,13 @@
 """What a process runs and reads, seen by Python's own hooks.
 
-Functions that are called are noticed by the profiler of the standard library, which is written in
-C; modules that are run, files that are opened and what nobody can follow by an audit hook; names
-that are imported by a finder that finds nothing; variables by the one function that all readings
-of the environment go through. An audit hook cannot be removed: this is for processes that end.
+Functions that are called are noticed by stamps in their code; modules that are run, files that are
+opened and what nobody can follow by an audit hook; names that are imported by a finder that finds
+nothing; variables by the one function that all readings of the environment go through. An audit
+hook cannot be removed: this is for processes that end.
 """
 
 from __future__ import annotations
 
-import _lsprof
-import _thread
 import collections.abc
 import functools
 import os
@@ -17,10 +15,12 @@ import posix
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
+from tracediff.check.stamping import Stamps
 from tracediff.check.surroundings import UNREADABLE, Places, data_digest, kind_of, listing_digest
 from tracediff.explain.coverage import READING, used
 
@@ -39,7 +39,6 @@ _BEYOND = {
     "socket.connect": "it uses the network", "socket.sendto": "it uses the network",
     "socket.sendmsg": "it uses the network", "socket.bind": "it uses the network",
     "socket.getaddrinfo": "it uses the network", "socket.gethostbyname": "it uses the network",
-    "sys.setprofile": "it sets a profile function of its own",
 }  # fmt: skip
 _SEEN = frozenset(
     {*READING, *_BEYOND, "exec", "import", "object.__getattr__", "sqlite3.connect",
@@ -65,6 +64,9 @@ class Noticing:
         self.places = places
         self.modules: dict[str, list[CodeType]] = {}
         """What was run of each file as a module."""
+        self.whole: set[int] = set()
+        """Of these, the ``id`` of those whose functions cannot be told apart."""
+        self.stamps = Stamps()
         self.data: dict[str, str] = {}
         """The digest of each file that was opened, as it was then."""
         self.listed: dict[str, str] = {}
@@ -80,80 +82,40 @@ class Noticing:
         self.environment = dict(os.environ)
         self._made: set[str] = set()
         self._states: dict[str, tuple[int, ...]] = {}
-        self._profilers = [_lsprof.Profiler(subcalls=False, builtins=False)]
         self._active = 0
         self._inside = threading.local()
-        self._known: set[int] = set()
-        self._codes: list[CodeType] = []
         self._iterated: set[str] = set()
         sys.addaudithook(self._audited)
         sys.meta_path.insert(0, _Asked(self))
         self._watch_environment()
         self._watch_status()
-        self._watch_threads()
+        self._stamp_imports()
 
     def __enter__(self) -> None:
         self._active += 1
-        if self._active == 1:
-            threading.setprofile(self._in_thread)
-            self._switch(on=True)
 
     def __exit__(self, *_: object) -> None:
         self._active -= 1
-        if self._active == 0:
-            found: object = sys.getprofile()
-            if found is not self._profilers[0]:
-                self._doubt("something else has set a profile function")
-            self._switch(on=False)
-            threading.setprofile(None)
 
-    def _switch(self, *, on: bool) -> None:
-        self._inside.on = True  # setting it is an audit event as well
-        try:
-            if on:
-                self._profilers[0].enable(subcalls=False, builtins=False)
-            else:
-                self._profilers[0].disable()
-        finally:
-            self._inside.on = False
+    def _stamp_imports(self) -> None:
+        known = SourceFileLoader.get_code
 
-    def _in_thread(self, frame: FrameType, event: str, _: object) -> None:
-        """The first call of a new thread: from now on it has a profiler of its own."""
-        self._note_code(frame.f_code)
-        profiler = _lsprof.Profiler(subcalls=False, builtins=False)
-        self._profilers.append(profiler)
-        self._inside.on = True
-        profiler.enable(subcalls=False, builtins=False)
-        self._inside.on = False
+        @functools.wraps(known)
+        def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
+            code = known(loader, fullname)
+            if code is None or self.places.ours(str(loader.path)) is None:
+                return code
+            return self.stamps.stamped(code)
 
-    def called(self) -> list[CodeType]:
-        """The code of everything that was called so far; what is called right now, too."""
-        self._inside.on = True
-        try:
-            for profiler in self._profilers:
-                for entry in profiler.getstats():
-                    if isinstance(entry.code, CodeType):
-                        self._note_code(entry.code)
-            if len(self._profilers) > 1:
-                for frame in sys._current_frames().values():  # noqa: SLF001 - the one way to see other threads
-                    place: FrameType | None = frame
-                    while place is not None:
-                        self._note_code(place.f_code)
-                        place = place.f_back
-        finally:
-            self._inside.on = False
-        return self._codes
-
-    def _note_code(self, code: CodeType) -> None:
-        if id(code) not in self._known:  # which holds it, so that no other gets its address
-            self._known.add(id(code))
-            self._codes.append(code)
+        setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010 - it has an odd type
 
     def _doubt(self, why: str) -> None:
         self.doubt = self.doubt or why
 
     def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _SEEN or not self._active or getattr(self._inside, "on", False):
+        if event not in _SEEN or getattr(self._inside, "on", False):
+            return
+        if not self._active and event != "exec":
             return
         if event == "object.__getattr__" and arguments[1] != "__code__":
             return
@@ -175,7 +137,7 @@ class Noticing:
         elif event == "sqlite3.connect":
             self._note_database(arguments[0])
         elif event in _BEYOND:
-            if not _is_harmless(event, arguments, frame):
+            if not _is_harmless(event, arguments):
                 self._doubt(_BEYOND[event])
         else:
             file = arguments[1 if event == "import" else 0]
@@ -237,17 +199,27 @@ class Noticing:
             return
         full = self.places.ours(code.co_filename)
         if full is not None and code.co_filename.endswith(".py") and os.path.exists(full):  # noqa: PTH110 - a text
+            original = self.stamps.original(code)
             known = self.modules.setdefault(full, [])
-            if not any(code is one for one in known):
-                known.append(code)
+            if not any((original or code) is one for one in known):
+                known.append(original or code)
+            if original is None:
+                self.whole.add(id(code))
 
     def _note_look(self, function: object, frame: FrameType) -> None:
-        """A compiler that makes something else of a function's code runs it unseen."""
+        """Somebody looks into a function, and may make something of it that runs unseen.
+
+        They are given what it is without a stamp: the value is read after this.
+        """
         who = frame.f_code.co_filename
-        if not who.startswith((_OWN, _STANDARD)) or "site-packages" in who:
-            code = getattr(function, "__code__", None)
-            if isinstance(code, CodeType):
-                self.read[id(code)] = code
+        if who.startswith((_OWN, _STANDARD)) and "site-packages" not in who:
+            return
+        if isinstance(function, FunctionType):
+            code = function.__code__
+            original = self.stamps.original(code)
+            if original is not None:
+                function.__code__ = original
+            self.read[id(original or code)] = original or code
 
     def _note_database(self, name: object) -> None:
         text = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else ""
@@ -286,19 +258,6 @@ class Noticing:
                 if getattr(posix, name) in those:
                     those.add(asked)
             setattr(os, name, asked)
-
-    def _watch_threads(self) -> None:
-        """Threads that are started without ``threading`` ask for no profile function."""
-        start = _thread.start_new_thread
-
-        @functools.wraps(start)
-        def started(*args: Any, **kwargs: Any) -> int:
-            if self._active:
-                self._doubt("it starts a thread that nobody can follow")
-            return start(*args, **kwargs)
-
-        for name in ("start_new_thread", "start_new"):
-            setattr(_thread, name, started)
 
     def _asking(self, ask: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(ask)
@@ -384,9 +343,7 @@ def _is_import(path: str, event: str, frame: FrameType) -> bool:
     return place is not None and place.f_code.co_filename.startswith(_READS_SOURCES)
 
 
-def _is_harmless(event: str, arguments: tuple[Any, ...], frame: FrameType) -> bool:
-    if event == "sys.setprofile":  # a new thread sets what it was told to
-        return frame.f_code.co_filename == threading.__file__
+def _is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
     return event == "subprocess.Popen" and _program(arguments) in _HARMLESS
 
 
