@@ -138,6 +138,15 @@ def test_what_all_traces_have_is_no_mark():
     assert noted.marks("it") == ()
 
 
+def test_what_nearly_all_traces_have_is_no_mark_however_large_its_ratio():
+    noted = Marking()
+    for at in range(2000):
+        hit = at % 2 == 0
+        country = "FR" if not hit and at % 10 == 1 else "DE"
+        noted.add((("country", country),), ("it",) if hit else (), id=f"t{at}")
+    assert noted.marks("it") == ()
+
+
 def test_without_other_traces_nothing_is_a_mark():
     noted = Marking()
     for one in parcels(100):
@@ -208,6 +217,21 @@ def test_unchanged_traces_stand_for_all_that_did_not_tell():
     (mark,) = sampled.marks("it")
     assert (mark,) == whole.marks("it")
     assert mark.ratio == pytest.approx((600 / 1600) / (400 / 9400))
+
+
+def test_unchanged_traces_stand_for_others_in_ranges_too():
+    """The ratio is that of all traces, and not of those that tell."""
+    noted = Marking(rate=0.1)
+    for at in range(2_000):
+        changed = at < 1000
+        noted.add((("weight", 31 + at % 60 if changed or at < 1100 else at % 30),),
+                  ("it",) if changed else (), id=f"t{at}")  # fmt: skip
+    (mark,) = noted.marks("it")
+    assert mark.attributes == ("weight > 30",)
+    assert (mark.support, mark.ratio) == (1.0, math.inf)
+    noted.add((("weight", 5),), ("it",), id="light")
+    (mark,) = noted.marks("it")
+    assert mark.ratio == pytest.approx((1000 / 2000) / (1 / 9001), rel=0.15)
 
 
 def traces() -> st.SearchStrategy[list[tuple[tuple[tuple[str, int], ...], tuple[str, ...]]]]:
