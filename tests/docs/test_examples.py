@@ -253,7 +253,7 @@ def test_every_module_of_an_example_is_run(page: Path, some: list[Block]) -> Non
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_block_is_of_a_language_that_is_checked(page: Path) -> None:
-    known = {"python", "toml", "console", "sh", "text"}
+    known = {"python", "toml", "console", "sh", "text", "yaml"}
     found = {block.language for block in blocks(page.read_text(encoding="utf-8"))}
     assert found <= known
 

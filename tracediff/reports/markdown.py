@@ -22,8 +22,10 @@ _BLOCKS: Final = 60
 _FIELDS: Final = 10
 _SAID: Final = 60
 _ACTIVE: Final = re.compile(
-    r"""[\\`*_{}\[\]<>#|~@&:$!^"']|(?<=www)\.|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]""", re.IGNORECASE
+    r"[\\`*\[\]<>#|~@&$]|(?<!\w)_|_(?!\w)|:(?=\S)|(?<=www)\.|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]",
+    re.IGNORECASE,
 )
+"""What begins anything in Markdown, where it does; an underscore within a word begins nothing."""
 _NONCHARACTERS: Final = re.compile("[\ufdd0-\ufdef\ufffe\uffff]")
 _BACKTICKS: Final = re.compile("`+")
 _CUT: Final = (
