@@ -101,6 +101,17 @@ def test_equal_attributes_are_told_once_by_the_plainest_name():
     assert mark.attributes == ("category = 'audio'",)  # and not the tag
 
 
+def test_what_only_part_of_a_mark_s_traces_have_adds_nothing_to_it():
+    """A brand of which all is audio is no reason beside audio."""
+    noted = Marking()
+    for at, one in enumerate(parcels(1000)):
+        audio = one["category"] == "audio"
+        brand = "Iris" if audio and at % 2 else "other"
+        pairs = (("category", one["category"]), ("brand", brand))
+        noted.add(pairs, ("it",) if audio else (), id=f"t{at}")
+    assert [mark.attributes for mark in noted.marks("it")] == [("category = 'audio'",)]
+
+
 def test_one_product_marks_a_cause_though_there_are_too_many_to_count():
     noted = Marking()
     for at, one in enumerate(parcels(3000)):
