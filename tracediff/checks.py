@@ -154,10 +154,20 @@ class _Checking:
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
             accepted=read_causes(self.config.root),
         )
-        found = check(journal, self.begun, self._engine(load), plan, progress)
+        found = check(journal, self.begun, self._engine(load, progress), plan, progress)
         return replace(found, remarks=(*found.remarks, *_kept(self.config.root, found)))
 
-    def _engine(self, load: Load) -> Engine:
+    def _engine(self, load: Load, progress: Progress | None) -> Engine:
+        if self.wanted.engine != "local":
+            from tracediff.check.cluster import ClusterEngine  # a check of one machine does without
+
+            say = progress or (lambda what, done, of: None)
+            return ClusterEngine(
+                self.config, self.begun.work, self.wanted.engine,
+                # One that was named for this command is in its settings, as a whole path.
+                store=self.begun.store if self.wanted.store is None else None,
+                say=lambda text: say(text, 0, self.begun.selected),
+            )  # fmt: skip
         return LocalEngine(
             self.config, self.store, self.begun.work,
             load=load, workers=self.wanted.workers, then=self.then,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from servers.cluster import Cluster, command_of
 from tracediff.config import Config, load_config
 from tracediff.demo import git
 from tracediff.model import Query, Row
@@ -105,3 +106,86 @@ def recorded(tmp_path: Path, templates: Callable[[int], Path]):
     yield recorded
     for store in opened:
         store.close()
+
+
+JOBS = """
+    import os, time
+    import tracediff as td
+    from shop.rates import FEE, RATE
+
+    @td.input("Weight")
+    def weight(number):
+        return number % 5
+
+    @td.job("shop/price")
+    def price(number):
+        DANGER
+        return {"total": number * RATE + (FEE if weight(number) > 3 else 0)}
+
+    if __name__ == "__main__":
+        for number in range(COUNT):
+            price(number)
+    """
+
+
+class Stall:
+    """A project in git with recorded jobs, and the processes that replay them."""
+
+    def __init__(self, directory: Path, count: int) -> None:
+        self.directory, self._count = directory, count
+        self.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 20\n')
+        self.write(".gitignore", ".tracediff/\n__pycache__/\n")
+        self.write("shop/__init__.py", "")
+        self.write("shop/rates.py", "RATE = 2\nFEE = 10\n")
+        self.endanger("pass")
+        git(directory, "init", "--quiet", "--template=")
+        git(directory, "add", "--all")
+        git(directory, "commit", "--quiet", "--message", "first")
+        subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=directory, check=True, timeout=60)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text))
+
+    def endanger(self, what: str) -> None:
+        """Let every replay do this first."""
+        self.write("shop/jobs.py", JOBS.replace("DANGER", what).replace("COUNT", str(self._count)))
+
+    def processes(self) -> list[int]:
+        """What replays its jobs now."""
+        found = []
+        for one in Path("/proc").glob("[0-9]*"):
+            try:
+                mine = (one / "cwd").readlink() == self.directory
+            except OSError:
+                continue
+            if mine and b"-m\0tracediff." in command_of(int(one.name)):
+                found.append(int(one.name))
+        return found
+
+
+@pytest.fixture
+def stall(tmp_path: Path) -> Stall:
+    """A project with forty recorded jobs."""
+    return Stall(tmp_path / "stall", 40)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    """Two workers that nobody kills, whose own directory has no project."""
+    directory = tmp_path_factory.mktemp("cluster")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with Cluster(directory) as cluster:
+        for _ in range(2):
+            cluster.add_worker(elsewhere)
+        yield cluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler of the test's own, where one death is enough to be suspected."""
+    with Cluster(tmp_path / "cluster", allowed_failures=0) as cluster:
+        yield cluster

@@ -16,14 +16,18 @@ _SUFFIXES = (".py", ".toml", ".json", ".yaml", ".yml", ".cfg", ".ini", ".csv", "
 _MOST_BYTES = 1 << 24
 
 
-def code_state(root: Path) -> str:
+def code_state(root: Path, python: str | None = None) -> str:
     """A digest of a project's files and of Python: equal where a replay runs the same code.
 
-    In a git repository those are the commit and every file that differs from it or is not known to
+    In a git repository the files are the commit and all that differ from it or are not known to
     git; elsewhere all sources and small data files below the directory. Files that git ignores are
     in neither.
+
+    Args:
+        root: The project's directory.
+        python: What stands for Python, its whole version by default.
     """
-    digest = xxhash.xxh3_128(platform.python_version().encode())
+    digest = xxhash.xxh3_128((python or platform.python_version()).encode())
     for name, data in _files(root):
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
         digest.update(xxhash.xxh3_128_digest(data))

@@ -268,6 +268,7 @@ OTHER_VARIABLES = frozenset(
     {
         "TRACEDIFF_CODE_VERSION",
         "TRACEDIFF_DEBUG",
+        "TRACEDIFF_PROJECT",
         "TRACEDIFF_REDACTION_KEY",
         "TRACEDIFF_REPLAYING",
     }
