@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracediff.api import Project, open_project
+from tracediff.check.causesfile import accept_causes
+from tracediff.check.lastcheck import causes_of, last_check
 from tracediff.check.selecting import Selection, select
 from tracediff.check.tallying import Gates
 from tracediff.checked import Checked, Total
@@ -139,6 +141,22 @@ def test_a_job_that_ends_its_process_or_never_ends_fails_alone(shop: Shop, endin
     assert (found.checked, found.same, found.failed) == (40, 39, 1)
     assert found.failures[0].slug in ("replay-died", "replay-timeout")
     assert found.broken == ("1 trace could not be replayed",)
+
+
+def test_what_is_not_explained_passes_where_accepted_causes_alone_give_it(
+    shop: Shop, project: Project
+) -> None:
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 4\n")
+    check(project, explain=None)
+    seen = causes_of(last_check(shop.directory))
+    accept_causes(shop.directory, seen, "rates of the new year")
+    passed = check(project, explain=1)
+    assert (passed.broken, passed.changed, passed.accepted) == ((), 39, 39)
+    assert sum(total_of(one.totals) for one in passed.groups) == total(passed)
+    shop.write("shop/jobs.py", JOBS.replace("DANGER", "pass").replace("> 3", "> 2"))
+    drifted = check(project, explain=1)
+    assert 0 < drifted.accepted < 39
+    assert drifted.broken
 
 
 NOISY = JOBS.replace('"text":', '"process": os.getpid(), "text":')

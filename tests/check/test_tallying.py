@@ -34,8 +34,9 @@ def checked(
     gates: Gates | None = None,
     accepted: Sequence[str] = (),
     ways: str = "up and down and other",
+    covered: frozenset[str] = frozenset(),
 ) -> Checked:
-    tally = Tally({one.id: one for one in shares}, noise)
+    tally = Tally({one.id: one for one in shares}, noise, covered=covered)
     for one in results:
         tally.add(one)
     given_ = [
@@ -170,3 +171,13 @@ def test_all_are_explained_while_they_are_few_and_then_some_of_each_group() -> N
     draw.add(changed("1", {}, cause="common"))
     assert len(draw.ids(None)) == 52
     assert draw.ids(3)[:2] == ["1", "x"]
+
+
+def test_what_accepted_causes_alone_explain_passes_though_it_is_not_told_apart() -> None:
+    some = [changed(name, {"result": Fraction(2)}) for name in ("a", "b", "c")]
+    found = checked(some, covered=frozenset({"a", "c"}))
+    assert (found.changed, found.accepted) == (3, 2)
+    assert [(one.label, one.count, one.passes) for one in found.groups] == [
+        ("accepted causes together", 2, True), ("label told", 1, False),
+    ]  # fmt: skip
+    assert sum(moved_by(group, "result") for group in found.groups) == 6

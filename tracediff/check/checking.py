@@ -30,6 +30,11 @@ class Explaining(Protocol):
     def explain(self, rows: Iterable[Row], progress: Callable[[int], None]) -> Iterator[Shares]:
         """The shares of each, in any order."""
 
+    def covered(
+        self, rows: Iterable[Row], accepted: frozenset[str], progress: Callable[[int], None]
+    ) -> Iterator[str]:
+        """The ids of those whose change these changes alone explain."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -72,6 +77,7 @@ def check(
     with plan.known or contextlib.nullcontext():
         _replay(journal, begun, engine, plan, say)
     said = _explain(journal, begun.explain, plan, say)
+    _cover(journal, plan, say)
     found = _added_up(journal, begun, plan)
     journal.finished = True
     return replace(found, remarks=(*said, *found.remarks))
@@ -120,10 +126,28 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
     return []
 
 
+def _cover(journal: Journal, plan: Plan, say: Progress) -> None:
+    """See whether accepted causes alone explain what was not explained."""
+    accepted = frozenset(one.cause for one in plan.accepted if one.exact)
+    if plan.explainer is None or not accepted:
+        return
+    known = {one.id for one in journal.shares()} | journal.covered()
+    left = frozenset(
+        one.id for one in journal.results() if one.kind == "changed" and one.id not in known
+    )
+    rows = (row for row in journal.rows() if row.id in left)
+    told = "comparing with accepted causes"
+    if left:
+        say(told, 0, len(left))
+        for name in plan.explainer.covered(rows, accepted, lambda done: say(told, done, len(left))):
+            journal.cover(name)
+        journal.flush()
+
+
 def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
     marking = Marking(begun.work.attributes)
-    tally = Tally(shares, _noise(journal, shares), marking)
+    tally = Tally(shares, _noise(journal, shares), marking, journal.covered())
     told = True
     for one in journal.results():
         tally.add(one)

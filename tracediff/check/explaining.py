@@ -5,6 +5,7 @@ Attribution is linear: what a cause has of the sum is the sum of what it has of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from tracediff.checked import Shares
 from tracediff.config import Config
 from tracediff.errors import StoreError, TracediffError
 from tracediff.explain.certificate import Source, recorded_code
-from tracediff.explain.portfolio import attribute_many
+from tracediff.explain.portfolio import attribute_many, explained_by
 from tracediff.model import Row, Trace
 from tracediff.stores.base import Store
 from tracediff.stores.walking import loaded
@@ -47,21 +48,51 @@ class Explainer:
         """
         done = 0
         for some in self._by_code(rows):
+            left = {row.id for row in some.rows}
             try:
-                for one in self._shares(some):
-                    done += 1
-                    yield one
-                    progress(done)
+                with self._old(some) as then:
+                    for one in attribute_many(
+                        self._traces(some), then, self.config, recorded=self.then is None
+                    ):
+                        left.discard(one.id)
+                        yield one
+                        progress(done := done + 1)
             except StoreError:
                 raise
             except TracediffError as error:
-                left = some.left()
-                done += len(left)
-                yield from (Shares(id=one, refused=error.message) for one in left)
-                progress(done)
+                yield from (Shares(id=one, refused=error.message) for one in sorted(left))
+                progress(done := done + len(left))
+
+    def covered(
+        self, rows: Iterable[Row], accepted: frozenset[str], progress: Callable[[int], None]
+    ) -> Iterator[str]:
+        """The ids of those traces whose change these changes alone explain, exactly.
+
+        Args:
+            rows: Those of traces that changed.
+            accepted: The ids of changes of code or data.
+            progress: Called with how many are done.
+
+        Raises:
+            StoreError: The store cannot be read any more.
+        """
+        done = 0
+        for some in self._by_code(rows):
+            try:
+                with self._old(some) as then:
+                    for name, is_covered in explained_by(
+                        self._traces(some), then, self.config, accepted
+                    ):
+                        if is_covered:
+                            yield name
+                        progress(done := done + 1)
+            except StoreError:
+                raise
+            except TracediffError:  # it cannot be told, so it is not so
+                continue
 
     def _by_code(self, rows: Iterable[Row]) -> Iterator[_SameCode]:
-        """Rows of traces that were recorded by the same code, each with one of the traces."""
+        """The rows, by the code that recorded their traces."""
         if self.then is not None:
             yield _SameCode(list(rows), None)
             return
@@ -74,26 +105,22 @@ class Explainer:
                 found.setdefault(key, _SameCode([], trace)).rows.append(row)
         yield from found.values()
 
-    def _shares(self, some: _SameCode) -> Iterator[Shares]:
-        traces = (one for row in some.rows if isinstance(one := loaded(self.store, row), Trace))
-        if self.then is not None:
-            yield from some.noting(attribute_many(traces, self.then, self.config))
-        elif some.first is not None:
-            with recorded_code(some.first, self.config, self.load) as (then, *_):
-                yield from some.noting(attribute_many(traces, then, self.config))
+    def _traces(self, some: _SameCode) -> Iterator[Trace]:
+        return (one for row in some.rows if isinstance(one := loaded(self.store, row), Trace))
+
+    @contextlib.contextmanager
+    def _old(self, some: _SameCode) -> Iterator[Config]:
+        """The settings of the old code."""
+        if self.then is not None or some.first is None:
+            yield self.then or self.config
+            return
+        with recorded_code(some.first, self.config, self.load) as (then, *_):
+            yield then
 
 
+@dataclass(frozen=True, slots=True)
 class _SameCode:
-    """Rows of one code, one of their traces, and which are explained."""
+    """Rows of traces of one code, and one of the traces where that is the recorded code."""
 
-    def __init__(self, rows: list[Row], first: Trace | None) -> None:
-        self.rows, self.first = rows, first
-        self._done: set[str] = set()
-
-    def noting(self, found: Iterable[Shares]) -> Iterator[Shares]:
-        for one in found:
-            self._done.add(one.id)
-            yield one
-
-    def left(self) -> list[str]:
-        return [row.id for row in self.rows if row.id not in self._done]
+    rows: list[Row]
+    first: Trace | None

@@ -140,6 +140,10 @@ class Journal:
                 self._results.add(["c", _packed_change(change)])
         self._results.add(["s", _packed_shares(one)])
 
+    def cover(self, name: str) -> None:
+        """Keep that accepted causes alone explain a trace."""
+        self._results.add(["a", name])
+
     def flush(self) -> None:
         """Hand what was written to the system."""
         self._results.flush()
@@ -177,6 +181,10 @@ class Journal:
                 self._changes[change.id] = change
             elif kind == "s":
                 yield _shares(body[0], self._changes)
+
+    def covered(self) -> frozenset[str]:
+        """The ids of the traces that accepted causes alone explain."""
+        return frozenset(name for kind, name, *_ in self._results.read() if kind == "a")
 
     def reopen(self) -> Begun:
         """Read what an interrupted check has left.

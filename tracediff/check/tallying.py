@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
@@ -30,6 +30,12 @@ from tracediff.reports.wording import many as counted
 MOST_FAILURES = 100
 MOST_DRAWN = 10_000
 """How many ids of one group are kept for a draw."""
+TOGETHER = Acceptance(
+    cause="accepted",
+    label="accepted causes together",
+    reason="nothing else is needed for what the code gives now",
+)
+"""The cause of traces that were not explained and whose new result accepted causes alone give."""
 Amounts = Mapping[str, Fraction]
 
 
@@ -103,7 +109,7 @@ class _Kept:
         return Group(
             cause=cause, label=self.label, count=self.count,
             smallest=replace(self.smallest, attributes=(), units=()),
-            exact=self.change is not None, change=self.change,
+            exact=self.change is not None or cause == TOGETHER.cause, change=self.change,
             totals=tuple(one.total(name) for name, one in sorted(self.sums.items())),
             others=dict(self.others), keys=dict(self.keys.most_common()), marks=marks,
         )  # fmt: skip
@@ -127,6 +133,7 @@ class Tally:
         shares: The explanations, by trace.
         noise: Fields that differ without a change of the code, each with its job's key.
         marking: Told the attributes of traces, to see what marks a cause.
+        covered: The ids of traces without shares that accepted causes alone explain.
     """
 
     def __init__(
@@ -134,8 +141,10 @@ class Tally:
         shares: Mapping[str, Shares],
         noise: frozenset[tuple[str, str]] = frozenset(),
         marking: Noting | None = None,
+        covered: Collection[str] = frozenset(),
     ) -> None:
         self._shares, self._noise, self._marking = shares, noise, marking
+        self._covered = covered
         self.same = self.failed = self.changed = self.explained = 0
         self._groups: dict[str, _Kept] = {}
         self._sums: dict[str, Sum] = {}
@@ -181,7 +190,10 @@ class Tally:
             self.explained += 1
         else:
             others = {without_places(it.field) for it in moved if it.change is None}
-            parts = [_Part(one.cause, one.label, None, amounts, others)]
+            cause, label = one.cause, one.label
+            if one.id in self._covered:
+                cause, label = TOGETHER.cause, TOGETHER.label
+            parts = [_Part(cause, label, None, amounts, others)]
         for part in parts:
             self._enter(one, part)
         causes = tuple(part.cause for part in parts)
@@ -217,7 +229,9 @@ class Tally:
         for cause, kept in self._groups.items():
             group = kept.group(cause, self._marks(cause))
             given = acceptances.get(cause)
-            if given is not None:
+            if cause == TOGETHER.cause:
+                group = replace(group, accepted=TOGETHER)
+            elif given is not None:
                 group = replace(group, accepted=given, drift=drift(group, given))
             groups.append(group)
         groups.sort(key=lambda one: (-abs(_moves(one, main)), -one.count, one.cause))
