@@ -25,7 +25,7 @@ from tracediff.checked import Checked, Total
 from tracediff.checks import Wanted, run_check
 from tracediff.cli import exits, group
 from tracediff.demo import git
-from tracediff.errors import StoreError
+from tracediff.errors import ReplayError, StoreError
 from tracediff.model import Page, Query, Row, Trace
 from tracediff.stores.local import LocalStore
 from tracediff.stores.memory import MemoryStore
@@ -157,6 +157,26 @@ def test_what_is_not_explained_passes_where_accepted_causes_alone_give_it(
     drifted = check(project, explain=1)
     assert 0 < drifted.accepted < 39
     assert drifted.broken
+
+
+def test_against_a_revision_both_sides_are_replayed_and_no_recording_is_trusted(
+    shop: Shop, project: Project
+) -> None:
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 10\n")
+    shop.commit("raise the rate")
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 4\n")
+    assert check(project).changed == 39
+    found = check(project, against="HEAD", explain=None)
+    assert (found.checked, found.same, found.changed, found.explained) == (40, 32, 8, 8)
+    assert [(one.change.units, total_of(one.totals)) for one in found.groups if one.change] == [
+        (("shop.rates:FEE",), Fraction(-48))
+    ]
+    assert (found.noise, len(found.against)) == ((), 40)
+    shop.write("shop/rates.py", "RATE = 3\nFEE = 10\n")
+    assert check(project, against="HEAD").broken == ()
+    with pytest.raises(ReplayError) as caught:
+        check(project, against="nothing")
+    assert caught.value.slug == "revision-unknown"
 
 
 NOISY = JOBS.replace('"text":', '"process": os.getpid(), "text":')

@@ -60,10 +60,12 @@ def _moved(old: Trace, new: Trace) -> tuple[Moved, ...]:
         was, now = before.get(path, MISSING), after.get(path, MISSING)
         amounts = number(was), number(now)
         change = None if amounts[0] is None or amounts[1] is None else amounts[1] - amounts[0]
-        moved.append(
-            Moved(field=field_name(path), old=values.text(was), new=values.text(now), change=change)
-        )
+        moved.append(Moved(field=field_name(path), old=_text(was), new=_text(now), change=change))
     return tuple(moved)
+
+
+def _text(value: object) -> str:
+    return "nothing" if value is MISSING else values.text(value)
 
 
 def _without_misses_of(old: Trace, new: Trace) -> Trace:

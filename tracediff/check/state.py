@@ -9,6 +9,7 @@ from pathlib import Path
 
 import xxhash
 
+from tracediff.check.causesfile import FILE
 from tracediff.replay.layout import git
 
 _NOT_CODE = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -21,7 +22,7 @@ def code_state(root: Path, python: str | None = None) -> str:
 
     In a git repository the files are the commit and all that differ from it or are not known to
     git; elsewhere all sources and small data files below the directory. Files that git ignores are
-    in neither.
+    in neither, nor is that of accepted causes, which no replay reads.
 
     Args:
         root: The project's directory.
@@ -44,7 +45,8 @@ def _files(root: Path) -> Iterator[tuple[str, bytes]]:
         return
     yield "HEAD", head.encode()
     for line in sorted(filter(None, said.split("\0"))):
-        yield line, _read(top / line[3:])
+        if Path(line[3:]).name != FILE:
+            yield line, _read(top / line[3:])
 
 
 def _walked(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -58,7 +60,7 @@ def _walked(root: Path) -> Iterator[tuple[str, bytes]]:
         )
         for name in sorted(files):
             path = Path(directory) / name
-            if name.endswith(_SUFFIXES):
+            if name.endswith(_SUFFIXES) and name != FILE:
                 yield path.relative_to(root).as_posix(), _read(path)
 
 
