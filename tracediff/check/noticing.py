@@ -85,7 +85,7 @@ class Noticing:
         self._active = 0
         self._inside = threading.local()
         self._iterated: set[str] = set()
-        sys.addaudithook(self._audited)
+        self._listen()
         sys.meta_path.insert(0, _Asked(self))
         self._watch_environment()
         self._watch_status()
@@ -112,16 +112,22 @@ class Noticing:
     def _doubt(self, why: str) -> None:
         self.doubt = self.doubt or why
 
+    def _listen(self) -> None:
+        seen, audited = _SEEN, self._audited
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            # Called a thousand times in a replay, nearly always for nothing.
+            if event in seen and (event != "object.__getattr__" or arguments[1] == "__code__"):
+                audited(event, arguments)
+
+        sys.addaudithook(hook)
+
     def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _SEEN or getattr(self._inside, "on", False):
-            return
-        if not self._active and event != "exec":
-            return
-        if event == "object.__getattr__" and arguments[1] != "__code__":
+        if getattr(self._inside, "on", False) or not (self._active or event == "exec"):
             return
         self._inside.on = True
         try:
-            self._note(event, arguments, sys._getframe(1))  # noqa: SLF001 - who reads tells why
+            self._note(event, arguments, sys._getframe(2))  # noqa: SLF001 - who reads tells why
         except Exception as error:  # noqa: BLE001 - none of it may reach the job
             self._doubt(f"{type(error).__name__} at {event}")
         finally:
