@@ -40,6 +40,7 @@ th{color:var(--soft);font-weight:500;text-align:left;white-space:nowrap}
 th,td{padding:6px 10px;border-bottom:1px solid var(--line);vertical-align:top}
 .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .strong{font-weight:600}
+th.number{white-space:normal;overflow-wrap:anywhere;max-width:14rem}
 .field{min-width:11rem}
 .bar{display:block;width:100%;min-width:70px;height:14px;margin-top:4px}
 .bar-cell{width:26%}
