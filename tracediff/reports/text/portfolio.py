@@ -37,6 +37,7 @@ _MARKS: Final = 3
 _SHORTEST_BAR: Final = 6
 _LONGEST_BAR: Final = 48
 _STYLES: Final = {"-": OLD, "+": NEW}
+_GLYPHS: Final = {"✓": GOOD, "!": WARN, "✗": BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def cause_block(found: Checked, told: verdict.Told, shared: Columns, look: Look)
 
 
 def _line(head: str, text: Text, width: int) -> Text:
-    line = span((f"   {head:<{_LEAD - 3}}", DIM)).append_text(text)
+    style = _GLYPHS.get(head, DIM)
+    line = span((f"   {head:<{_LEAD - 3}}", style)).append_text(text)
     line.truncate(width, overflow="ellipsis")
     return line
 
@@ -187,11 +189,11 @@ def _acceptance(group: Group, width: int) -> Iterator[Text]:
         return
     said = f"accepted: {verdict.accepted(group.accepted)}"
     if group.passes:
-        yield from _lines("✓", GOOD, [said], width)
+        yield from _lines("✓", "", [said], width)
         return
-    yield from _lines("!", WARN, [said, "and now beyond that:"], width)
+    yield from _lines("!", "", [said, "and now beyond that:"], width)
     for one in group.drift[:_FIELDS]:
-        yield from _lines("✗", BAD, [clean(one[: verdict.LONGEST])], width)
+        yield from _lines("✗", "", [clean(one[: verdict.LONGEST])], width)
     if len(group.drift) > _FIELDS:
         yield _line("", span((f"… {len(group.drift) - _FIELDS:,} more", DIM)), width)
 
