@@ -78,6 +78,7 @@ class Known:
         self._units: dict[int, bool] = {}
         self._waiting: list[tuple[str, str]] = []
         self._told: dict[str, tuple[Unit, ...]] = {}
+        self._kept: set[str] = set()
         self._learned = False
 
     def __enter__(self) -> Self:
@@ -117,7 +118,7 @@ class Known:
     def learn(self, results: Iterable[Result]) -> None:
         """Remember what came of traces that were asked about and had to be replayed."""
         for one in results:
-            if one.ran and one.units:
+            if one.units and one.ran not in self._kept:
                 self._told[one.ran] = one.units
             if one.ran and one.kind == "same":
                 self._waiting.append((one.id, one.ran))
@@ -198,6 +199,7 @@ class Known:
                     self._keep(name, units)
                 values = [(self._rules, trace, ran) for trace, ran in waiting]
                 self._db.executemany(_LEARN, values)
+            self._kept |= told.keys()
             self._learned = True
         except (sqlite3.Error, ValueError) as error:
             self._give_up(error, "kept")
