@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,13 +19,14 @@ import pytest
 
 from servers.cluster import Cluster
 from servers.processes import free_port, wait_until
+from tracediff import demo
 from tracediff.api import Project, open_project
 from tracediff.check import cluster as engine
 from tracediff.check.batches import Head, Place, Versions, head_of, pack, pack_row, unpack
 from tracediff.check.cluster import ClusterEngine, address_of
 from tracediff.check.engines import LocalEngine
 from tracediff.check.hosting import Host, _same, _store
-from tracediff.check.results import Work
+from tracediff.check.results import Work, unpack_result
 from tracediff.checked import Result
 from tracediff.cli import exits, group
 from tracediff.config import Config, StoreSettings, load_config
@@ -177,7 +179,7 @@ import sys
 from pathlib import Path
 from tracediff.api import open_project
 from tracediff.check.cluster import ClusterEngine
-from tracediff.check.results import Work
+from tracediff.check.results import Work, unpack_result
 from tracediff.model import Query
 
 with open_project(start=Path(sys.argv[1])) as project:
@@ -212,9 +214,9 @@ def test_what_a_worker_keeps_ends_when_it_is_idle(stall: Any, project: Project) 
     assert not stall.processes()
 
 
-def batch_of(project: Project, **options: Any) -> bytes:
+def batch_of(project: Project, *, work: Work | None = None, **options: Any) -> bytes:
     head = head_of(
-        project.config, Work(), **{"check": "check", "store": None, "idle": 30.0} | options
+        project.config, work or Work(), **{"check": "check", "store": None, "idle": 30.0} | options
     )
     return pack(head.packed(), [pack_row(one) for one in rows_of(project)])
 
@@ -456,23 +458,36 @@ def test_two_threads_of_a_worker_replay_beside_each_other(project: Project) -> N
 
 
 @pytest.mark.slow
-def test_a_whole_check_finds_on_a_cluster_what_it_finds_here(
-    stall: Any,
+def test_a_whole_check_of_the_example_finds_on_a_cluster_what_it_finds_here(
+    tmp_path: Path,
     shared_cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(stall.directory)
-    stall.write("shop/rates.py", "RATE = 3\nFEE = 4\n")
+    monkeypatch.chdir(demo.build(tmp_path / "prices", jobs=12).directory)
     found = []
     for chosen in ("local", shared_cluster.url):
         command = ["check", "--engine", chosen, "--format", "json", "--explain", "all"]
-        command += ["--last", "6"]
         assert exits.run(group, command) == exits.DIFFERENT
         found.append({**json.loads(capsys.readouterr().out), "seconds": 0})
     assert found[0] == found[1]
-    assert found[0]["changed"] == 6
-    assert found[0]["explained"] == 6
+    assert found[0]["changed"] == found[0]["explained"] > 0
+    assert found[0]["totals"]
+
+
+def test_the_old_side_may_be_a_revision_that_the_worker_lays_out_itself(
+    stall: Any, project: Project, copy: Path
+) -> None:
+    stall.write("shop/rates.py", "RATE = 3\nFEE = 10\n")
+    git(stall.directory, "commit", "--all", "--quiet", "--message", "second")
+    git(copy, "pull", "--quiet")
+    kinds = []
+    for against in ("", Versions.of(copy).commit):
+        kind, _, results = answered(batch_of(project, work=Work(against=against)))
+        assert kind == "done"
+        kinds.append(Counter(unpack_result(one).kind for one in results))
+    assert kinds == [{"changed": 39, "same": 1}, {"same": 40}]
+    assert len(git(copy, "worktree", "list").splitlines()) == 1  # it has no other of it left
 
 
 def test_a_wrong_engine_is_an_error_of_the_command(
