@@ -86,6 +86,7 @@ from itertools import islice
 from pathlib import Path
 
 from tracediff.check.engines import LocalEngine
+from tracediff.check.processes import Control, end_children
 from tracediff.check.results import Work
 from tracediff.config import load_config
 from tracediff.model import Query
@@ -95,12 +96,14 @@ from tracediff.stores.walking import every_row
 if __name__ == "__main__":
     many, workers = map(int, sys.argv[1:])
     store = LocalStore(Path(".tracediff"))
+    Control().adopt()  # so that what the processes that replay took counts below
     start = time.perf_counter()
     engine = LocalEngine(load_config(), store, Work(), workers=workers)
     same = sum(one.kind == "same" for one in engine.run(islice(every_row(store, Query()), many)))
     lasted = time.perf_counter() - start
     if same != many:
         sys.exit(f"{same} of {many} are the same")
+    end_children()
     own, below = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     used = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
     print(json.dumps([lasted, used, (own.ru_maxrss + workers * below.ru_maxrss) / 1024]))

@@ -16,6 +16,7 @@ import gc
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -25,6 +26,7 @@ import xxhash
 from tracediff import codec
 from tracediff.check import page as pages
 from tracediff.check.attributes import attributes_of
+from tracediff.check.executed import Executed
 from tracediff.check.frames import write_frame
 from tracediff.check.judging import judged
 from tracediff.check.page import Page
@@ -37,6 +39,7 @@ from tracediff.check.snapshot import (
     lowest_descriptor,
     snapshot,
 )
+from tracediff.checked import Scalar
 from tracediff.config import Config
 from tracediff.errors import CodecError, TracediffError
 from tracediff.expectations.warmworker import LARGE, ask_git_once, configured, ended, import_job
@@ -109,6 +112,7 @@ class _Parent:
         self._control = Control()
         self._control.adopt()
         self._modules = 0
+        self._executed = Executed(config) if work.executed else None
 
     def serve(self) -> None:
         me = os.getpid()
@@ -125,7 +129,7 @@ class _Parent:
                 sys.stderr.flush()
             child = os.fork()
             if not child:
-                _run(self._config, self._work, self._pipes, self._page, self._control, request)
+                self._run(request)
             code = os.waitstatus_to_exitcode(ended(child, self._pipes.requests))
             end_children()
             doing = self._page.read()
@@ -138,36 +142,37 @@ class _Parent:
     def _import(self, request: list[Any]) -> None:
         if len(request[1]) > LARGE:  # reading it twice would cost more than the import
             return
-        with contextlib.suppress(TracediffError):
+        with contextlib.suppress(TracediffError), self._executed or contextlib.nullcontext():
             import_job(codec.load(request[1]), self._config)
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             gc.collect()
             gc.freeze()  # no runner looks through what it has of this process
 
-
-def _run(
-    config: Config, work: Work, pipes: _Pipes, page: Page, control: Control, first: list[Any]
-) -> NoReturn:
-    """Be a runner, and end as one."""
-    code = 1
-    try:
-        control.adopt()
-        control.die_with_parent()
-        code = _Runner(config, work, pipes, page).answer_all(first)
-    except (EOFError, BrokenPipeError):
-        code = LOST
-    except OSError:  # the job closed what it reads from or answers to
-        code = ROBBED
-    finally:
-        os._exit(code)
+    def _run(self, first: list[Any]) -> NoReturn:
+        """Be a runner, and end as one."""
+        code = 1
+        try:
+            self._control.adopt()
+            self._control.die_with_parent()
+            runner = _Runner(self._config, self._work, self._pipes, self._page, self._executed)
+            code = runner.answer_all(first)
+        except (EOFError, BrokenPipeError):
+            code = LOST
+        except OSError:  # the job closed what it reads from or answers to
+            code = ROBBED
+        finally:
+            os._exit(code)
 
 
 class _Runner:
     """Replays, judges and answers."""
 
-    def __init__(self, config: Config, work: Work, pipes: _Pipes, page: Page) -> None:
+    def __init__(
+        self, config: Config, work: Work, pipes: _Pipes, page: Page, executed: Executed | None
+    ) -> None:
         self._config, self._work, self._pipes, self._page = config, work, pipes, page
+        self._executed = executed
         self._pid = os.getpid()
         self._sources: dict[tuple[str, str], str | None] = {}
         self._before = kept(snapshot(pipes.own))
@@ -180,8 +185,7 @@ class _Runner:
             serial, data, *more = request
             self._page.write(self._pid, serial, pages.REPLAYING, fresh=fresh)
             answer = self._answer(data, *more)
-            if os.getpid() != self._pid:  # a child that the job forked and that ran to its end
-                return 0
+            self._end_child()
             state = snapshot(self._pipes.own)
             if state[-1][3:] != self._before[-1][3:]:
                 return ROBBED
@@ -209,13 +213,16 @@ class _Runner:
     ) -> list[Any]:
         try:
             recorded = _recorded(data, name)
-            new = replay_here(recorded, self._config)
+            with self._executed or contextlib.nullcontext():
+                new = replay_here(recorded, self._config)
+            self._end_child()
             if whole:
                 return ["whole", codec.dump(new)]
             old = recorded if other is None else codec.load(other)
             found = judged(old, new, self._work.rules, self._source)
+            ran, units = self._executed.set() if self._executed is not None else ("", ())
             if found is None:
-                return self._same(recorded, signature)
+                return ["same", self._attributes(recorded, signature), ran, units]
             result = replace(
                 found.result,
                 id=recorded.id,
@@ -223,6 +230,8 @@ class _Runner:
                 meta=recorded.meta,
                 size=len(recorded.steps),
                 attributes=attributes_of(recorded, signature),
+                ran=ran,
+                units=units,
             )
             return ["changed", found.coded, pack_result(result)]
         except TracediffError as error:
@@ -231,11 +240,17 @@ class _Runner:
             said = f"the replay ended by {type(error).__name__}: {error}"[:1000]
             return ["failed", said, "replay-died", _DIED]
 
-    def _same(self, recorded: Trace, signature: bytes) -> list[Any]:
+    def _end_child(self) -> None:
+        """End here, if this is a child that the job forked and that ran to the job's end."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
+    def _attributes(self, recorded: Trace, signature: bytes) -> Sequence[tuple[str, Scalar]]:
+        """Those of some of the traces that are the same, told by their ids."""
         part = self._work.attributes
         if not part or xxhash.xxh3_64_intdigest(recorded.id.encode()) >= part * 2**64:
-            return ["same"]
-        return ["same", [list(one) for one in attributes_of(recorded, signature)]]
+            return ()
+        return attributes_of(recorded, signature)
 
     def _source(self, path: str, blob: str) -> str | None:
         known = self._sources

@@ -183,8 +183,12 @@ class _Pace:
 def _found(row: Row, kind: str, rest: list[Any]) -> tuple[Result, str | None]:
     """A result, and by what it stands for others like it, if it does."""
     if kind == "same":
-        found = same(row)
-        return replace(found, attributes=tuple(map(tuple, rest[0]))) if rest else found, None
+        attributes, ran, units = rest
+        if not attributes and not ran:
+            return same(row), None
+        told = tuple((name, value) for name, value in attributes)
+        known = tuple((file, name, digest) for file, name, digest in units)
+        return replace(same(row), attributes=told, ran=ran, units=known), None
     if kind == "changed":
         coded, packed = rest
         found = unpack_result(packed)

@@ -63,6 +63,7 @@ LONGEST_ID = 200
 _CUT = "cut within a frame's header"
 _SUMMED = HEADER.size - 8
 _CHUNK = 1 << 20
+_MAX_WINDOW = 1 << 27
 _LEVEL = 3
 _REMEMBERED = 8  # a thread's compressors and dictionaries: few are in use at a time
 _thread = threading.local()
@@ -285,23 +286,44 @@ def decompress(
             slug="trace-too-large",
             hint="record less of it, or raise the limit if you trust where it comes from",
         )
-    out = bytearray()
     try:
-        number = zstandard.get_frame_parameters(frame.payload).dict_id
-        used = _prepared(_dictionary(frame, number, dictionaries))
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27, dict_data=used).stream_reader(
-            frame.payload
-        ) as reader:
-            while len(out) <= frame.raw_length and (
-                chunk := reader.read(min(_CHUNK, frame.raw_length + 1 - len(out)))
-            ):
-                out += chunk
+        told = zstandard.get_frame_parameters(frame.payload)
+        used = _dictionary(frame, told.dict_id, dictionaries)
+        if told.content_size == frame.raw_length:  # so much is taken, and never more
+            out = _decompressor(used).decompress(frame.payload)
+        else:
+            out = _streamed(frame, used)
     except zstandard.ZstdError as error:
         raise hurt(frame.id, f"it cannot be decompressed ({error})") from error
     if len(out) != frame.raw_length:
         raise hurt(
             frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares"
         )
+    return out
+
+
+def _decompressor(dictionary: Dictionary | None) -> zstandard.ZstdDecompressor:
+    made = _of_this_thread("decompressors")
+    found: zstandard.ZstdDecompressor | None = made.get(dictionary)
+    if found is None:
+        found = zstandard.ZstdDecompressor(
+            max_window_size=_MAX_WINDOW, dict_data=_prepared(dictionary)
+        )
+        _remember(made, dictionary, found)
+    return found
+
+
+def _streamed(frame: Frame, dictionary: Dictionary | None) -> bytes:
+    """A payload that does not tell, or not the truth, how much it comes to: no more is taken."""
+    out = bytearray()
+    decompressor = zstandard.ZstdDecompressor(
+        max_window_size=_MAX_WINDOW, dict_data=_prepared(dictionary)
+    )
+    with decompressor.stream_reader(frame.payload) as reader:
+        while len(out) <= frame.raw_length and (
+            chunk := reader.read(min(_CHUNK, frame.raw_length + 1 - len(out)))
+        ):
+            out += chunk
     return bytes(out)
 
 
