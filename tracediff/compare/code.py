@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracediff.compare.definitions import Definition, Import, Module, read_module
 from tracediff.model import CodeChange, Source, Trace
@@ -30,6 +31,10 @@ class UnknownCodeError(Exception):
     """A file whose text is needed is not to be had."""
 
 
+_parsed = lru_cache(maxsize=64)(read_module)
+"""Of many traces the same few files are read, and nobody changes what was made of them."""
+
+
 @dataclass(slots=True)
 class _Side:
     """The code of one trace, its files read when they are needed."""
@@ -41,7 +46,7 @@ class _Side:
     def module(self, path: str) -> Module:
         if path not in self.modules:
             text = self.load(path, self.files[path]) if path in self.files else None
-            read = read_module(text, dotted(path)) if text is not None else None
+            read = _parsed(text, dotted(path)) if text is not None else None
             if read is None:
                 raise UnknownCodeError(path)
             self.modules[path] = read
