@@ -17,9 +17,12 @@ from tracediff.check.results import Work
 from tracediff.check.working import Worker
 from tracediff.checked import Result
 from tracediff.errors import ReplayError, StoreError
-from tracediff.model import Row, Tolerance, Trace
+from tracediff.model import Query, Row, Tolerance, Trace
 from tracediff.replay import checked_out
 from tracediff.stores.local import LocalStore
+from tracediff.stores.memory import MemoryBlobs, MemoryIndex
+from tracediff.stores.remote import RemoteStore
+from tracediff.stores.walking import every_row
 
 MANY = 12
 MEGABYTE = 1 << 20
@@ -126,6 +129,7 @@ STUCK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", STUCK)
 @pytest.mark.usefixtures("nothing_left")
 def test_a_job_that_never_ends_fails_by_the_time_that_it_may_take(
@@ -488,3 +492,44 @@ def test_against_a_revision_both_sides_are_replayed(recorded: Callable) -> None:
             found = list(worker.run(project.rows))
         assert kinds(found) == {"same": 1, "changed": MANY - 1}
         assert {one.label for one in found if one.kind == "changed"} == {"RATE (shop/rates.py)"}
+
+
+def test_attributes_and_the_code_that_ran_are_told_where_they_are_wanted(
+    recorded: Callable,
+) -> None:
+    project = recorded(MANY)
+    assert not any(one.attributes or one.ran for one in results(project))
+    found = results(project, attributes=1.0, executed=True)
+    assert kinds(found) == {"same": MANY}
+    assert {dict(one.attributes)["number"] for one in found} == set(range(MANY))
+    assert all(one.ran for one in found)
+    files = {file for one in found for file, _, _ in one.units}
+    assert {"shop/jobs.py", "shop/rates.py"} <= files
+    some = sum(bool(one.attributes) for one in results(project, attributes=0.5))
+    assert 0 < some < MANY
+    project.write("shop/rates.py", "RATE = 3\n")
+    changed = [one for one in results(project, executed=True) if one.kind == "changed"]
+    assert len(changed) == MANY - 1
+    assert all(one.attributes and one.ran for one in changed)
+
+
+class Counting(MemoryBlobs):
+    """Blobs that count how often they are read."""
+
+    reads = 0
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        self.reads += 1
+        return super().get(key, start, length)
+
+
+def test_traces_of_one_segment_are_read_together(recorded: Callable) -> None:
+    project = recorded(60)
+    blobs = Counting()
+    store = RemoteStore("test", MemoryIndex(), blobs)
+    store.save([project.store.load(row) for row in project.rows])
+    rows = list(every_row(store, Query()))
+    blobs.reads = 0
+    with working(project, store) as worker:
+        assert kinds(list(worker.run(rows))) == {"same": 60}
+    assert blobs.reads < 30

@@ -14,6 +14,7 @@ from tracediff.check.results import Work
 from tracediff.check.sources import Sources
 from tracediff.check.working import Worker
 from tracediff.checked import Result
+from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
 from tracediff.config import Config
 from tracediff.model import Row
@@ -58,9 +59,10 @@ class LocalEngine:
         then: Config | None = None,
     ) -> None:
         self._config, self._store, self._then = config, store, then
-        self._load = load or Sources(config.root, store).read
+        self._load = Sources(load or source_reader(config.root, lambda: store)).read
         self._workers = workers or processors()
-        self._work = work if work.memory else replace(work, memory=part_of_memory(self._workers))
+        processes = self._workers * (1 if then is None else 2)
+        self._work = work if work.memory else replace(work, memory=part_of_memory(processes))
 
     def run(self, rows: Iterable[Row]) -> Iterator[Result]:
         """As ``Engine.run``. Closing the iterator ends all processes at once."""

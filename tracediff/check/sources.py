@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Final
 
-from tracediff.codefiles import source_reader
-from tracediff.stores.base import Store
+from tracediff.compare.code import Load
 
 MOST_CHARACTERS: Final = 32 << 20
 
 
 class Sources:
-    """Reads each file once, from wherever ``codefiles`` finds it. Thread-safe.
+    """Reads each file once. Thread-safe.
 
     Args:
-        root: The project's directory.
-        store: The store that may have kept it.
+        find: Finds it, as ``codefiles.source_reader`` does.
     """
 
-    def __init__(self, root: Path, store: Store) -> None:
-        self._find = source_reader(root, lambda: store)
+    def __init__(self, find: Load) -> None:
+        self._find = find
         self._known: dict[tuple[str, str], str | None] = {}
         self._size = 0
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ from tracediff.check.results import Work, unpack_result
 from tracediff.check.sources import Sources
 from tracediff.check.warmed import Warmed
 from tracediff.checked import Result
+from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
 from tracediff.config import Config
 from tracediff.errors import ReplayError, StoreError
@@ -59,7 +60,7 @@ class Worker:
         load: Load | None = None,
     ) -> None:
         self._store = store
-        read = load or Sources(config.root, store).read
+        read = load or Sources(source_reader(config.root, lambda: store)).read
         self._lanes = [Lane(lambda: Warmed(config, work, read))]
         if then is not None:
             old, told = replace(then, python=config.python), environment_at(config, work.against)
@@ -84,30 +85,39 @@ class Worker:
         done = self._stopped = False
         pace = _Pace()
         try:
-            while not self._stopped:
+            while True:
                 if not done and (room := self._room()):
                     rows = take(room)
                     done = not rows
-                    for row, data in loaded_packed(self._store, rows):
-                        if isinstance(data, StoreError):
-                            yield failed(row, data)
-                        else:
-                            self._lanes[0].put(Task(row, data))
+                    yield from self._sent(rows)
                 if done and not any(map(len, self._lanes)):
                     return
                 wait(self._lanes, 1.0)
                 if len(self._lanes[-1]) > self._depth // 2 > FEWEST:
                     time.sleep(REST)  # the more answers come at once, the less each costs
-                for lane in self._lanes:
-                    for answer in lane.turn():
-                        yield from self._settled(lane, answer)
-                        pace.answered()
+                if self._stopped:
+                    return
+                yield from self._answered(pace)
                 self._depth = pace.depth
         finally:
             if any(map(len, self._lanes)):
                 for lane in self._lanes:
                     lane.forget()
             self._confirming.forget()
+
+    def _sent(self, rows: Sequence[Row]) -> Iterator[Result]:
+        """Send traces on their way; the results of those that cannot be read."""
+        for row, data in loaded_packed(self._store, rows):
+            if isinstance(data, StoreError):
+                yield failed(row, data)
+            else:
+                self._lanes[0].put(Task(row, data))
+
+    def _answered(self, pace: _Pace) -> Iterator[Result]:
+        for lane in self._lanes:
+            for answer in lane.turn():
+                pace.answered()
+                yield from self._settled(lane, answer)
 
     def stop(self) -> None:
         """Let ``run`` end at once, without results; from any thread."""
