@@ -153,6 +153,27 @@ def test_a_job_that_stops_all_of_its_processes_fails_alone(recorded: Callable) -
     assert found[5].slug == "replay-timeout"
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_left")
+def test_requests_that_a_job_takes_away_are_sent_again(recorded: Callable) -> None:
+    project = recorded(MANY)
+    project.trouble("""
+        for number in range(3, 60):
+            try:
+                if os.path.samestat(os.fstat(number), os.fstat(number)) and number != 1:
+                    os.set_blocking(number, False)
+                    os.read(number, 100)
+                    os.set_blocking(number, True)
+            except OSError:
+                pass
+    """)
+    with working(project) as worker:
+        found = list(worker.run([*project.rows] * 2))
+    assert Counter(one.id for one in found) == {row.id: 2 for row in project.rows}
+    others = [one for one in found if one.id != project.rows[5].id]
+    assert {one.kind for one in others} == {"same"}
+
+
 HUNGRY = {
     "it allocates without end": "kept = []\nwhile True: kept.append(bytes(range(256)) * 40_000)",
     "its child does": (

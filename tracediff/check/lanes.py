@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 from tracediff.check import page as pages
 from tracediff.check.frames import BrokenFrameError
 from tracediff.check.replaying import ROBBED
-from tracediff.check.warmed import Warmed, died, robbed
+from tracediff.check.warmed import GRACE, Warmed, died, robbed
 from tracediff.checked import Result
 from tracediff.errors import ReplayError
 from tracediff.model import Row
@@ -60,6 +61,7 @@ class Lane:
         self._serial = 0
         self._in_vain = 0
         self._was_ready = False
+        self._quiet: float | None = None
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -90,6 +92,7 @@ class Lane:
         warmed.write()
         try:
             for message in warmed.read():
+                self._quiet = None
                 yield from self._heard(warmed, *message)
         except BrokenFrameError:
             yield from self._lost(warmed, robbed())
@@ -98,6 +101,18 @@ class Lane:
         else:
             if warmed.is_gone:
                 yield from self._lost(warmed, None)
+            elif self._is_stuck(warmed):
+                yield from self._lost(warmed, robbed())
+
+    def _is_stuck(self, warmed: Warmed) -> bool:
+        """Whether it has been waiting for a request that is sent: a job took it from the pipe."""
+        waits = warmed.ready and warmed.page.read().phase in (pages.READING, pages.IDLE)
+        if not self._flying or warmed.is_sending or not waits:
+            self._quiet = None
+            return False
+        now = time.monotonic()
+        self._quiet = self._quiet or now
+        return now - self._quiet > GRACE
 
     def _heard(
         self, warmed: Warmed, kind: str, serial: int, fresh: bool, *rest: Any
@@ -123,6 +138,7 @@ class Lane:
 
     def _lost(self, warmed: Warmed, error: ReplayError | None) -> Iterator[Answer]:
         """The whole process is gone: say which trace it was for, and send the others again."""
+        self._quiet = None
         doing, printed, ready = warmed.page.read(), warmed.printed(), warmed.ready
         limit = warmed.limit_of(doing.serial)
         self.close()

@@ -129,6 +129,11 @@ class Warmed:
         if self.handle >= 0:
             yield self.handle, select.POLLIN
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether something is still in line."""
+        return bool(self._to_send or self._sources)
+
     def write(self) -> None:
         """Write as much as fits into the pipes."""
         _write(self.requests, self._to_send)
