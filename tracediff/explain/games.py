@@ -38,7 +38,7 @@ class Case:
 
     A ``spoiled`` one is to be run apart from the others, one ``alone`` to be explained by itself.
     ``old`` and ``new`` are the answers of all code old and all code new, ``sides`` those of the
-    two sides as they are, old and new.
+    two sides as they are, old and new; ``isolated`` says which of them ran by themselves.
     """
 
     trace: Trace
@@ -49,6 +49,7 @@ class Case:
     old: Answer = field(default_factory=Answer)
     new: Answer = field(default_factory=Answer)
     sides: tuple[list[Answer], list[Answer]] = field(default_factory=lambda: ([], []))
+    isolated: set[bool] = field(default_factory=set)
     ends: Ends | None = None
     paths: list[Path] = field(default_factory=list)
     mixing: Shared | None = None
@@ -190,13 +191,21 @@ class Games:
             for new in (False, True)
             if _outcome(case.new if new else case.old) != _outcome(case.sides[new][0])
         ]
+        self._isolate(doubted)
+        self._settle_ends(cases)
+
+    def _isolate(self, doubted: Sequence[tuple[Case, bool]]) -> None:
+        """Run sides twice, each in a process of its own: of each case the old or the new one."""
         for case, new in doubted:
             case.sides[new].clear()
+            case.isolated.add(new)
         for _ in range(2):  # one of each at a time, so that they are two runs
             self._run(
                 (case, self.bulk.side(new=new, apart=True), case.sides[new].append)
                 for case, new in doubted
             )
+
+    def _settle_ends(self, cases: Sequence[Case]) -> None:
         for case in cases:
             try:
                 self._end(case)
@@ -302,7 +311,10 @@ class Games:
         for case in cases:
             case.apart, case.state, case.game = True, "open", None
         self._run(one for case in cases for one in self._marked(case))
-        self._finish(cases)
+        sides = [(case, new) for case in cases for new in (False, True) if new not in case.isolated]
+        self._isolate(sides)
+        self._settle_ends(cases)
+        self._finish(_open(cases))
         by_job: dict[str, list[Case]] = defaultdict(list)
         for case in cases:
             by_job[case.job].append(case)
