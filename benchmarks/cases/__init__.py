@@ -16,6 +16,7 @@ CASES = {
     "compared": "a step beside other recorders: time, and bytes that are kept",
     "commands": "starting the command line",
     "explain": "explaining a changed result: the command, and mixtures of old and new code",
+    "shares": "explaining many changed traces at once, beside one by itself",
     "check": "checking many traces: beside bare replays, what it adds, its memory",
     "plugin": "the pytest plugin: loading, collecting, replaying, a large mismatch",
 }
