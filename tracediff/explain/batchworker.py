@@ -11,7 +11,6 @@ import builtins
 import contextlib
 import functools
 import os
-import select
 import sys
 import threading
 import time
@@ -27,7 +26,7 @@ from tracediff import runtime, values
 from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.explain.assembly import MARK
-from tracediff.explain.children import MOST_ANSWER, Child, Setup, enter, finder_of, start
+from tracediff.explain.children import MOST_ANSWER, Child, Setup, enter, finder_of, ready, start
 from tracediff.explain.coverage import Coverage
 from tracediff.explain.hybridimport import Finder
 from tracediff.explain.outcomes import recorded
@@ -96,9 +95,7 @@ def run_batches(setup: Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[To
             if not running:
                 return
             soonest = min(one.child.deadline for one in running.values())
-            pause = max(0.0, soonest - time.monotonic())
-            ready, _, _ = select.select(list(running), [], [], pause)
-            for pipe in ready:
+            for pipe in ready(setup, list(running), soonest):
                 yield from _read(setup, running, pipe)
             for one in list(running.values()):
                 if time.monotonic() > one.child.deadline:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tracediff.replay.framing import HEAD, size_of
 from tracediff.replay.libraries import Library, LibraryFinder
 
 MOST_ANSWER = 256 * 1024 * 1024
+_living: dict[int, Child] = {}
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class Setup:
     """What all mixtures of a worker have in common; ``ends`` are the two sides as they are.
 
     ``traces`` are by number. ``marked`` has each function that can be chosen say that it runs.
-    ``settled`` are the modules of the project that are imported already.
+    ``settled`` are the modules of the project that are imported already, ``requests`` is where
+    requests come from: while one is answered, only the end of them.
     """
 
     config: Config
@@ -38,6 +41,7 @@ class Setup:
     ends: dict[str, Project]
     libraries: tuple[Library, ...]
     traces: dict[int, Trace]
+    requests: int
     assembly: Assembly | None = None
     marked: Assembly | None = None
     settled: tuple[str, ...] = ()
@@ -66,23 +70,29 @@ class Child:
 
     def kill(self) -> None:
         """End it and what it started."""
-        os.close(self.pipe)
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        if _living.pop(self.pid, None) is not None:
+            os.close(self.pipe)
 
 
 def start(number: int, limit: float, work: Callable[[int], None]) -> Child:
     """Fork a child that does something with the pipe that its answers go to, and ends."""
     pipe, end = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until it can be ended
     pid = os.fork()
     if pid:
+        child = _living[pid] = Child(number, pid, pipe, time.monotonic() + limit)
         os.close(end)
-        return Child(number, pid, pipe, time.monotonic() + limit)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return child
     try:
         os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(pipe)
         with Path(os.devnull).open("r+b", buffering=0) as nothing:
             for standard in (0, 1, 2):
@@ -90,6 +100,25 @@ def start(number: int, limit: float, work: Callable[[int], None]) -> Child:
         work(end)
     finally:
         os._exit(0)
+
+
+def ready(setup: Setup, pipes: Iterable[int], deadline: float) -> list[int]:
+    """The pipes of children that can be read, as soon as there are some or time is up.
+
+    Raises:
+        EOFError: Who asked is gone.
+    """
+    pause = max(0.0, deadline - time.monotonic())
+    found, _, _ = select.select([*pipes, setup.requests], [], [], pause)
+    if setup.requests in found:
+        raise EOFError
+    return found
+
+
+def end_all() -> None:
+    """End all children that are left."""
+    for child in list(_living.values()):
+        child.kill()
 
 
 def finder_of(setup: Setup, task: Mapping[str, Any]) -> Finder:

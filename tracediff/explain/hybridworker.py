@@ -11,7 +11,6 @@ import contextlib
 import gc
 import importlib
 import os
-import select
 import signal
 import sys
 import time
@@ -27,7 +26,7 @@ from tracediff.config import load_config
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.explain.assembly import Assembly
 from tracediff.explain.batchworker import run_batches
-from tracediff.explain.children import Child, Setup, enter, finder_of, peak, start
+from tracediff.explain.children import Child, Setup, end_all, enter, finder_of, peak, ready, start
 from tracediff.explain.coverage import Coverage
 from tracediff.explain.hybridimport import Finder, Project
 from tracediff.explain.outcomes import recorded
@@ -53,34 +52,37 @@ def main(reply: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     assume(Code())  # a mixture is nobody's commit
     try:
-        setup = _set_up(receive(requests))
+        setup = _set_up(receive(requests), requests)
     except TracediffError as error:
         send(reply, ["refused", error.message])
         return
     send(reply, ["ready"])
-    with contextlib.suppress(EOFError):  # who asks is gone
-        while True:
-            kind, body = receive(requests)
-            if kind == "warm":
-                _warm(setup, body)
-            elif kind == "settle":
-                _settle(setup, *body)
-            elif kind == "trace":
-                setup.traces[body[0]] = codec.load(body[1])
-            elif kind == "release":
-                for number in body:
-                    setup.traces.pop(number, None)
-            elif kind == "batch":
-                for answer in run_batches(setup, body):
-                    send(reply, answer)
-            elif kind == "plan":
-                _plan(setup, *body)
-            else:
-                for answer in _run_all(setup, body):
-                    send(reply, answer)
+    try:
+        with contextlib.suppress(EOFError):  # who asks is gone
+            while True:
+                _answer(setup, reply, *receive(requests))
+    finally:
+        end_all()
 
 
-def _set_up(request: Any) -> Setup:
+def _answer(setup: Setup, reply: int, kind: str, body: Any) -> None:
+    if kind == "warm":
+        _warm(setup, body)
+    elif kind == "settle":
+        _settle(setup, *body)
+    elif kind == "plan":
+        _plan(setup, *body)
+    elif kind == "trace":
+        setup.traces[body[0]] = codec.load(body[1])
+    elif kind == "release":
+        for number in body:
+            setup.traces.pop(number, None)
+    else:
+        for answer in (run_batches if kind == "batch" else _run_all)(setup, body):
+            send(reply, answer)
+
+
+def _set_up(request: Any, requests: int) -> Setup:
     old, new, entries, libraries, traces = request
     config, then = load_config(Path(new)), load_config(Path(old))
     return Setup(
@@ -93,6 +95,7 @@ def _set_up(request: Any) -> Setup:
         },
         differing([Path(one) for one in libraries]),
         {number: codec.load(one) for number, one in enumerate(traces)},
+        requests,
     )
 
 
@@ -168,8 +171,7 @@ def _run_all(setup: Setup, tasks: Sequence[Mapping[str, Any]]) -> Iterator[list[
                 child = _start(setup, waiting.pop())
                 running[child.pipe] = child
             soonest = min(one.deadline for one in running.values())
-            ready, _, _ = select.select(list(running), [], [], max(0.0, soonest - time.monotonic()))
-            for pipe in ready:
+            for pipe in ready(setup, list(running), soonest):
                 child = running[pipe]
                 part = os.read(pipe, 1 << 16)
                 child.data += part
