@@ -18,5 +18,6 @@ CASES = {
     "explain": "explaining a changed result: the command, and mixtures of old and new code",
     "shares": "explaining many changed traces at once, beside one by itself",
     "check": "checking many traces: beside bare replays, what it adds, its memory",
+    "cluster": "replaying on a Dask cluster: two workers against one",
     "plugin": "the pytest plugin: loading, collecting, replaying, a large mismatch",
 }

@@ -56,7 +56,7 @@ def _project(directory: Path, count: int) -> Path:
 
 
 def measure(quick: bool) -> list[Figure]:
-    rounds, count = (1, 60) if quick else (5, 600)
+    rounds, count = (1, 60) if quick else (3, 1_000)
     with (
         tempfile.TemporaryDirectory() as name,
         Cluster(Path(name) / "one") as one,
