@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tracediff.check import warmed
 from tracediff.check.results import Work
 from tracediff.check.working import Worker
 from tracediff.checked import Result
@@ -554,3 +555,25 @@ def test_traces_of_one_segment_are_read_together(recorded: Callable) -> None:
     with working(project, store) as worker:
         assert kinds(list(worker.run(rows))) == {"same": 60}
     assert blobs.reads < 30
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_modules_that_end_the_process_fail_each_trace(recorded: Callable) -> None:
+    project = recorded(MANY)
+    project.write("shop/rates.py", "import os\nos._exit(4)\n")
+    with working(project) as worker:
+        found = list(worker.run(project.rows[:3]))
+    assert [(one.kind, one.slug) for one in found] == [("failed", "replay-died")] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nothing_left")
+def test_modules_that_are_never_imported_to_their_end_end_the_check(
+    recorded: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warmed, "IMPORT_TIME", 1.0)
+    project = recorded(MANY)
+    project.write("shop/rates.py", "import time\ntime.sleep(600)\n")
+    with working(project, timeout=1.0) as worker, pytest.raises(ReplayError) as caught:
+        list(worker.run(project.rows))
+    assert caught.value.slug == "replay-timeout"

@@ -146,6 +146,8 @@ class Lane:
         self._in_vain += 1
         if not ready and (not self._was_ready or self._in_vain > MOST_IN_VAIN):
             raise died(code, printed)
+        if limit and not self._was_ready and self._in_vain > MOST_IN_VAIN:
+            raise limit  # the modules of the jobs do not come to an end
         serial = doing.serial if doing.phase != pages.READING else 0
         if serial not in self._flying and (error is not None or self._in_vain > MOST_IN_VAIN):
             serial = next(iter(self._flying), 0)

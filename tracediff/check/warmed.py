@@ -38,6 +38,8 @@ GRACE: Final = 5.0
 """Seconds after which all of a process is ended, where ending its runner helped nothing."""
 MAX_PRINTED: Final = 16 << 20
 """Bytes of output from which on it is thrown away."""
+IMPORT_TIME: Final = 60.0
+"""Seconds that importing a job may take, where a replay may take less."""
 _LAST: Final = 1 << 14
 _PIPE: Final = 1 << 20
 
@@ -235,9 +237,11 @@ class _Watch:
                 self._limit(doing, lasted)
 
     def _limit(self, doing: pages.Doing, lasted: float) -> None:
-        error = None
-        if lasted > self._work.timeout:
-            error = took_too_long(self._work.timeout)
+        error, most = None, self._work.timeout
+        if doing.phase == pages.IMPORTING:
+            most = max(most, IMPORT_TIME)
+        if lasted > most:
+            error = took_too_long(most)
         elif self._work.memory and (used := resident(doing.pid)) > self._work.memory:
             error = took_too_much(used, self._work.memory)
         if error is not None and self._warmed.page.read() == doing:
