@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,7 +155,9 @@ class _Checking:
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
             accepted=read_causes(self.config.root),
         )
+        started = time.perf_counter()
         found = check(journal, self.begun, self._engine(load, progress), plan, progress)
+        found = replace(found, seconds=time.perf_counter() - started)
         return replace(found, remarks=(*found.remarks, *_kept(self.config.root, found)))
 
     def _engine(self, load: Load, progress: Progress | None) -> Engine:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tracediff.checked import Shares
 from tracediff.config import Config
@@ -91,19 +91,18 @@ class Explainer:
             except TracediffError:  # it cannot be told, so it is not so
                 continue
 
-    def _by_code(self, rows: Iterable[Row]) -> Iterator[_SameCode]:
+    def _by_code(self, rows: Iterable[Row]) -> Iterable[_SameCode]:
         """The rows, by the code that recorded their traces."""
         if self.then is not None:
-            yield _SameCode(list(rows), None)
-            return
-        found: dict[object, _SameCode] = {}
+            return [_SameCode(list(rows))]
+        found: dict[str | None, list[_SameCode]] = {}
         for row in rows:
             trace = loaded(self.store, row)
             if isinstance(trace, Trace):
-                code = trace.code
-                key = (code.commit, tuple(sorted(code.files.items())))
-                found.setdefault(key, _SameCode([], trace)).rows.append(row)
-        yield from found.values()
+                known = found.setdefault(trace.code.commit, [])
+                if not any(some.takes(row, trace) for some in known):
+                    known.append(_SameCode([row], trace, dict(trace.code.files)))
+        return [one for some in found.values() for one in some]
 
     def _traces(self, some: _SameCode) -> Iterator[Trace]:
         return (one for row in some.rows if isinstance(one := loaded(self.store, row), Trace))
@@ -114,13 +113,25 @@ class Explainer:
         if self.then is not None or some.first is None:
             yield self.then or self.config
             return
-        with recorded_code(some.first, self.config, self.load) as (then, *_):
+        code = replace(some.first.code, files=some.files)
+        first = replace(some.first, code=code)
+        with recorded_code(first, self.config, self.load) as (then, *_):
             yield then
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _SameCode:
-    """Rows of traces of one code, and one of the traces where that is the recorded code."""
+    """Rows of traces of one code, one of the traces, and the files that any of them loaded."""
 
     rows: list[Row]
-    first: Trace | None
+    first: Trace | None = None
+    files: dict[str, str] = field(default_factory=dict)
+
+    def takes(self, row: Row, trace: Trace) -> bool:
+        """Add a trace of the same commit, unless a file that it loaded was another one here."""
+        files = trace.code.files
+        if any(self.files.get(name, blob) != blob for name, blob in files.items()):
+            return False
+        self.files.update(files)
+        self.rows.append(row)
+        return True
