@@ -30,7 +30,7 @@ FEWEST, MOST = 2, 256
 """How many traces are under way at least, and at most."""
 MOST_BYTES: Final = 16 << 20
 """Bytes of traces above which no more are sent ahead."""
-REST: Final = 0.003
+REST: Final = 0.015
 """Seconds between two looks at a process that has enough to do."""
 
 Take = Callable[[int], Sequence[Row]]
