@@ -22,7 +22,7 @@ from tracediff.check.tallying import Gates
 from tracediff.checked import Checked
 from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
-from tracediff.config import Config
+from tracediff.config import Config, mask
 from tracediff.errors import StoreError, TracediffError
 from tracediff.expectations.files import write_document
 from tracediff.model import Tolerance
@@ -32,6 +32,8 @@ from tracediff.stores.base import Store
 
 TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
+_SECRET = "?"
+"""Stands for a store that is not kept in a journal."""
 MOST_UNCHANGED = 2_000
 """Of about how many traces that did not change attributes are kept, to see what marks a cause."""
 
@@ -81,6 +83,7 @@ def run_check(
     Raises:
         StoreError: ``nothing-selected``, or the store cannot be read any more.
     """
+    _engine_known(wanted.engine)
     with _sides(config, wanted.against) as (then, commit), new_journal(config.root) as journal:
         selected = select(store, wanted.selection)
         count = journal.select(selected.rows)
@@ -94,7 +97,7 @@ def run_check(
         )
         begun = Begun(
             state=code_state(config.root),
-            store=wanted.store,
+            store=_kept_store(config) if wanted.store is not None else None,
             work=work,
             explain=wanted.explain,
             matching=count if selected.matching is None else selected.matching,
@@ -123,6 +126,7 @@ def resumed_check(
     Raises:
         StoreError: ``check-not-resumable``: there is none, or the code is another one now.
     """
+    _engine_known(wanted.engine)
     with interrupted(config.root) as journal:
         begun = journal.reopen()
         if begun.state != code_state(config.root):
@@ -131,10 +135,9 @@ def resumed_check(
                 slug="check-not-resumable",
                 hint="start it again without --resume",
             )
+        store = opened(_store_again(wanted, begun))
         with _sides(config, begun.work.against or None) as (then, _):
-            return _Checking(config, opened(begun.store), wanted, begun, then).run(
-                journal, progress
-            )
+            return _Checking(config, store, wanted, begun, then).run(journal, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,31 @@ class _Checking:
             self.config, self.store, self.begun.work,
             load=load, workers=self.wanted.workers, then=self.then,
         )  # fmt: skip
+
+
+def _kept_store(config: Config) -> str:
+    """The store that was named, as it may be kept: not with a password in it."""
+    return config.store if mask(config.store) == config.store else _SECRET
+
+
+def _store_again(wanted: Wanted, begun: Begun) -> str | None:
+    if wanted.store is not None:
+        return None  # it is in the settings now
+    if begun.store == _SECRET:
+        raise StoreError(
+            "the check was begun with a --store whose password is not kept",
+            slug="check-not-resumable",
+            hint="name the store again: `tracediff check --resume --store URL`",
+        )
+    return begun.store
+
+
+def _engine_known(engine: str) -> None:
+    """Say that an engine is none before anything is done."""
+    if engine != "local":
+        from tracediff.check.cluster import address_of  # a check of one machine does without
+
+        address_of(engine)
 
 
 def _kept(root: Path, found: Checked) -> list[str]:

@@ -19,9 +19,14 @@ from hypothesis import strategies as st
 
 from tracediff.check.journal import DIRECTORY, MOST_KEPT, Begun, Journal, interrupted, new_journal
 from tracediff.check.results import Work
+from tracediff.check.state import code_state
 from tracediff.checked import Change, Moved, Result, Shares
+from tracediff.checks import Wanted, resumed_check
+from tracediff.checks import _kept_store as kept_store
+from tracediff.config import load_config
 from tracediff.errors import StoreError
 from tracediff.model import Row, Tolerance
+from tracediff.stores.memory import MemoryStore
 
 BEGUN = Begun(
     state="code", store="prod", explain=7, matching=90, selected=3,
@@ -114,7 +119,10 @@ def test_one_that_runs_is_not_taken_for_an_interrupted_one(tmp_path: Path) -> No
         child = """if True:
             import sys, pathlib
             from tracediff.check.journal import interrupted
-            from tracediff.errors import StoreError
+            from tracediff.checks import Wanted, resumed_check
+from tracediff.checks import _kept_store as kept_store
+from tracediff.config import load_config
+from tracediff.errors import StoreError
             try:
                 interrupted(pathlib.Path(sys.argv[1]))
             except StoreError as error:
@@ -244,8 +252,6 @@ def test_a_check_is_not_resumed_with_other_code_or_other_options(tmp_path: Path)
     (tmp_path / "pyproject.toml").write_text('[tool.tracediff]\njobs = ["jobs"]\n')
     (tmp_path / "jobs.py").write_text(JOBS.replace("range(120)", "range(2)"))
     subprocess.run([sys.executable, "jobs.py"], cwd=tmp_path, check=True, timeout=60)
-    from tracediff.check.state import code_state
-
     with new_journal(tmp_path) as journal:
         journal.select([row(1)])
         journal.begin(replace(BEGUN, state=code_state(tmp_path), store=None))
@@ -265,3 +271,18 @@ def test_a_check_is_not_resumed_with_other_code_or_other_options(tmp_path: Path)
     code, text = said()
     assert code == 2
     assert "the code is not what it was" in text
+
+
+def test_no_password_of_a_store_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.tracediff]\njobs = ["jobs"]\n')
+    (tmp_path / "jobs.py").write_text("")
+    secret = load_config(tmp_path, store="mongodb://user:hunter2@127.0.0.1:1/traces")
+    plain = load_config(tmp_path, store="mongodb://127.0.0.1:1/traces")
+    assert kept_store(secret) == "?"
+    assert kept_store(plain) == plain.store
+    with new_journal(tmp_path) as journal:
+        journal.select([row(1)])
+        journal.begin(replace(BEGUN, state=code_state(tmp_path), store=kept_store(secret)))
+        journal.add(changed(1))
+    with pytest.raises(StoreError, match="password is not kept"):
+        resumed_check(Wanted(), load_config(tmp_path), lambda name: MemoryStore("m"))

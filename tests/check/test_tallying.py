@@ -164,13 +164,19 @@ def test_amounts_beyond_floats_are_added_exactly() -> None:
 
 
 def test_all_are_explained_while_they_are_few_and_then_some_of_each_group() -> None:
-    draw = Draw()
-    for number in range(50):
-        draw.add(changed(f"{number:03}", {}, cause="common"))
-    draw.add(changed("x", {}, cause="rare"))
-    draw.add(changed("1", {}, cause="common"))
-    assert len(draw.ids(None)) == 52
-    assert draw.ids(3)[:2] == ["1", "x"]
+    some = [changed(f"{number:03}", {}, cause="common") for number in range(50)]
+    some += [changed("x", {}, cause="rare"), changed("1", {}, cause="common")]
+
+    def drawn(most: int | None, results: Sequence[Result]) -> list[str]:
+        draw = Draw(most)
+        for one in results:
+            draw.add(one)
+        return draw.ids()
+
+    assert len(set(drawn(None, some))) == 52
+    assert drawn(3, some)[:2] == ["1", "x"]
+    assert len(drawn(10, some)) == 10
+    assert drawn(10, some) == drawn(10, some[::-1])
 
 
 def test_what_accepted_causes_alone_explain_passes_though_it_is_not_told_apart() -> None:

@@ -102,12 +102,12 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
     """Have those that changed explained; what is to be said of it."""
     if plan.explainer is None or most == 0:
         return []
-    draw, many = Draw(), 0
+    draw, many = Draw(most), 0
     for one in journal.results():
         if one.kind == "changed":
             draw.add(one)
             many += 1
-    drawn = frozenset(draw.ids(most))
+    drawn = frozenset(draw.ids())
     known = {one.id for one in journal.shares()}
     rows = (row for row in journal.rows() if row.id in drawn and row.id not in known)
     of = len(drawn)

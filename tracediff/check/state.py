@@ -14,6 +14,7 @@ from tracediff.replay.layout import git
 
 _NOT_CODE = frozenset({"__pycache__", "node_modules", "site-packages"})
 _SUFFIXES = (".py", ".toml", ".json", ".yaml", ".yml", ".cfg", ".ini", ".csv", ".txt", ".so")
+_CODE = (".py", ".toml", ".cfg", ".ini", ".so")
 _MOST_BYTES = 1 << 24
 
 
@@ -45,7 +46,8 @@ def _files(root: Path) -> Iterator[tuple[str, bytes]]:
         return
     yield "HEAD", head.encode()
     for line in sorted(filter(None, said.split("\0"))):
-        if Path(line[3:]).name != FILE:
+        unknown = line.startswith("?") and not line.endswith(_CODE)  # such as a report of a check
+        if not unknown and Path(line[3:]).name != FILE:
             yield line, _read(top / line[3:])
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import random
+import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
 from typing import Protocol
+
+from xxhash import xxh3_64_intdigest
 
 from tracediff.check.accepting import judged as drift
 from tracediff.check.sums import Sum, without_places
@@ -28,8 +30,6 @@ from tracediff.reports.amounts import summed
 from tracediff.reports.wording import many as counted
 
 MOST_FAILURES = 100
-MOST_DRAWN = 10_000
-"""How many ids of one group are kept for a draw."""
 TOGETHER = Acceptance(
     cause="accepted",
     label="accepted causes together",
@@ -52,36 +52,46 @@ class Noting(Protocol):
 class Draw:
     """Which of the traces that changed are explained: all while they are few, else of each group.
 
-    The groups are those that the comparison makes.
+    The groups are those that the comparison makes. The draw depends on the ids alone, not on the
+    order in which results come.
+
+    Args:
+        most: How many are drawn; None for all.
     """
 
-    def __init__(self) -> None:
-        self._dice = random.Random(0)  # noqa: S311 - no secret
+    def __init__(self, most: int | None) -> None:
+        self._most = most
         self._groups: dict[str, _Drawn] = {}
 
     def add(self, one: Result) -> None:
         """Add one that changed."""
-        group = self._groups.setdefault(one.cause, _Drawn(one.size, one.id))
+        group = self._groups.get(one.cause)
+        if group is None:
+            group = self._groups[one.cause] = _Drawn(one.size, one.id)
         group.count += 1
         group.smallest = min(group.smallest, (one.size, one.id))
-        if len(group.ids) < MOST_DRAWN:
-            group.ids.append(one.id)
-        elif (at := self._dice.randrange(group.count)) < MOST_DRAWN:
-            group.ids[at] = one.id
+        drawn = (-xxh3_64_intdigest(one.id.encode()), one.id)
+        if self._most is None or len(group.heap) < self._most:
+            heapq.heappush(group.heap, drawn)
+        else:
+            heapq.heappushpop(group.heap, drawn)
 
-    def ids(self, most: int | None) -> list[str]:
+    def ids(self) -> list[str]:
         """The smallest of each group first, then those of all groups in turns."""
-        groups = sorted(self._groups.values(), key=lambda one: -one.count)
-        lines = [dict.fromkeys([one.smallest[1], *one.ids]) for one in groups]
+        groups = sorted(self._groups.values(), key=lambda one: (-one.count, one.smallest))
+        lines = [dict.fromkeys([one.smallest[1], *one.ids()]) for one in groups]
         turns = zip_longest(*lines)
-        return [one for turn in turns for one in turn if one is not None][:most]
+        return [one for turn in turns for one in turn if one is not None][: self._most]
 
 
 class _Drawn:
     def __init__(self, size: int, first: str) -> None:
         self.smallest = (size, first)
-        self.ids: list[str] = []
+        self.heap: list[tuple[int, str]] = []
         self.count = 0
+
+    def ids(self) -> list[str]:
+        return [one for _, one in sorted(self.heap, reverse=True)]
 
 
 @dataclass(slots=True)

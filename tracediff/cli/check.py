@@ -114,7 +114,17 @@ def command(
 
 
 _OF_A_RUN = frozenset(
-    {"resume", "engine", "workers", "max_changed", "max_total", "form", "output", "reports"}
+    {
+        "resume",
+        "engine",
+        "workers",
+        "max_changed",
+        "max_total",
+        "form",
+        "output",
+        "reports",
+        "store",
+    }  # fmt: skip
 )
 """What may be given again when a check is resumed; the rest is as it was begun."""
 
