@@ -32,7 +32,7 @@ from tracediff.stores.base import Store
 
 TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
-_SECRET = "?"
+_NOT_KEPT = "?"
 """Stands for a store that is not kept in a journal."""
 MOST_UNCHANGED = 2_000
 """Of about how many traces that did not change attributes are kept, to see what marks a cause."""
@@ -182,13 +182,13 @@ class _Checking:
 
 def _kept_store(config: Config) -> str:
     """The store that was named, as it may be kept: not with a password in it."""
-    return config.store if mask(config.store) == config.store else _SECRET
+    return config.store if mask(config.store) == config.store else _NOT_KEPT
 
 
 def _store_again(wanted: Wanted, begun: Begun) -> str | None:
     if wanted.store is not None:
         return None  # it is in the settings now
-    if begun.store == _SECRET:
+    if begun.store == _NOT_KEPT:
         raise StoreError(
             "the check was begun with a --store whose password is not kept",
             slug="check-not-resumable",

@@ -119,10 +119,7 @@ def test_one_that_runs_is_not_taken_for_an_interrupted_one(tmp_path: Path) -> No
         child = """if True:
             import sys, pathlib
             from tracediff.check.journal import interrupted
-            from tracediff.checks import Wanted, resumed_check
-from tracediff.checks import _kept_store as kept_store
-from tracediff.config import load_config
-from tracediff.errors import StoreError
+            from tracediff.errors import StoreError
             try:
                 interrupted(pathlib.Path(sys.argv[1]))
             except StoreError as error:

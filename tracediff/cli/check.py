@@ -114,17 +114,7 @@ def command(
 
 
 _OF_A_RUN = frozenset(
-    {
-        "resume",
-        "engine",
-        "workers",
-        "max_changed",
-        "max_total",
-        "form",
-        "output",
-        "reports",
-        "store",
-    }  # fmt: skip
+    "resume engine workers max_changed max_total form output reports store".split()
 )
 """What may be given again when a check is resumed; the rest is as it was begun."""
 
@@ -151,7 +141,7 @@ def _bytes(text: str | None) -> int | None:
     if text is None:
         return None
     found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)B?", text.upper())
-    if found is None:
+    if found is None or not int(found[1]):
         raise click.BadParameter(f"{text!r} is no size, as 800M or 2G", param_hint="--memory")
     return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
 
