@@ -27,7 +27,8 @@ class Result:
 
     Of one that changed, ``cause`` and ``label`` are what the comparison makes of it (equal for
     equal causes), ``moved`` what differs, ``size`` how many steps were recorded. Of one that failed
-    there are ``message``, ``slug`` and ``hint``. ``attributes`` are kept of all that changed and of
+    there are ``message``, ``slug`` and ``hint``. ``surroundings`` says which packages are not those
+    of the recording, and whether Python is. ``attributes`` are kept of all that changed and of
     some that did not. ``ran`` names the set of code that ran, and ``units`` is that set where it is
     told for the first time.
     """
@@ -43,6 +44,7 @@ class Result:
     message: str = ""
     slug: str = ""
     hint: str = ""
+    surroundings: str = ""
     attributes: tuple[tuple[str, Scalar], ...] = ()
     ran: str = ""
     units: tuple[tuple[str, str, str], ...] = ()
@@ -72,7 +74,8 @@ class Shares:
 
     ``numbers`` has, of each field that is a number on both sides, the share of each change;
     ``others`` the changes (by index) that had a part in any other field. ``noise`` are fields that
-    differ without a change of the code. Where ``refused`` says why, there is nothing else.
+    differ without a change of the code; those of ``unproven`` do not vary from run to run, but the
+    recorded code does not give them as it did. Where ``refused`` says why, there is nothing else.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Shares:
     numbers: Mapping[str, tuple[Fraction, ...]] = field(default_factory=dict)
     others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     noise: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
     refused: str | None = None
 
 

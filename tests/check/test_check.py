@@ -204,6 +204,53 @@ def test_what_differs_without_a_change_is_shown_apart_and_breaks_nothing(noisy: 
         assert found.explained == 8
 
 
+LIBRARY = """
+    import tariffs
+    import tracediff as td
+
+    @td.job("shop/price")
+    def price(number):
+        return {"total": number * tariffs.RATE}
+
+    if __name__ == "__main__":
+        for number in range(12):
+            price(number)
+    """
+
+
+@pytest.mark.slow
+def test_a_package_that_was_upgraded_is_no_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {}
+    for version, rate in (("1.0", 2), ("2.0", 3)):
+        place = places[version] = tmp_path / version
+        folder = place / f"tariffs-{version}.dist-info"
+        folder.mkdir(parents=True)
+        head = f"Metadata-Version: 2.1\nName: tariffs\nVersion: {version}\n"
+        (folder / "METADATA").write_text(head)
+        (folder / "top_level.txt").write_text("tariffs")
+        (place / "tariffs.py").write_text(f"RATE = {rate}\n")
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(places["1.0"]))
+    shop = Shop(tmp_path / "project", LIBRARY)
+    with open_project(start=shop.directory) as project:
+        assert check(project, explain=None).broken == ()
+        monkeypatch.setenv("PYTHONPATH", str(places["2.0"]))
+        found = check(project, explain=None)
+        assert (found.changed, found.same, found.noise) == (11, 1, ())
+        assert total(found) == sum(range(12))
+        assert any("tariffs 1.0 → 2.0" in one for one in found.remarks)
+        assert found.broken
+    monkeypatch.setenv("TRACEDIFF_RECORDED_LIBRARIES", str(places["1.0"]))
+    monkeypatch.syspath_prepend(str(places["2.0"]))
+    with open_project(start=shop.directory) as project:
+        found = check(project, explain=None)
+        assert [(one.change.units, one.count) for one in found.groups if one.change] == [
+            (("tariffs 1.0 → 2.0",), 11)
+        ]
+
+
 class Hurt(LocalStore):
     """A store with one trace that cannot be read."""
 

@@ -50,14 +50,14 @@ def changed(number: int, **more: object) -> Result:
             Moved(field="text", old="ÿ", new="b"),
         ),
         attributes=(("n", 3), ("f", 0.5), ("s", "x"), ("none", None), ("b", True)),
-        ran="set", units=(("a.py", "f", "digest"),),
+        ran="set", surroundings="numpy 1 → 2", units=(("a.py", "f", "digest"),),
     )  # fmt: skip
     return replace(one, **more)
 
 
 SHARES = Shares(
     id="id1", changes=(CHANGE,), numbers={"result": (Fraction(1, 3),)}, others={"text": (0,)},
-    noise=("result.at",),
+    noise=("result.at", "result.by"), unproven=("result.by",),
 )  # fmt: skip
 REFUSED = Shares(id="id2", refused="why")
 

@@ -18,6 +18,7 @@ from tracediff.checked import Checked, Shares
 from tracediff.config import Config
 from tracediff.errors import StoreError
 from tracediff.model import Row
+from tracediff.reports.wording import many as counted
 
 Progress = Callable[[str, int, int], None]
 MOST_REASONS = 3
@@ -147,7 +148,8 @@ def _cover(journal: Journal, plan: Plan, say: Progress) -> None:
 def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
     marking = Marking(begun.work.attributes)
-    tally = Tally(shares, _noise(journal, shares), marking, journal.covered())
+    noise, said = _noise(journal, shares)
+    tally = Tally(shares, noise, marking, journal.covered())
     told = True
     for one in journal.results():
         tally.add(one)
@@ -162,20 +164,35 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
         against=begun.work.against,
         stale=stale(plan.accepted, found.groups, complete, begun.key),
         reproduced=(sum(not one.noise for one in sure), len(sure)),
-        remarks=(*_refusals(shares.values()), *(plan.known.remarks if plan.known else ())),
+        remarks=(*_refusals(shares.values()), *said, *(plan.known.remarks if plan.known else ())),
     )
 
 
-def _noise(journal: Journal, shares: Mapping[str, Shares]) -> frozenset[tuple[str, str]]:
-    """The fields that were seen to differ without a change, each with its job's key."""
-    noisy = {one.id: one.noise for one in shares.values() if one.noise}
-    if not noisy:
-        return frozenset()
-    return frozenset(
-        (one.key, without_places(name))
-        for one in journal.results()
-        for name in noisy.get(one.id, ())
-    )
+def _noise(
+    journal: Journal, shares: Mapping[str, Shares]
+) -> tuple[frozenset[tuple[str, str]], list[str]]:
+    """The fields that differ without a change, each with its job's key; what is to be said of it.
+
+    What does not vary from run to run is only noise where nothing else is known to be another than
+    when it was recorded: else an upgrade of a package, which changes results, would pass.
+    """
+    noisy = {one.id: one for one in shares.values() if one.noise}
+    found: set[tuple[str, str]] = set()
+    others: dict[str, int] = {}
+    for result in journal.results() if noisy else ():
+        one = noisy.get(result.id)
+        if one is None:
+            continue
+        unproven = one.unproven if result.surroundings else ()
+        found.update((result.key, without_places(it)) for it in one.noise if it not in unproven)
+        if unproven:
+            others[result.surroundings] = others.get(result.surroundings, 0) + 1
+    said = [
+        f"{counted(count, 'trace')} of those explained: the recorded code gives another result now "
+        f"than it gave; other than recorded: {what}"
+        for what, count in sorted(others.items(), key=lambda it: (-it[1], it[0]))[:MOST_REASONS]
+    ]
+    return frozenset(found), said
 
 
 def _refusals(shares: Iterable[Shares]) -> Iterator[str]:

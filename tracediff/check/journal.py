@@ -355,12 +355,13 @@ def _packed_shares(one: Shares) -> list[Any]:
         {name: list(map(str, amounts)) for name, amounts in one.numbers.items()},
         {name: list(places) for name, places in one.others.items()},
         list(one.noise),
+        list(one.unproven),
         one.refused,
     ]
 
 
 def _shares(told: list[Any], changes: dict[str, Change]) -> Shares:
-    name, causes, numbers, others, noise, refused = told
+    name, causes, numbers, others, noise, unproven, refused = told
     return Shares(
         id=name,
         changes=tuple(changes[one] for one in causes),
@@ -370,5 +371,6 @@ def _shares(told: list[Any], changes: dict[str, Change]) -> Shares:
         },
         others={field: tuple(places) for field, places in others.items()},
         noise=tuple(noise),
+        unproven=tuple(unproven),
         refused=refused,
     )

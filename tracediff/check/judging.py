@@ -15,8 +15,11 @@ from tracediff.expectations.causes import cause_of
 from tracediff.explain.outcomes import differing, fields, number, recorded
 from tracediff.explain.telling import field_name
 from tracediff.model import MISSING, Miss, Row, Tolerance, Trace
+from tracediff.reports.wording import surroundings_changes
 
 MOST_FIELDS = 200
+MOST_NAMED = 5
+"""How many packages that are others now are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def judged(
     result = Result(
         id=old.id, key=old.key, kind="changed", meta=old.meta, size=len(old.steps),
         cause=cause.id, label=cause.label, moved=_moved(old, new),
+        surroundings=", ".join(surroundings_changes(old.code, new.code)[:MOST_NAMED]),
     )  # fmt: skip
     return Changed(result, cause.coded)
 

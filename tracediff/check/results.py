@@ -14,7 +14,8 @@ from tracediff.checked import Moved, Result
 from tracediff.expectations.rules import packed, unpacked
 from tracediff.model import Tolerance
 
-_TEXTS = ("id", "key", "kind", "meta", "cause", "label", "message", "slug", "hint", "ran")
+_TEXTS = ("id", "key", "kind", "meta", "cause", "label", "message", "slug", "hint", "ran",
+          "surroundings")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,15 +218,17 @@ class _Portfolio:
         changes = tuple(self._change(one.units, trace) for one in found.causes)
         return Shares(
             id=trace.id, changes=changes, numbers=numbers, others=others,
-            noise=found.noise, refused=found.refused,
+            noise=found.noise, unproven=found.noise, refused=found.refused,
         )  # fmt: skip
 
     def _shares(self, case: Case) -> Shares:
         """What a game gives, of the players that have a share in something."""
         noise = tuple(map(field_name, case.ends.noise)) if case.ends is not None else ()
+        varying = {field_name(one) for one in case.ends.varying} if case.ends is not None else ()
+        unproven = tuple(one for one in noise if one not in varying)
         game, mixing = case.game, case.mixing
         if game is None or mixing is None:
-            return Shares(id=case.trace.id, noise=noise)
+            return Shares(id=case.trace.id, noise=noise, unproven=unproven)
         read = outcomes_of(mixing, game)
         every = (1 << len(game.players)) - 1
         found: dict[FieldPath, tuple[tuple[Fraction, ...], bool]] = {}
@@ -251,7 +253,12 @@ class _Portfolio:
         units = [tuple(mixing.atoms[one].unit for one in game.players[at]) for at in guilty]
         changes = tuple(self._change(one, case.trace) for one in units)
         return Shares(
-            id=case.trace.id, changes=changes, numbers=numbers, others=others, noise=noise
+            id=case.trace.id,
+            changes=changes,
+            numbers=numbers,
+            others=others,
+            noise=noise,
+            unproven=unproven,
         )
 
     def _change(self, units: Sequence[Unit], trace: Trace) -> Change:

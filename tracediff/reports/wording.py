@@ -150,13 +150,18 @@ def code_changes(old: Code, new: Code) -> tuple[str, ...]:
         for name in sorted(old.files.keys() & new.files.keys())
         if old.files[name] != new.files[name]
     ]
+    return (*files, *surroundings_changes(old, new))
+
+
+def surroundings_changes(old: Code, new: Code) -> tuple[str, ...]:
+    """Return the packages and the interpreter that differ between two codes, as for them."""
     packages = [
         f"{clean(name)} {clean(old.distributions[name])} → {clean(new.distributions[name])}"
         for name in sorted(old.distributions.keys() & new.distributions.keys())
         if old.distributions[name] != new.distributions[name]
     ]
     python = [f"python {clean(old.python)} → {clean(new.python)}"]
-    return (*files, *packages, *(python if old.python and old.python != new.python else ()))
+    return (*packages, *(python if old.python and old.python != new.python else ()))
 
 
 def without_credentials(url: str) -> str:
