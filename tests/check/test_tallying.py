@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -109,6 +110,17 @@ def test_noise_is_shown_apart_and_breaks_nothing() -> None:
     assert [one.field for one in found.totals] == ["result.net"]
     other_key = checked(some, noise=frozenset({("other", "result.at")}))
     assert other_key.changed == 2
+
+
+def test_noise_of_one_trace_is_that_of_no_other() -> None:
+    some = [changed(name, {"result": Fraction(7)}) for name in ("a", "b")]
+    noise = Shares(id="a", noise=("result",), unproven=("result",))
+    found = checked(some, [noise])
+    assert (found.same, found.changed, [one.count for one in found.noise]) == (1, 1, [1])
+    upgraded = [replace(one, surroundings="numpy 1 → 2") for one in some]
+    assert checked(upgraded, [noise]).changed == 2
+    assert checked(upgraded, [replace(noise, unproven=())]).changed == 1
+    assert checked(some, [replace(noise, refused="the recorded code gives another")]).changed == 2
 
 
 def test_accepted_causes_let_pass_what_they_explain_whole_and_nothing_else() -> None:

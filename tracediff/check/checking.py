@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -13,7 +14,7 @@ from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
 from tracediff.check.marking import Marking
 from tracediff.check.sums import without_places
-from tracediff.check.tallying import Draw, Gates, Tally
+from tracediff.check.tallying import Draw, Gates, Tally, own_noise
 from tracediff.checked import Checked, Shares
 from tracediff.config import Config
 from tracediff.errors import StoreError
@@ -21,6 +22,8 @@ from tracediff.model import Row
 from tracediff.reports.wording import many as counted
 
 Progress = Callable[[str, int, int], None]
+OFTEN = 0.1
+"""The part of the traces it moved in, from which on a field is noise in all traces of a job."""
 MOST_REASONS = 3
 """How many reasons why traces were not explained are told."""
 
@@ -171,28 +174,28 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
 def _noise(
     journal: Journal, shares: Mapping[str, Shares]
 ) -> tuple[frozenset[tuple[str, str]], list[str]]:
-    """The fields that differ without a change, each with its job's key; what is to be said of it.
+    """The fields that are noise in all traces of a job, with its key; what is to be said of noise.
 
-    What does not vary from run to run is only noise where nothing else is known to be another than
-    when it was recorded: else an upgrade of a package, which changes results, would pass.
+    A field that is noise in few of the traces that were explained is so in those alone: else one
+    trace that varies would let pass whatever happens to the field in all others.
     """
-    noisy = {one.id: one for one in shares.values() if one.noise}
-    found: set[tuple[str, str]] = set()
-    others: dict[str, int] = {}
-    for result in journal.results() if noisy else ():
-        one = noisy.get(result.id)
-        if one is None:
+    noisy: Counter[tuple[str, str]] = Counter()
+    moved: Counter[tuple[str, str]] = Counter()
+    others: Counter[str] = Counter()
+    for result in journal.results() if any(one.noise for one in shares.values()) else ():
+        one = shares.get(result.id)
+        if one is None or one.refused is not None:
             continue
-        unproven = one.unproven if result.surroundings else ()
-        found.update((result.key, without_places(it)) for it in one.noise if it not in unproven)
-        if unproven:
-            others[result.surroundings] = others.get(result.surroundings, 0) + 1
+        moved.update({(result.key, without_places(it.field)) for it in result.moved})
+        noisy.update((result.key, name) for name in own_noise(result, one))
+        if one.unproven and result.surroundings:
+            others[result.surroundings] += 1
     said = [
         f"{counted(count, 'trace')} of those explained: the recorded code gives another result now "
         f"than it gave; other than recorded: {what}"
-        for what, count in sorted(others.items(), key=lambda it: (-it[1], it[0]))[:MOST_REASONS]
+        for what, count in others.most_common(MOST_REASONS)
     ]
-    return frozenset(found), said
+    return frozenset(one for one in noisy if noisy[one] >= OFTEN * moved[one]), said
 
 
 def _refusals(shares: Iterable[Shares]) -> Iterator[str]:

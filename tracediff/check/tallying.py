@@ -141,7 +141,7 @@ class Tally:
 
     Args:
         shares: The explanations, by trace.
-        noise: Fields that differ without a change of the code, each with its job's key.
+        noise: Fields that differ without a change of the code in all traces of a job, with its key.
         marking: Told the attributes of traces, to see what marks a cause.
         covered: The ids of traces without shares that accepted causes alone explain.
     """
@@ -180,10 +180,11 @@ class Tally:
             self._marking.note(one, causes)
 
     def _without_noise(self, one: Result) -> list[Moved]:
+        own = own_noise(one, self._shares.get(one.id))
         kept = []
         for moved in one.moved:
             name = without_places(moved.field)
-            if (one.key, name) in self._noise:
+            if name in own or (one.key, name) in self._noise:
                 self._noise_counts[name] += 1
                 self._noisy.setdefault(name, [one.id])
             else:
@@ -258,6 +259,18 @@ class Tally:
             explained=self.explained,
             broken=tuple(_broken(gates, self.changed - passed, self.failed, groups)),
         )  # fmt: skip
+
+
+def own_noise(result: Result, shares: Shares | None) -> frozenset[str]:
+    """The fields of a trace that differ without a change, as its explanation has seen.
+
+    What does not vary from run to run is only noise where nothing else is known to be another than
+    when it was recorded: else an upgrade of a package, which changes results, would pass.
+    """
+    if shares is None or not shares.noise or shares.refused is not None:
+        return frozenset()
+    unproven = shares.unproven if result.surroundings else ()
+    return frozenset(without_places(one) for one in shares.noise if one not in unproven)
 
 
 def _add(sums: dict[str, Sum], name: str, change: Fraction) -> None:
