@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -38,7 +39,10 @@ class Identities:
 
     def __init__(self, pairing: Pairing, old: Path, new: Path, evidence: Evidence) -> None:
         self._pairing, self._roots, self._evidence = pairing, (old, new), evidence
-        self._slots = dict(_named(pairing))
+        self._slots = dict(_placed(pairing))
+        self._named: dict[str, list[Slot]] = defaultdict(list)
+        for name, slot in _named(pairing):
+            self._named[name].append(slot)
         self._orders = dict(_orders(pairing))
         self._brought = _brought(pairing)
         self._texts: dict[Unit, str] = {}
@@ -107,13 +111,20 @@ class Identities:
         if unit.kind == "order":
             yield from self._orders.get(unit.name, ())
             return
-        slot = self._slots.get(unit.name)
-        if slot is None:
-            return
-        for item in (slot.old, slot.new):
-            yield _code_of(item, unit.kind)
+        # A property's getter and its setter have one name.
+        own = self._slots.get(unit)
+        for slot in [own] if own is not None else self._named.get(unit.name, ()):
+            for item in (slot.old, slot.new):
+                yield _code_of(item, unit.kind)
         for one in self._brought.get(unit, ()):
             yield from (_code_of(item, "") for item in (one.old, one.new))
+
+
+def _placed(pairing: Pairing) -> Iterator[tuple[Unit, Slot]]:
+    for plan in pairing.modules.values():
+        for slot, _ in members(plan.body):
+            if slot.alias is None:
+                yield from ((pairing.units[one], slot) for one in slot.units)
 
 
 def _named(pairing: Pairing) -> Iterator[tuple[str, Slot]]:
