@@ -37,6 +37,7 @@ from tracediff.check.accepting import (
 )
 from tracediff.check.causesfile import FILE, accept_causes, document, dumped, read_causes
 from tracediff.check.lastcheck import causes_of, last_check
+from tracediff.check.tallying import TOGETHER
 from tracediff.checked import Acceptance, Change, Checked, Group, Result, Total
 from tracediff.cli import exits, group
 from tracediff.errors import ExpectationError
@@ -676,3 +677,9 @@ def test_the_ways_of_a_field_stand_in_one_order() -> None:
 def test_a_report_says_what_would_be_accepted(root: Path) -> None:
     found = group_of("1a2b3c4d", BOTH, others={"text": 1}, keys={"a": 2, "b": 1})
     assert causes_of(keep(root, found)) == [entry_of(found)]
+
+
+def test_a_report_with_traces_that_pass_together_can_be_accepted_from(root: Path) -> None:
+    found = group_of("1a2b3c4d", UP)
+    together = replace(found, cause=TOGETHER.cause, label=TOGETHER.label, accepted=TOGETHER)
+    assert causes_of(keep(root, found, together)) == [entry_of(found)]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tracediff.check.accepting import Entry, entry_of
 from tracediff.check.causesfile import amount_of, check_id, check_schema, whole_number
 from tracediff.check.journal import DIRECTORY
+from tracediff.check.tallying import TOGETHER
 from tracediff.checked import Change, Group, Result, Total
 from tracediff.errors import ExpectationError
 
@@ -74,7 +75,8 @@ def _parsed(data: bytes, path: Path) -> list[Entry]:
     groups = _of(found, "groups", list)
     if not all(isinstance(one, dict) for one in groups):
         raise ValueError("its groups are none")
-    return [entry_of(_group(one)) for one in groups]
+    # Those that were not told apart pass by what is accepted already: there is nothing to accept.
+    return [entry_of(_group(one)) for one in groups if one.get("cause") != TOGETHER.cause]
 
 
 def _group(one: Mapping[str, Any]) -> Group:
