@@ -96,6 +96,22 @@ def test_what_is_written_is_read_again_as_it_was(journal: Journal) -> None:
     assert (journal.done, journal.skipped, list(journal.left())) == (4, 1, [])
 
 
+def test_amounts_of_more_digits_than_python_writes_are_kept(journal: Journal) -> None:
+    huge = Fraction(-(10**5000), 7)
+    filled(journal)
+    journal.add(changed(3, moved=(Moved(field="result", old="1", new="2", change=huge),)))
+    journal.explain(replace(SHARES, id="id3", numbers={"result": (huge,)}))
+    assert list(journal.results())[-1].moved[0].change == huge
+    assert list(journal.shares())[-1].numbers == {"result": (huge,)}
+
+
+def test_what_causes_explained_that_are_accepted_no_longer_counts_no_more(journal: Journal) -> None:
+    filled(journal)
+    journal.cover("id1", {"0badcafe", "deadbeef"})
+    assert journal.covered(["deadbeef", "0badcafe"]) == {"id1"}
+    assert not journal.covered(["0badcafe"])
+
+
 def test_an_interrupted_check_is_opened_again_and_a_finished_one_is_gone(tmp_path: Path) -> None:
     with new_journal(tmp_path) as journal:
         filled(journal)

@@ -53,6 +53,11 @@ class Plan:
     accepted: tuple[Entry, ...] = ()
     known: Known | None = None
 
+    @property
+    def exact(self) -> frozenset[str]:
+        """The accepted causes that are changes of code or data."""
+        return frozenset(one.cause for one in self.accepted if one.exact)
+
 
 def check(
     journal: Journal, begun: Begun, engine: Engine, plan: Plan, progress: Progress | None = None
@@ -132,10 +137,10 @@ def _explain(journal: Journal, most: int | None, plan: Plan, say: Progress) -> l
 
 def _cover(journal: Journal, plan: Plan, say: Progress) -> None:
     """See whether accepted causes alone explain what was not explained."""
-    accepted = frozenset(one.cause for one in plan.accepted if one.exact)
+    accepted = plan.exact
     if plan.explainer is None or not accepted:
         return
-    known = {one.id for one in journal.shares()} | journal.covered()
+    known = {one.id for one in journal.shares()} | journal.covered(accepted)
     left = frozenset(
         one.id for one in journal.results() if one.kind == "changed" and one.id not in known
     )
@@ -144,7 +149,7 @@ def _cover(journal: Journal, plan: Plan, say: Progress) -> None:
     if left:
         say(told, 0, len(left))
         for name in plan.explainer.covered(rows, accepted, lambda done: say(told, done, len(left))):
-            journal.cover(name)
+            journal.cover(name, accepted)
         journal.flush()
 
 
@@ -152,7 +157,7 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     shares = {one.id: one for one in journal.shares()}
     marking = Marking(begun.work.attributes)
     noise, said = _noise(journal, shares)
-    tally = Tally(shares, noise, marking, journal.covered())
+    tally = Tally(shares, noise, marking, journal.covered(plan.exact))
     told = True
     for one in journal.results():
         tally.add(one)

@@ -25,7 +25,14 @@ from typing import IO, Any, Self
 
 import ormsgpack
 
-from tracediff.check.results import Work, bytes_of, pack_result, text_amount, unpack_result
+from tracediff.check.results import (
+    Work,
+    amount_text,
+    bytes_of,
+    pack_result,
+    text_amount,
+    unpack_result,
+)
 from tracediff.checked import Change, Result, Shares
 from tracediff.errors import StoreError
 from tracediff.model import Row
@@ -140,9 +147,9 @@ class Journal:
                 self._results.add(["c", _packed_change(change)])
         self._results.add(["s", _packed_shares(one)])
 
-    def cover(self, name: str) -> None:
-        """Keep that accepted causes alone explain a trace."""
-        self._results.add(["a", name])
+    def cover(self, name: str, accepted: Iterable[str]) -> None:
+        """Keep that these accepted causes alone explain a trace."""
+        self._results.add(["a", name, sorted(accepted)])
 
     def flush(self) -> None:
         """Hand what was written to the system."""
@@ -182,9 +189,15 @@ class Journal:
             elif kind == "s":
                 yield _shares(body[0], self._changes)
 
-    def covered(self) -> frozenset[str]:
-        """The ids of the traces that accepted causes alone explain."""
-        return frozenset(name for kind, name, *_ in self._results.read() if kind == "a")
+    def covered(self, accepted: Iterable[str]) -> frozenset[str]:
+        """The ids of the traces that these accepted causes alone explain.
+
+        What others explained, before the check was interrupted, is not among them.
+        """
+        causes = sorted(accepted)
+        return frozenset(
+            body[0] for kind, *body in self._results.read() if kind == "a" and body[1] == causes
+        )
 
     def reopen(self) -> Begun:
         """Read what an interrupted check has left.
@@ -352,7 +365,7 @@ def _packed_shares(one: Shares) -> list[Any]:
     return [
         one.id,
         [change.id for change in one.changes],
-        {name: list(map(str, amounts)) for name, amounts in one.numbers.items()},
+        {name: list(map(amount_text, amounts)) for name, amounts in one.numbers.items()},
         {name: list(places) for name, places in one.others.items()},
         list(one.noise),
         list(one.unproven),

@@ -97,11 +97,17 @@ def unpack_result(told: Sequence[Any]) -> Result:
 
 
 def amount_text(amount: Fraction | None) -> str | None:
-    """An exact amount as text, "n/d"."""
-    return None if amount is None else str(amount)
+    """An exact amount as text, "n/d"; of thousands of digits, in hexadecimal."""
+    try:
+        return None if amount is None else str(amount)
+    except ValueError:  # Python does not write such a number in decimal
+        return None if amount is None else f"{amount.numerator:#x}/{amount.denominator:#x}"
 
 
 @lru_cache(1 << 16)  # amounts of money come again and again
 def text_amount(text: str | None) -> Fraction | None:
     """The amount of a text."""
+    if text is not None and "x" in text:
+        above, _, below = text.partition("/")
+        return Fraction(int(above, 16), int(below, 16))
     return None if text is None else Fraction(text)
