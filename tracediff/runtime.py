@@ -55,6 +55,11 @@ class Server(Protocol):
         """The names of the steps that it may answer too."""
         ...
 
+    @property
+    def begun(self) -> bool:
+        """Whether the job runs; before that, its modules are imported."""
+        ...
+
     def serve(self, call: Call) -> Served:
         """Return the recorded answer; raises ``ReplayAbort`` when there is none."""
         ...
@@ -92,6 +97,7 @@ class _Child:
     """In a process that a replayed job started: nothing is served there, and nothing runs."""
 
     steps: frozenset[str] = frozenset()
+    begun = True
 
     def serve(self, call: Call) -> Served:
         raise self._aborted(call.kind, call.name)

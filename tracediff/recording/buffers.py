@@ -82,6 +82,7 @@ class Buffer:
         "answering", "artifacts", "bytes", "context", "depth", "encode", "full", "ignored", "known",
         "last_fault", "limit", "plain", "redactor", "rooted", "running", "scrub", "server",
         "shallow", "skipped", "spans", "state", "tags", "tags_skipped", "unserved", "warnings",
+        "written",
     )  # fmt: skip
 
     def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
@@ -107,6 +108,7 @@ class Buffer:
         self.bytes = 0
         self.known: dict[int, Held] = {}
         self.ignored = False
+        self.written: dict[str, bytes] | None = None  # files, by path, that a replay only kept
         self.state: str | None = None
         self.tags: dict[str, None] = {}
         self.context: dict[str, str | int | float | bool] = {}

@@ -234,12 +234,13 @@ class Redactor:
             found = {
                 value
                 for name, value in list(os.environ.items())
-                if len(value) >= MIN_SECRET and self._names_secret(name, value)
+                if len(value) >= MIN_SECRET and self.names_secret(name, value)
             }
             self._known = tuple(sorted(found, key=len, reverse=True))
         return self._known
 
-    def _names_secret(self, name: str, value: str) -> bool:
+    def names_secret(self, name: str, value: str) -> bool:
+        """Whether an environment variable is a secret: not by a path or address that it names."""
         last = name.lower().rpartition("_")[2]
         if last in NO_SECRET_ENDS or name.startswith("TRACEDIFF_"):
             return False

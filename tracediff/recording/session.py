@@ -25,6 +25,7 @@ from tracediff.recording.buffers import MAX_TEXT, Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
+from tracediff.recording.libraries import install
 from tracediff.recording.recorder import Callbacks, Recorder
 from tracediff.recording.spans import mutations, open_span
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
@@ -224,6 +225,7 @@ class _Process:
 
     def for_replays(self, config: Config) -> Recorder:
         """One recorder for all replays of a process, so that git is asked once."""
+        install(config)
         known = self.replaying
         if known is None or known.config != config or known.pid != os.getpid():
             known = self.replaying = Recorder(config)
@@ -235,7 +237,9 @@ class _Process:
                 self.looking = True  # a rule's own module may hold jobs and call one
                 try:
                     config = load_config()
-                    self.recorder = Recorder(config) if config.enabled else None
+                    if config.enabled:
+                        install(config)
+                        self.recorder = Recorder(config)
                 except Exception as error:
                     hint = getattr(error, "hint", None)
                     log.error("tracediff records nothing: %s (%s)", brief(error), hint or "-")  # noqa: TRY400 - what to do is in the hint, not in frames
@@ -372,6 +376,7 @@ def configure(
         ConfigError: An unknown setting, or a value that cannot be used.
     """
     config = override(load_config(), **settings)
+    install(config if config.enabled else replace(config, inputs=()))
     previous = _process.recorder
     if previous is not None:
         previous.writer.close()

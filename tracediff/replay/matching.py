@@ -71,6 +71,7 @@ class RecordedServer:
         self._notes: list[str] = []
         self._unkept: set[int] = set()
         self._hint = _IMPORTING
+        self.begun = False
         self._live: list[Any] = []  # spans of the inputs that run for real
 
     def serve(self, call: Call) -> Served:
@@ -93,6 +94,7 @@ class RecordedServer:
     def begin(self) -> None:
         """The job starts; before that, its modules are imported."""
         self._hint = _OUTSIDE
+        self.begun = True
 
     def refuse(self, kind: str, name: str) -> None:
         """Raise: an input or output was reached outside the replayed job's context."""

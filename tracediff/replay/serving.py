@@ -14,6 +14,7 @@ from tracediff.model import Trace
 from tracediff.recording.buffers import Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.jobs import Job
+from tracediff.recording.libraries import install
 from tracediff.recording.marks import Mark
 from tracediff.recording.recorder import Recorder
 from tracediff.recording.session import Run
@@ -49,6 +50,7 @@ def served(
     job = Job(key=trace.key, unit=trace.job, function=_anything, mark=mark)
     before = runtime.guard, os.environ.get(runtime.REPLAYING)
     recorder = Recorder(config)
+    install(config)
     with guarded(parse_permissions(config.replay_allow), server.reading):
         runtime.guard = server
         os.environ[runtime.REPLAYING] = trace.id

@@ -1,0 +1,71 @@
+"""Libraries whose calls are inputs and outputs without a decorator: the setting ``inputs``.
+
+One module a library, which gives the patches that record it. They are in place from when recording
+starts or a replay begins; where the setting is empty nothing is touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import threading
+from collections.abc import Iterable
+
+from tracediff.config import Config
+from tracediff.errors import ConfigError
+from tracediff.recording.libraries.patching import Applied, Patch
+
+MODULES = {
+    "open": "files",
+    "os.environ": "variables",
+    "random": "randomness",
+    "time": "clock",
+    "uuid": "ids",
+}
+"""The module of this package that knows a library, by the library's name in the setting."""
+
+
+class _Process:
+    """What is in place in this process."""
+
+    names: tuple[str, ...] = ()
+    applied: Applied | None = None
+    lock = threading.Lock()
+
+
+def install(config: Config) -> None:
+    """Make the calls of the configured libraries inputs and outputs, and no others.
+
+    Raises:
+        ConfigError: A name that is none of a library known here, or a library that is missing.
+    """
+    names = tuple(sorted(set(config.inputs)))
+    if names == _Process.names:
+        return
+    with _Process.lock:
+        patches = [patch for name in names for patch in _patches(name, config)]
+        if _Process.applied is not None:
+            _Process.applied.undo()
+        _Process.applied = Applied(patches) if patches else None
+        _Process.names = names
+
+
+def _patches(name: str, config: Config) -> Iterable[Patch]:
+    if name not in MODULES:
+        close = difflib.get_close_matches(name, MODULES, n=1)
+        known = ", ".join(sorted(MODULES))
+        raise ConfigError(
+            f"inputs: {name!r} is no library whose calls can be recorded",
+            slug="inputs-unknown",
+            hint=f"did you mean {close[0]!r}?" if close else f"there are {known}",
+        )
+    try:
+        module = importlib.import_module(f"tracediff.recording.libraries.{MODULES[name]}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"inputs: {name!r} is not installed: {error}",
+            slug="inputs-not-installed",
+            hint="install it, or take it out of the setting",
+        ) from None
+    found: Iterable[Patch] = module.patches(config)
+    return found

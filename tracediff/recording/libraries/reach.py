@@ -1,0 +1,120 @@
+"""One way a library reaches the outside world, recorded and served as an input or output is.
+
+What crosses is plain data: the library's own object is made of it while recording and in a replay
+alike. Nothing below an input or output is recorded again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container
+from time import perf_counter_ns
+from typing import Any
+
+from tracediff import runtime, values
+from tracediff.model import Kind
+from tracediff.recording.buffers import Packed
+from tracediff.recording.marks import Mark
+from tracediff.recording.serving import answer
+from tracediff.recording.spans import Span, open_span
+from tracediff.runtime import current
+
+_ENDS = frozenset({"input", "output"})
+_THREADS = frozenset(
+    {"concurrent.futures.thread", "threading", "tracediff.recording.propagation"}
+)  # they begin what a program gave them
+_OWN = sys.stdlib_module_names | {"tracediff"}
+
+
+class Reach:
+    """A function of plain values, whose calls are inputs or outputs of the active trace.
+
+    Args:
+        kind: ``input`` or ``output``.
+        name: The step's name.
+        function: Reads or writes for real; its parameters' names are those in the trace.
+    """
+
+    __slots__ = ("function", "mark")
+
+    def __init__(self, kind: Kind, name: str, function: Callable[..., Any]) -> None:
+        self.mark = Mark(kind, name, function, drop=0)
+        self.function = function
+
+    def __call__(
+        self,
+        parent: Span,
+        *args: Any,
+        secret: Callable[[Any], bool] | None = None,
+        run: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The recorded answer in a replay, else what the function gives, recorded.
+
+        Args:
+            parent: What ``recorded_here`` gave.
+            args: The function's arguments.
+            secret: Whether a result is sealed in the trace.
+            run: What runs in the function's place, for a library's object that goes beside it.
+            kwargs: More of its arguments.
+        """
+        buffer = parent.buffer
+        span = open_span(self.mark, buffer, parent, args, kwargs)
+        token = current.set(span)
+        try:
+            if buffer.server is not None:
+                served = answer(span)
+                if not served.live:
+                    span.result = Packed(served.data or b"")
+                    return served.result
+            result = (run or self.function)(*args, **kwargs)
+            span.result = buffer.capture(result)
+            if secret is not None and secret(result):
+                span.result = Packed(values.seal(buffer.packed(span.result), buffer.redactor))
+        except BaseException as error:
+            span.error = buffer.fault(error, parent)
+            raise
+        else:
+            return result
+        finally:
+            span.end = perf_counter_ns()
+            current.reset(token)
+
+
+def recorded_here() -> Span | None:
+    """The span that a library's call becomes a child of; None where it is a plain call."""
+    parent: Span | None = current.get()
+    if parent is None:
+        return None
+    above: Span | None = parent
+    while above is not None:
+        if above.mark.kind in _ENDS:
+            return None
+        above = above.parent
+    if parent.buffer.full:
+        parent.buffer.unserved += 1
+        return None
+    return parent
+
+
+def refuse_output(name: str) -> None:
+    """Raise where a replayed job would write for real, outside of its context."""
+    guard = runtime.guard
+    if guard is not None and guard.begun and current.get() is None:
+        guard.refuse("output", name)
+
+
+def asked_by_python(passed: Container[str] = ()) -> bool:
+    """Whether Python's own library or tracediff made the call, rather than the program.
+
+    What they read once a process would be in the first trace alone.
+
+    Args:
+        passed: Modules that only pass a program's call on.
+    """
+    frame = sys._getframe(2)  # noqa: SLF001 - the only way to see who calls
+    while (name := frame.f_globals.get("__name__") or "") in passed or name in _THREADS:
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return name.partition(".")[0] in _OWN
