@@ -13,12 +13,12 @@ from tracediff.check.affected import Known
 from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
 from tracediff.check.marking import Marking
-from tracediff.check.sums import without_places
 from tracediff.check.tallying import Draw, Gates, Tally, own_noise
 from tracediff.checked import Checked, Shares
 from tracediff.config import Config
 from tracediff.errors import StoreError
 from tracediff.model import Row
+from tracediff.reports.sums import without_places
 from tracediff.reports.wording import many as counted
 
 Progress = Callable[[str, int, int], None]

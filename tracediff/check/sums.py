@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from fractions import Fraction
 
 from tracediff.checked import Bin, Total
@@ -17,12 +16,6 @@ relative-error guarantees", 2019.
 """
 _LEAST, _MOST = 1e-12, 1e300
 _START = math.log(_LEAST)
-_INDEX = re.compile(r"\[\d+\]")
-
-
-def without_places(name: str) -> str:
-    """A field's name for sums over traces: the third line of one is that of no other."""
-    return _INDEX.sub("[]", name)
 
 
 class Sum:

@@ -13,7 +13,7 @@ from typing import Protocol
 from xxhash import xxh3_64_intdigest
 
 from tracediff.check.accepting import judged as drift
-from tracediff.check.sums import Sum, without_places
+from tracediff.check.sums import Sum
 from tracediff.checked import (
     Acceptance,
     Change,
@@ -27,6 +27,7 @@ from tracediff.checked import (
     Total,
 )
 from tracediff.reports.amounts import summed
+from tracediff.reports.sums import without_places
 from tracediff.reports.wording import many as counted
 
 MOST_FAILURES = 100

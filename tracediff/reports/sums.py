@@ -7,6 +7,7 @@ no such precision, so it gets one here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
@@ -20,6 +21,12 @@ _LONGEST: Final = 10**24
 _FAINT: Final = Fraction(1, 1000)
 _LEVELS: Final = "▂▃▄▅▆▇█"
 _EMPTY: Final = "▁"
+_INDEX: Final = re.compile(r"\[\d+\]")
+
+
+def without_places(name: str) -> str:
+    """Return a field's name for sums over traces: the third line of one is that of no other."""
+    return _INDEX.sub("[]", name)
 
 
 def places_of(found: Iterable[Fraction]) -> int:

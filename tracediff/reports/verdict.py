@@ -209,10 +209,12 @@ def accepted(one: Acceptance) -> str:
 
 def such_as(group: Group, main: str) -> str:
     """Return what one trace of a cause shows: ``result 73.39 → 73.11``."""
-    moved = group.smallest.moved
-    one = next((it for it in moved if it.field == main), moved[0] if moved else None)
-    if one is None:
+    moves = {total.field for total in group.totals if total.count} | group.others.keys()
+    own = [it for it in group.smallest.moved if sums.without_places(it.field) in moves]
+    moved = own or group.smallest.moved  # what another cause moved in that trace says nothing here
+    if not moved:
         return ""
+    one = next((it for it in moved if sums.without_places(it.field) == main), moved[0])
     old, new = (cut(clean(side[:LONGEST]), 40) for side in (one.old, one.new))
     return f"{cut(clean(one.field[:LONGEST]), 60)} {old} → {new}"
 

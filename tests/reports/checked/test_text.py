@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tracediff.checked import Checked, Total
+from tracediff.checked import Checked, Moved, Total
 from tracediff.cli.streams import encodable
 from tracediff.reports import sums, verdict
 from tracediff.reports.clean import clean
@@ -239,3 +239,24 @@ def test_a_title_names_units_without_their_modules(checking: dict[str, Any]) -> 
     one = checking["group"](replace(made, units=units), (total,), checking["changed"](1, "1", "2"))
     assert verdict.title(one) == "Price.net + VAT + data/rates.csv and 1 more unit"
     assert verdict.place(one) == "shop/price.py:3"
+
+
+def test_an_example_shows_what_its_own_cause_moved(
+    checked: Checks, checking: dict[str, Any]
+) -> None:
+    first = checked("pricing").groups[0]
+    moved = tuple(
+        Moved(field=field, old=old, new=new, change=Fraction(new) - Fraction(old))
+        for field, old, new in [("lines[1].net", "1", "2"), ("total", "5", "4"),
+                                ("lines[0].gross", "7", "9")]
+    )  # fmt: skip
+    seen = replace(first.smallest, moved=moved)
+
+    def example(*fields: str) -> str:
+        sums_of = tuple(checking["total"](field, [1]) for field in fields)
+        made = checking["group"](first.change, sums_of, seen)
+        return verdict.such_as(made, "lines[].gross")
+
+    assert example("total") == "total 5 → 4"
+    assert example("total", "lines[].gross") == "lines[0].gross 7 → 9"
+    assert example() == "lines[0].gross 7 → 9"
