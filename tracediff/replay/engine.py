@@ -19,6 +19,7 @@ from tracediff.config import Config
 from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, run
+from tracediff.recording.libraries import install
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.deep import deepened
 from tracediff.replay.finding import bind, find_job, on_its_class
@@ -189,6 +190,7 @@ def replay_here(
     permissions = parse_permissions(config.replay_allow)
     with _one_at_a_time, guarded(permissions, server.reading) as refused, \
             contextlib.ExitStack() as entered:  # fmt: skip
+        install(config)
         runtime.guard = server  # importing the job reaches nothing either
         os.environ[runtime.REPLAYING] = trace.id
         try:

@@ -19,6 +19,7 @@ MODULES = {
     "open": "files",
     "os.environ": "variables",
     "random": "randomness",
+    "sqlite3": "sqlite",
     "time": "clock",
     "uuid": "ids",
 }
