@@ -36,8 +36,18 @@ def total(number):
         found += priced(line, Decimal("19.90"), Decimal(number))
     return found
 """,
-    "record.py": "import sys\n\nimport shop\n\nfor number in range(int(sys.argv[1])):\n"
-    "    shop.total(number)\n",
+    "record.py": """
+import sys
+
+import shop
+import tracediff
+
+for number in range(int(sys.argv[1])):
+    shop.total(number)
+    if number % 500 == 0:
+        tracediff.flush()  # faster than anything stores them, some would be dropped
+tracediff.flush()
+""",
     # A process a core, which decodes from memory and replays, and nothing else.
     "bare.py": """
 import gc
