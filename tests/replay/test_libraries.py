@@ -26,6 +26,12 @@ READING = """
         except OSError as error:
             return type(error).__name__, error.errno, error.filename, str(error)
 
+    def refused(*args):
+        try:
+            open(*args)
+        except ValueError as error:
+            return str(error)
+
     @td.job("files")
     def files(directory):
         at = Path(directory)
@@ -46,7 +52,8 @@ READING = """
         with open(at / "latin.txt", encoding="ascii", errors="replace", newline="") as file:
             replaced = file.readline()
         return [name, mode, lines, start, end, half, broken, packed, replaced,
-                raised(str(at / "none")), raised(str(at)), (at / "empty").read_bytes()]
+                raised(str(at / "none")), raised(str(at)),
+                refused("a\\0b"), refused("a", "rz"), (at / "empty").read_bytes()]
 
     @td.job("drawn")
     def drawn():

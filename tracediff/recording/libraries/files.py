@@ -97,6 +97,8 @@ def _opener(real: Callable[..., Any], own: tuple[str, ...]) -> Callable[..., Any
             return plainly()
         how = mode.translate({ord("b"): None, ord("t"): None})
         path = os.fsdecode(file)
+        if "\0" in path:
+            return plainly()  # which raises
         if parent is None:
             if how != "r":
                 refuse_output(BEGIN.mark.name)
