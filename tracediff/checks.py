@@ -18,6 +18,7 @@ from tracediff.check.lastcheck import last_check
 from tracediff.check.results import Work
 from tracediff.check.selecting import Selection, select
 from tracediff.check.state import code_state
+from tracediff.check.surroundings import surroundings
 from tracediff.check.tallying import Gates
 from tracediff.checked import Checked
 from tracediff.codefiles import source_reader
@@ -34,6 +35,7 @@ TIMEOUT = 60.0
 """Seconds that one replay may take, where neither an option nor ``replay_timeout`` says it."""
 _NOT_KEPT = "?"
 """Stands for a store that is not kept in a journal."""
+_EDITED = "the code was edited while the check ran: some of it may be about the code before"
 MOST_UNCHANGED = 2_000
 """Of about how many traces that did not change attributes are kept, to see what marks a cause."""
 
@@ -85,6 +87,7 @@ def run_check(
     """
     _engine_known(wanted.engine)
     with _sides(config, wanted.against) as (then, commit), new_journal(config.root) as journal:
+        state = _state(config)
         selected = select(store, wanted.selection)
         count = journal.select(selected.rows)
         work = Work(
@@ -93,10 +96,10 @@ def run_check(
             timeout=wanted.timeout or config.replay_timeout or TIMEOUT,
             memory=wanted.memory or 0,
             attributes=min(1.0, MOST_UNCHANGED / max(count, 1)),
-            executed=wanted.affected,
+            executed=wanted.affected and wanted.against is None,  # it learns what recordings gave
         )
         begun = Begun(
-            state=code_state(config.root),
+            state=state,
             store=_kept_store(config) if wanted.store is not None else None,
             work=work,
             explain=wanted.explain,
@@ -129,9 +132,10 @@ def resumed_check(
     _engine_known(wanted.engine)
     with interrupted(config.root) as journal:
         begun = journal.reopen()
-        if begun.state != code_state(config.root):
+        if begun.state != _state(config):
             raise StoreError(
-                "the code is not what it was when the check was interrupted",
+                "the code, the packages or the settings are not what they were when the check was "
+                "interrupted",
                 slug="check-not-resumable",
                 hint="start it again without --resume",
             )
@@ -161,7 +165,8 @@ class _Checking:
         started = time.perf_counter()
         found = check(journal, self.begun, self._engine(load, progress), plan, progress)
         found = replace(found, seconds=time.perf_counter() - started)
-        return replace(found, remarks=(*found.remarks, *_kept(self.config.root, found)))
+        said = [] if _state(self.config) == self.begun.state else [_EDITED]
+        return replace(found, remarks=(*said, *found.remarks, *_kept(self.config.root, found)))
 
     def _engine(self, load: Load, progress: Progress | None) -> Engine:
         if self.wanted.engine != "local":
@@ -178,6 +183,11 @@ class _Checking:
             self.config, self.store, self.begun.work,
             load=load, workers=self.wanted.workers, then=self.then,
         )  # fmt: skip
+
+
+def _state(config: Config) -> str:
+    """What has to be as it was for two halves of a check to be about the same."""
+    return " ".join((code_state(config.root), *(digest for _, digest in surroundings(config))))
 
 
 def _kept_store(config: Config) -> str:

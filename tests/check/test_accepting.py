@@ -32,12 +32,12 @@ from tracediff.check.accepting import (
     narrowed,
     shortened,
     stale,
+    together,
     ways_text,
     within,
 )
 from tracediff.check.causesfile import FILE, accept_causes, document, dumped, read_causes
 from tracediff.check.lastcheck import causes_of, last_check
-from tracediff.check.tallying import TOGETHER
 from tracediff.checked import Acceptance, Change, Checked, Group, Result, Total
 from tracediff.cli import exits, group
 from tracediff.errors import ExpectationError
@@ -681,5 +681,6 @@ def test_a_report_says_what_would_be_accepted(root: Path) -> None:
 
 def test_a_report_with_traces_that_pass_together_can_be_accepted_from(root: Path) -> None:
     found = group_of("1a2b3c4d", UP)
-    together = replace(found, cause=TOGETHER.cause, label=TOGETHER.label, accepted=TOGETHER)
-    assert causes_of(keep(root, found, together)) == [entry_of(found)]
+    whole = together([])
+    both = replace(found, cause=whole.cause, label=whole.label, accepted=whole)
+    assert causes_of(keep(root, found, both)) == [entry_of(found)]

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from tracediff.check.journal import DIRECTORY, MOST_KEPT, Begun, Journal, interrupted, new_journal
 from tracediff.check.results import Work
-from tracediff.check.state import code_state
 from tracediff.checked import Change, Moved, Result, Shares
 from tracediff.checks import Wanted, resumed_check
 from tracediff.checks import _kept_store as kept_store
+from tracediff.checks import _state as state_of
 from tracediff.config import load_config
 from tracediff.errors import StoreError
 from tracediff.model import Row, Tolerance
@@ -267,7 +267,7 @@ def test_a_check_is_not_resumed_with_other_code_or_other_options(tmp_path: Path)
     subprocess.run([sys.executable, "jobs.py"], cwd=tmp_path, check=True, timeout=60)
     with new_journal(tmp_path) as journal:
         journal.select([row(1)])
-        journal.begin(replace(BEGUN, state=code_state(tmp_path), store=None))
+        journal.begin(replace(BEGUN, state=state_of(load_config(tmp_path)), store=None))
         journal.add(changed(1))
 
     def said(*arguments: str) -> tuple[int, str]:
@@ -283,7 +283,7 @@ def test_a_check_is_not_resumed_with_other_code_or_other_options(tmp_path: Path)
     (tmp_path / "jobs.py").write_text(JOBS)
     code, text = said()
     assert code == 2
-    assert "the code is not what it was" in text
+    assert "the code, the packages or the settings are not what they were" in text
 
 
 def test_no_password_of_a_store_is_kept(tmp_path: Path) -> None:
@@ -295,7 +295,9 @@ def test_no_password_of_a_store_is_kept(tmp_path: Path) -> None:
     assert kept_store(plain) == plain.store
     with new_journal(tmp_path) as journal:
         journal.select([row(1)])
-        journal.begin(replace(BEGUN, state=code_state(tmp_path), store=kept_store(secret)))
+        journal.begin(
+            replace(BEGUN, state=state_of(load_config(tmp_path)), store=kept_store(secret))
+        )
         journal.add(changed(1))
     with pytest.raises(StoreError, match="password is not kept"):
         resumed_check(Wanted(), load_config(tmp_path), lambda name: MemoryStore("m"))

@@ -193,9 +193,24 @@ def test_all_are_explained_while_they_are_few_and_then_some_of_each_group() -> N
 
 def test_what_accepted_causes_alone_explain_passes_though_it_is_not_told_apart() -> None:
     some = [changed(name, {"result": Fraction(2)}) for name in ("a", "b", "c")]
-    found = checked(some, covered=frozenset({"a", "c"}))
+    covered = frozenset({"a", "c"})
+    found = checked(some, covered=covered, accepted=["0badcafe"])
     assert (found.changed, found.accepted) == (3, 2)
     assert [(one.label, one.count, one.passes) for one in found.groups] == [
         ("accepted causes together", 2, True), ("label told", 1, False),
     ]  # fmt: skip
     assert sum(moved_by(group, "result") for group in found.groups) == 6
+    lowered = checked(some, covered=covered, accepted=["0badcafe"], ways="down")
+    assert (lowered.accepted, len(lowered.broken)) == (0, 1)
+
+
+def test_noise_of_a_job_hides_no_change_that_is_explained() -> None:
+    some = [changed(name, {"result": Fraction(2)}) for name in ("a", "b")]
+    shares = Shares(id="a", changes=CHANGES[:1], numbers={"result": (Fraction(2),)})
+    found = checked(some, [shares], noise=frozenset({("k", "result")}))
+    assert (found.same, found.changed, found.explained) == (1, 1, 1)
+
+
+def test_a_sum_of_a_result_is_told_before_that_of_its_lines() -> None:
+    some = [changed("a", {"result.lines[0].net": Fraction(9), "result.total": Fraction(8)})]
+    assert checked(some).main == "result.total"

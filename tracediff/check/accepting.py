@@ -164,6 +164,25 @@ def _amount(new: frozenset[str], ways: frozenset[str], total: Total) -> str:
     return f"by up to {summed(farthest)}"
 
 
+TOGETHER: Final = "accepted"
+TOGETHER_LABEL: Final = "accepted causes together"
+"""The cause of traces that were not explained and whose new result accepted causes alone give."""
+
+
+def together(accepted: Iterable[Acceptance]) -> Acceptance:
+    """What all acceptances cover, for traces in which their causes are not told apart."""
+    fields: dict[str, frozenset[str]] = {}
+    for one in accepted:
+        for name, text in one.fields.items():
+            fields[name] = fields.get(name, frozenset()) | ways_of(text)
+    return Acceptance(
+        cause=TOGETHER,
+        label=TOGETHER_LABEL,
+        reason="nothing else is needed for what the code gives now",
+        fields={name: ways_text(ways) for name, ways in fields.items()},
+    )
+
+
 def within(seen: Entry, accepted: Entry) -> bool:
     """Whether an acceptance covers what was seen of its cause."""
     return all(

@@ -81,7 +81,11 @@ class Explainer:
             try:
                 with self._old(some) as then:
                     for name, is_covered in explained_by(
-                        self._traces(some), then, self.config, accepted
+                        self._traces(some),
+                        then,
+                        self.config,
+                        accepted,
+                        recorded=self.then is None,
                     ):
                         if is_covered:
                             yield name

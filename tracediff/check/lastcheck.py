@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tracediff.check.accepting import Entry, entry_of
+from tracediff.check.accepting import TOGETHER, Entry, entry_of
 from tracediff.check.causesfile import amount_of, check_id, check_schema, whole_number
 from tracediff.check.journal import DIRECTORY
-from tracediff.check.tallying import TOGETHER
 from tracediff.checked import Change, Group, Result, Total
 from tracediff.errors import ExpectationError
 
@@ -76,7 +75,7 @@ def _parsed(data: bytes, path: Path) -> list[Entry]:
     if not all(isinstance(one, dict) for one in groups):
         raise ValueError("its groups are none")
     # Those that were not told apart pass by what is accepted already: there is nothing to accept.
-    return [entry_of(_group(one)) for one in groups if one.get("cause") != TOGETHER.cause]
+    return [entry_of(_group(one)) for one in groups if one.get("cause") != TOGETHER]
 
 
 def _group(one: Mapping[str, Any]) -> Group:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from xxhash import xxh3_64_intdigest
 
+from tracediff.check.accepting import TOGETHER, TOGETHER_LABEL, together
 from tracediff.check.accepting import judged as drift
 from tracediff.check.sums import Sum
 from tracediff.checked import (
@@ -31,12 +32,6 @@ from tracediff.reports.sums import without_places
 from tracediff.reports.wording import many as counted
 
 MOST_FAILURES = 100
-TOGETHER = Acceptance(
-    cause="accepted",
-    label="accepted causes together",
-    reason="nothing else is needed for what the code gives now",
-)
-"""The cause of traces that were not explained and whose new result accepted causes alone give."""
 Amounts = Mapping[str, Fraction]
 
 
@@ -120,7 +115,7 @@ class _Kept:
         return Group(
             cause=cause, label=self.label, count=self.count,
             smallest=replace(self.smallest, attributes=(), units=()),
-            exact=self.change is not None or cause == TOGETHER.cause, change=self.change,
+            exact=self.change is not None or cause == TOGETHER, change=self.change,
             totals=tuple(one.total(name) for name, one in sorted(self.sums.items())),
             others=dict(self.others), keys=dict(self.keys.most_common()), marks=marks,
         )  # fmt: skip
@@ -181,11 +176,13 @@ class Tally:
             self._marking.note(one, causes)
 
     def _without_noise(self, one: Result) -> list[Moved]:
-        own = own_noise(one, self._shares.get(one.id))
+        shares = self._shares.get(one.id)
+        own, proven = own_noise(one, shares), _proven(shares)
         kept = []
         for moved in one.moved:
             name = without_places(moved.field)
-            if name in own or (one.key, name) in self._noise:
+            usual = (one.key, name) in self._noise and moved.field not in proven
+            if name in own or usual:
                 self._noise_counts[name] += 1
                 self._noisy.setdefault(name, [one.id])
             else:
@@ -204,7 +201,7 @@ class Tally:
             others = {without_places(it.field) for it in moved if it.change is None}
             cause, label = one.cause, one.label
             if one.id in self._covered:
-                cause, label = TOGETHER.cause, TOGETHER.label
+                cause, label = TOGETHER, TOGETHER_LABEL
             parts = [_Part(cause, label, None, amounts, others)]
         for part in parts:
             self._enter(one, part)
@@ -241,8 +238,9 @@ class Tally:
         for cause, kept in self._groups.items():
             group = kept.group(cause, self._marks(cause))
             given = acceptances.get(cause)
-            if cause == TOGETHER.cause:
-                group = replace(group, accepted=TOGETHER)
+            if cause == TOGETHER:
+                whole = together(acceptances.values())
+                group = replace(group, accepted=whole, drift=drift(group, whole))
             elif given is not None:
                 group = replace(group, accepted=given, drift=drift(group, given))
             groups.append(group)
@@ -260,6 +258,14 @@ class Tally:
             explained=self.explained,
             broken=tuple(_broken(gates, self.changed - passed, self.failed, groups)),
         )  # fmt: skip
+
+
+def _proven(shares: Shares | None) -> Collection[str]:
+    """The fields of a trace that are known to differ because of a change."""
+    if shares is None or shares.refused is not None:
+        return ()
+    numbers = {name for name, amounts in shares.numbers.items() if any(amounts)}
+    return numbers | {name for name, places in shares.others.items() if places}
 
 
 def own_noise(result: Result, shares: Shares | None) -> frozenset[str]:
@@ -320,10 +326,16 @@ def label_of(change: Change) -> str:
 
 
 def _main(totals: Iterable[Total]) -> str:
-    """The field that most traces moved; of equals one of the result, the one that moved most."""
+    """The field that most traces moved; of equals one of the result, none of a list's items."""
     found = max(
         totals,
-        key=lambda one: (one.count, one.field.startswith("result"), abs(one.change), one.field),
+        key=lambda one: (
+            one.count,
+            one.field.startswith("result"),
+            "[]" not in one.field,
+            abs(one.change),
+            one.field,
+        ),
         default=None,
     )
     return found.field if found is not None else ""

@@ -92,10 +92,17 @@ class Games:
     def cover(
         self, cases: Sequence[Case], choose: Callable[[Sequence[Unit]], frozenset[Unit]]
     ) -> None:
-        """Leave each case done that a choice of units alone brings to what the new side gives."""
+        """Leave each case done that a choice of units alone brings to what the new side gives.
+
+        Where the old side is the code that recorded it, that has to give the recording: else both
+        sides may give something new for another reason, such as an upgrade of a package.
+        """
         self._meet(cases)
         bulk, left = self.bulk, _open(cases)
         self._run((case, bulk.side(new=True), case.sides[1].append) for case in left)
+        if self.certified:
+            self._run((case, bulk.side(new=False), case.sides[0].append) for case in left)
+            left = [one for one in left if one.sides[0][0].outcome == recorded(one.trace)]
         for _ in range(MOST_LEARNED):
             tasks = {job: bulk.choice(job, choose) for job in {case.job for case in left}}
             self._run((case, tasks[case.job], _keeping(case)) for case in left)

@@ -82,12 +82,13 @@ def explained_by(
     accepted: frozenset[str],
     *,
     told: Config | None = None,
+    recorded: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[tuple[str, bool]]:
     """Whether some changes alone give exactly what the code now gives, of each trace.
 
-    One mixture is run of each, in which these changes are new and everything else is old, and the
-    code now. Where it cannot be told, it is not so.
+    One mixture is run of each, in which these changes are new and everything else is old, and both
+    sides as they are. Where it cannot be told, it is not so.
 
     Args:
         traces: Recordings that changed, all of the same code.
@@ -95,10 +96,11 @@ def explained_by(
         config: Those of the code now.
         accepted: The ids of changes.
         told: Those of the project, where ``config`` is another directory's.
+        recorded: Whether the old code is the one that the traces were recorded by.
         progress: Called with how many are done.
     """
     done = 0
-    with _Portfolio(then, config, told or config, None, recorded=True) as portfolio:
+    with _Portfolio(then, config, told or config, None, recorded=recorded) as portfolio:
         for chunk in _chunks(traces):
             for found in portfolio.cover(chunk, accepted):
                 done += 1
