@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracediff.api import Project, open_project
+from tracediff.check.accepting import Entry
 from tracediff.check.causesfile import accept_causes
 from tracediff.check.lastcheck import causes_of, last_check
 from tracediff.check.selecting import Selection, select
@@ -242,6 +243,10 @@ def test_a_package_that_was_upgraded_is_no_noise(
         assert total(found) == sum(range(12))
         assert any("tariffs 1.0 → 2.0" in one for one in found.remarks)
         assert found.broken
+        moves = {"result.total": "up and down"}
+        other = Entry(cause="0badcafe", label="RATE", reason="", fields=moves, exact=True)
+        accept_causes(shop.directory, [other], "another change")
+        assert check(project, explain=0).accepted == 0
     monkeypatch.setenv("TRACEDIFF_RECORDED_LIBRARIES", str(places["1.0"]))
     monkeypatch.syspath_prepend(str(places["2.0"]))
     with open_project(start=shop.directory) as project:
