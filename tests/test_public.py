@@ -22,8 +22,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGE = CHECKOUT / "tracediff"
 
 NAMES = [
-    "TracediffError", "artifact", "configure", "fail", "flush", "ignore", "input", "job", "note",
-    "now", "output", "propagate", "random", "register", "step", "tag", "uuid4", "warn",
+    "TracediffError", "artifact", "autotrace", "configure", "fail", "flush", "ignore", "input",
+    "job", "note", "now", "output", "propagate", "random", "register", "step", "tag", "uuid4",
+    "warn",
 ]  # fmt: skip
 
 HEAVY = (

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tracediff.errors import TracediffError
     from tracediff.recording import (
         artifact,
+        autotrace,
         configure,
         fail,
         flush,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TracediffError",
     "artifact",
+    "autotrace",
     "configure",
     "fail",
     "flush",

@@ -3,6 +3,7 @@
 CASES = {
     "steps": "what a step costs while a job is recorded, beside an OpenTelemetry span",
     "inactive": "what a step costs while nothing is recorded",
+    "autotrace": "what autotraced functions cost, and importing them",
     "job": "what recording adds to a job of 5 ms with 50 steps",
     "submit": "handing a finished trace to the background writer",
     "replay": "replaying, recording and digesting a trace of 50 steps",

@@ -115,3 +115,32 @@ def test_too_deep_a_tree_is_cut_and_says_so(shop: Any) -> None:
     assert shop.result(deep) == 0
     assert 90 <= len(deep.steps) <= 100
     assert any("a deep trace ends at 100 levels" in said for said in deep.warnings)
+
+
+AUTOTRACED = """
+    def vat(net, *, rate=2):
+        return net * rate
+
+    def spread(n):
+        yield from (vat(one) for one in range(n))
+
+    @td.job("full", depth="full")
+    def full():
+        return sum(spread(30)) + vat(7)
+    """
+
+
+def test_a_trace_of_autotraced_functions_is_replayed_with_them(shop: Any) -> None:
+    for more, calls in (("", 31), ("autotrace_values = false\nautotrace_calls = 10\n", 10)):
+        shop.settings(f'autotrace = ["shop.*"]\n{more}')
+        shop.jobs(AUTOTRACED)
+        trace = shop.record("full()")[-1]
+        assert sorted(step.name for step in trace.steps[1:]) == ["spread", *["vat"] * calls]
+        assert (trace.steps[2].args is None) == bool(more)
+        again = shop.replay(trace)
+        assert shop.result(again) == shop.result(trace)
+        assert [(step.parent, step.name, step.args, step.result) for step in again.steps] == [
+            (step.parent, step.name, step.args, step.result) for step in trace.steps
+        ]
+        assert again.warnings == trace.warnings
+        assert bool(trace.warnings) == bool(more)

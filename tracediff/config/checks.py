@@ -220,6 +220,10 @@ _TOLERANCE = {
 }
 _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "autotrace": _texts,
+    "autotrace_calls": _whole,
+    "autotrace_depth": _whole,
+    "autotrace_steps": _whole,
+    "autotrace_values": _flag,
     "depth": _one_of(*DEPTHS),
     "durability": _one_of("process", "host"),
     "enabled": _flag,
@@ -245,6 +249,10 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
 TABLES = {"job": "rules", "tolerance": "tolerances"}
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "autotrace": _split,
+    "autotrace_calls": _as_whole,
+    "autotrace_depth": _as_whole,
+    "autotrace_steps": _as_whole,
+    "autotrace_values": _as_bool,
     "depth": str,
     "durability": str,
     "enabled": _as_bool,

@@ -60,6 +60,10 @@ class Config:
     pythonpath: tuple[Path, ...] = ()
     recorded_libraries: tuple[Path, ...] = ()
     autotrace: tuple[str, ...] = ()
+    autotrace_values: bool = True
+    autotrace_depth: int = 100
+    autotrace_steps: int = 20_000
+    autotrace_calls: int = 1_000
     inputs: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
     replay_allow: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """The recorder: jobs, steps, inputs and outputs become traces."""
 
+from tracediff.recording.autotracing import autotrace
 from tracediff.recording.jobs import Job, job, jobs
 from tracediff.recording.propagation import propagate
 from tracediff.recording.recorder import Recorder
@@ -12,6 +13,7 @@ __all__ = [
     "Job",
     "Recorder",
     "artifact",
+    "autotrace",
     "configure",
     "fail",
     "flush",

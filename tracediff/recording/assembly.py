@@ -69,8 +69,9 @@ class _Making:
         source = self._sources.get(mark)
         if source is None:
             source = self._look_at(mark)
+        args: Value | None
         if isinstance(mark, Mark):
-            args: Value | None = Value(arguments(span, mark))
+            args = None if span.args is UNSET else Value(arguments(span, mark))
             name, head = mark.name, False
         else:
             args, name, head = None, self._buffer.scrub(mark.name)[:MAX_NAME], mark.head

@@ -15,6 +15,7 @@ from tracediff.runtime import Server
 
 if TYPE_CHECKING:
     from tracediff.recording.spans import Span
+    from tracediff.recording.tracing import Tracing
 
 FIXED = values.SCALARS - {str, bytes}
 """Types kept by reference without a look at their size."""
@@ -81,8 +82,8 @@ class Buffer:
     __slots__ = (
         "answering", "artifacts", "bytes", "context", "depth", "encode", "full", "ignored", "known",
         "last_fault", "limit", "plain", "redactor", "rooted", "running", "scrub", "server",
-        "shallow", "skipped", "spans", "state", "tags", "tags_skipped", "unserved", "warnings",
-        "written",
+        "shallow", "skipped", "spans", "state", "tags", "tags_skipped", "tracing", "unserved",
+        "warnings", "written",
     )  # fmt: skip
 
     def __init__(self, redactor: Redactor, depth: Depth, server: Server | None = None) -> None:
@@ -101,6 +102,7 @@ class Buffer:
         self.server = server
         self.answering = server is not None and bool(server.steps)
         self.full = False
+        self.tracing: Tracing | None = None
         self.limit = MAX_STEPS
         self.skipped = 0
         self.unserved = 0
@@ -228,6 +230,8 @@ class Buffer:
                 f"steps after the first {MAX_STEPS:,} were left out, except inputs and outputs: "
                 f"{self.skipped:,}"
             )
+        if self.tracing is not None:
+            found += self.tracing.notes()
         if self.tags_skipped:
             found.append(f"tags after the first {MAX_TAGS} were left out: {self.tags_skipped:,}")
         self.warnings[:0] = [one for one in found if one not in self.warnings]

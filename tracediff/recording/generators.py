@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from tracediff import runtime
-from tracediff.recording.buffers import Items
+from tracediff.recording.buffers import UNSET, Items
 from tracediff.recording.marks import Mark
 from tracediff.recording.serving import answer
 from tracediff.recording.spans import Span, leave, open_span
@@ -41,7 +41,10 @@ def wrap_generator(mark: Mark, function: Callable[..., Any], served: bool) -> Ca
 
 def drive(span: Span, parent: Span | None, inner: Any) -> Generator[Any, Any, Any]:
     """Run a generator with its span current between the yields only."""
-    span.result = items = Items()
+    items = Items()
+    valued = span.args is not UNSET
+    if valued:
+        span.result = items
     inside = span
     resume: Callable[[], Any] = inner.__next__
     try:
@@ -52,7 +55,8 @@ def drive(span: Span, parent: Span | None, inner: Any) -> Generator[Any, Any, An
             finally:
                 inside = current.get() or span  # a block of the generator's may be open
                 leave(token)
-            items.append(span.buffer.capture(item))
+            if valued:
+                items.append(span.buffer.capture(item))
             try:
                 sent = yield item
             except BaseException as error:
@@ -156,7 +160,7 @@ class Turns:
         self.parent = parent
         self.done = done
         self.inside = span
-        if span is not None:
+        if span is not None and span.args is not UNSET:
             span.result = Items()
 
     async def resume(self, turn: Any, *, last: bool = False) -> Any:
@@ -175,7 +179,7 @@ class Turns:
         finally:
             self.inside = current.get() or span
             leave(token)
-        if not last:
+        if not last and span.args is not UNSET:
             span.result.append(span.buffer.capture(item))
         return item
 

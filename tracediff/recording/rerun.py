@@ -15,10 +15,11 @@ from tracediff.recording.jobs import Job
 from tracediff.recording.marks import called
 from tracediff.recording.session import Run, _process
 from tracediff.recording.spans import Span, lane, mutations
+from tracediff.recording.tracing import Tracing
 from tracediff.runtime import Server
 
 
-def run(
+def run(  # noqa: PLR0913 - what a replay puts back, named one by one
     job: Job,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -28,6 +29,7 @@ def run(
     depth: Depth,
     started_at: int,
     seed: int,
+    tracing: Tracing | None = None,
 ) -> Run:
     """Run a job with its inputs served. What it raises is in the run's ``trace()``.
 
@@ -40,15 +42,18 @@ def run(
         depth: How much is captured.
         started_at: The recorded start, in nanoseconds since the epoch.
         seed: The recorded seed.
+        tracing: Which calls of autotraced functions become steps.
     """
     recorder = _process.for_replays(config)
     receiver = (job.factory(),) if job.method and job.factory is not None else ()
+    buffer = Buffer(recorder.redactor, depth, server)
+    buffer.tracing = tracing
     replayed = Run(
         recorder,
         job,
         receiver + args,
         kwargs,
-        buffer=Buffer(recorder.redactor, depth, server),
+        buffer=buffer,
         started_at=started_at,
         surroundings=environment(seed),
         retention=None if callable(job.retention) else job.retention,

@@ -20,6 +20,7 @@ from tracediff import runtime, values
 from tracediff.config import Config, load_config, override
 from tracediff.errors import RecordingError
 from tracediff.model import Depth, Environment, Trace, Value
+from tracediff.recording import autotracing
 from tracediff.recording.assembly import artifacts_of, steps_of
 from tracediff.recording.buffers import MAX_TEXT, Buffer
 from tracediff.recording.environment import environment
@@ -28,6 +29,7 @@ from tracediff.recording.ids import new_id
 from tracediff.recording.libraries import install
 from tracediff.recording.recorder import Callbacks, Recorder
 from tracediff.recording.spans import mutations, open_span
+from tracediff.recording.tracing import tracing_of
 from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
 from tracediff.runtime import current
 
@@ -239,6 +241,7 @@ class _Process:
                     config = load_config()
                     if config.enabled:
                         install(config)
+                        autotracing.switch(config.autotrace)
                         self.recorder = Recorder(config)
                 except Exception as error:
                     hint = getattr(error, "hint", None)
@@ -296,6 +299,9 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
         if chosen is None:
             return None
         depth, retention = chosen
+        buffer = Buffer(recorder.redactor, depth)
+        if depth == "full" and autotracing.is_on():
+            buffer.tracing = tracing_of(recorder.config)
         seed = int.from_bytes(os.urandom(4), "big")
         if job.seed:
             random.seed(seed)
@@ -304,7 +310,7 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
             job,
             args,
             kwargs,
-            buffer=Buffer(recorder.redactor, depth),
+            buffer=buffer,
             started_at=time.time_ns(),
             surroundings=environment(seed),
             retention=retention,
@@ -383,6 +389,7 @@ def configure(
     told = Callbacks(
         on_start=on_start, on_end=on_end, on_ack=on_ack, on_loss=on_loss, on_error=on_error
     )
+    autotracing.switch(config.autotrace if config.enabled else ())
     _process.recorder = Recorder(config, told) if config.enabled else None
     _process.ready = True
 

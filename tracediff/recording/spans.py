@@ -29,13 +29,14 @@ class Span:
     """One step: open while it is the context's current span, raw record afterwards."""
 
     __slots__ = (
-        "args", "buffer", "end", "error", "key", "kwargs", "lane", "mark", "mutated", "packed",
-        "parent", "result", "start", "state",
+        "args", "buffer", "depth", "end", "error", "key", "kwargs", "lane", "mark", "mutated",
+        "packed", "parent", "result", "start", "state",
     )  # fmt: skip
 
     mark: Mark | Line
     buffer: Buffer
     parent: Span | None
+    depth: int
     args: Any
     kwargs: Any
     result: Any

@@ -21,7 +21,7 @@ from tracediff.model import Trace
 from tracediff.recording import Job, run
 from tracediff.recording.libraries import install
 from tracediff.replay.clock import recorded_surroundings
-from tracediff.replay.deep import deepened
+from tracediff.replay.deep import deepened, tracing_for
 from tracediff.replay.finding import bind, find_job, on_its_class
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
@@ -179,8 +179,6 @@ def replay_here(
 ) -> Trace:
     """Run a trace's job again in this process, one at a time.
 
-    ``deep`` reaches the modules that are imported for it, none that are loaded already.
-
     Raises:
         ReplayError: The job cannot be found or called.
     """
@@ -194,7 +192,9 @@ def replay_here(
         runtime.guard = server  # importing the job reaches nothing either
         os.environ[runtime.REPLAYING] = trace.id
         try:
-            hook = entered.enter_context(deepened(trace, config)) if deep else None
+            tracing = tracing_for(trace, config, deep=deep)
+            if tracing is not None:
+                entered.enter_context(deepened(trace, config))
             job = on_its_class(find_job(trace, allow))
             args, kwargs = bind(job, trace, allow)
             server.begin()
@@ -210,16 +210,14 @@ def replay_here(
                     depth="full" if deep else trace.depth,
                     started_at=trace.started_at,
                     seed=trace.environment.seed,
+                    tracing=tracing,
                 )
         finally:
             runtime.guard = None
             os.environ.pop(runtime.REPLAYING, None)
     new = done.trace()
-    cut = hook.notes() if hook is not None else []
     said = [f"the replay was refused {what}" for what in refused]
-    return replace(
-        new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *cut, *said)
-    )
+    return replace(new, replay=server.info(), warnings=(*new.warnings, *server.notes(), *said))
 
 
 def put_on_path(config: Config) -> None:
