@@ -140,7 +140,7 @@ def measured(directory: Path, program: str, many: int) -> tuple[float, float, fl
 
 
 def measure(quick: bool) -> list[Figure]:
-    few, many, rounds = (50, 250, 1) if quick else (500, 8_500, 9)
+    few, many, rounds = (50, 250, 1) if quick else (500, 8_500, 5)
     runs: dict[str, list[tuple[float, float, float]]] = {}
 
     def noted(name: str, program: str, count: int) -> float:
