@@ -474,6 +474,20 @@ def test_a_whole_check_of_the_example_finds_on_a_cluster_what_it_finds_here(
     assert found[0]["changed"] == found[0]["explained"] > 0
     assert found[0]["totals"]
 
+    monkeypatch.delenv("CI", raising=False)  # nothing is accepted there
+    assert exits.run(group, ["accept", "--all-causes", "--reason", "the plan for May"]) == 0
+    cluster = ["check", "--engine", shared_cluster.url, "--format", "json"]
+    capsys.readouterr()
+    assert exits.run(group, cluster) == exits.SAME
+    passing = json.loads(capsys.readouterr().out)
+    assert passing["accepted"] == passing["changed"] == found[1]["changed"]
+    weights = Path("pricing/weights.py")
+    weights.write_text(weights.read_text("utf-8").replace("6000", "4000"))
+    assert exits.run(group, cluster) == exits.DIFFERENT
+    again = json.loads(capsys.readouterr().out)
+    (new,) = [one for one in again["groups"] if not one["passes"]]
+    assert new["change"]["units"] == ["pricing.weights:VOLUMETRIC_DIVISOR"]
+
 
 def test_the_old_side_may_be_a_revision_that_the_worker_lays_out_itself(
     stall: Any, project: Project, copy: Path
