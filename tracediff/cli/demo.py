@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SUGGESTED = {
     "tracediff explain @last": "which change did how much of it, and whose it was",
+    "tracediff check": "what the changes do to all prices, and how much of it is whose",
     "tracediff compare @last --against HEAD~4": "on the code that was recorded: the same",
     "tracediff compare @last --all": "every step and note that differs",
     "tracediff show @last": "what was recorded, inputs and notes too",
