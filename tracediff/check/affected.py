@@ -250,14 +250,14 @@ class Known:
             error, sqlite3.OperationalError
         ):
             self._close()
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StoreError):  # it stays: the remark says what is wrong
                 _set_aside(self.path)
         self._close()
 
     def _close(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error):  # what it held can be learnt again
                 db.close()
 
 
@@ -279,6 +279,7 @@ def _opened(path: Path, remarks: list[str]) -> tuple[sqlite3.Connection | None, 
 
 def _set_aside(path: Path) -> None:
     """Rename what is hurt, unless another check did so already."""
+    # Held by another check: it is that one's to rename.
     with locked(path.parent), contextlib.suppress(sqlite3.OperationalError):
         try:
             db, _ = _checked(path)

@@ -352,7 +352,7 @@ def _alone(root: Path) -> Iterator[None]:
     results.prepare()
     with locked(results.directory):
         real = Path(os.path.realpath(root / FILE))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # one that is left does no harm
             for partial in real.parent.glob(f".{FILE}.*.partial"):
                 partial.unlink()
         yield

@@ -30,7 +30,7 @@ def part_of_memory(workers: int) -> int:
 
 
 def _physical() -> int:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # a system that does not tell
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 0
 
@@ -38,7 +38,7 @@ def _physical() -> int:
 def _allowed() -> list[int]:
     """The limits of the control groups that this process is in, of either version."""
     places = [_GROUPS / "memory.max", _GROUPS / "memory" / "memory.limit_in_bytes"]
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # there are no control groups
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, kinds, path = line.split(":", 2)
             group = Path(path.lstrip("/"))

@@ -26,7 +26,7 @@ class Control:
         if sys.platform == "linux":
             import ctypes  # only a process that forks runners needs it
 
-            with contextlib.suppress(OSError, AttributeError):
+            with contextlib.suppress(OSError, AttributeError):  # a libc without it
                 self._call = ctypes.CDLL(None).prctl
 
     def adopt(self) -> None:
@@ -44,7 +44,7 @@ def end_children() -> None:
     """End all children of this process, and theirs, until none is left."""
     while True:
         for pid in children(os.getpid()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or another's
                 os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
@@ -78,7 +78,7 @@ def _resident(pid: int) -> int:
 
 
 def _proportional(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
         for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
@@ -89,19 +89,19 @@ def end_marked(mark: str) -> None:
     """End every process that was started with this mark, in whatever session it is now."""
     wanted = f"{MARK}={mark}".encode()
     for pid in _pids():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is another's
             if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
                 os.kill(pid, signal.SIGKILL)
 
 
 def _parents() -> Iterator[tuple[int, int]]:
     for pid in _pids():
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # as above
             text = (_PROC / str(pid) / "stat").read_text()
             yield pid, int(text.rpartition(")")[2].split()[1])
 
 
 def _pids() -> list[int]:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a system without /proc
         return [int(one.name) for one in _PROC.iterdir() if one.name.isdigit()]
     return []

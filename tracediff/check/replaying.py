@@ -142,6 +142,7 @@ class _Parent:
     def _import(self, request: list[Any]) -> None:
         if len(request[1]) > LARGE:  # reading it twice would cost more than the import
             return
+        # What fails to import fails again in the replay, which says so.
         with contextlib.suppress(TracediffError), self._executed or contextlib.nullcontext():
             import_job(codec.load(request[1]), self._config)
         if len(sys.modules) != self._modules:

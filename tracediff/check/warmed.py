@@ -189,7 +189,7 @@ class Warmed:
 
     def end(self) -> None:
         """End the process, and what is in its session."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended already
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class Warmed:
         self.process.wait()
         end_marked(self._mark)
         if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError):  # it read no more
                 self.process.stdin.close()
         for one in (self.answers, self._tell, *((self.handle,) if self.handle >= 0 else ())):
             os.close(one)
@@ -247,7 +247,7 @@ class _Watch:
         if error is not None and self._warmed.page.read() == doing:
             self.ended[doing.serial] = error
             self._since = time.monotonic()
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
                 os.kill(doing.pid, signal.SIGKILL)
 
 

@@ -143,7 +143,7 @@ def _bytes(text: str | None) -> int | None:
     found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)B?", text.upper())
     if found is None or not int(found[1]):
         raise click.BadParameter(f"{text!r} is no size, as 800M or 2G", param_hint="--memory")
-    return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+    return int(found[1] + "000" * " KMGT".index(found[2] or " "))
 
 
 def _amount(text: str | None) -> Fraction | None:

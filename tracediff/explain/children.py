@@ -71,9 +71,9 @@ class Child:
     def kill(self) -> None:
         """End it and what it started."""
         for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended already
                 kill(self.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
+        with contextlib.suppress(ChildProcessError):  # somebody waited for it
             os.waitpid(self.pid, 0)
         if _living.pop(self.pid, None) is not None:
             os.close(self.pipe)

@@ -80,7 +80,7 @@ class Autotrace:
             if self.permits(module.__name__):
                 self._take(module)
 
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # a loader with slots: its module stays plain
             setattr(spec.loader, "exec_module", exec_module)  # noqa: B010 - a loader of any class
 
     def take_loaded(self) -> None:
