@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from tracediff.check.tallying import Gates
 from tracediff.checked import Checked, Total
 from tracediff.checks import Wanted, run_check
 from tracediff.cli import exits, group
+from tracediff.cli.check import _bytes as size
 from tracediff.demo import git
 from tracediff.errors import ReplayError, StoreError
 from tracediff.model import Page, Query, Row, Trace
@@ -178,6 +180,16 @@ def test_against_a_revision_both_sides_are_replayed_and_no_recording_is_trusted(
     with pytest.raises(ReplayError) as caught:
         check(project, against="nothing")
     assert caught.value.slug == "revision-unknown"
+
+
+def test_code_that_is_edited_while_a_check_runs_is_noticed(shop: Shop, project: Project) -> None:
+    def edit(what: str, done: int, of: int) -> None:
+        if done == of:
+            shop.write("shop/rates.py", "RATE = 2\nFEE = 99\n")
+
+    found = project.check(Wanted(explain=0, workers=1), progress=edit)
+    assert any("edited while the check ran" in one for one in found.remarks)
+    assert not any("edited" in one for one in check(project).remarks)
 
 
 NOISY = JOBS.replace('"text":', '"process": os.getpid(), "text":')
@@ -366,3 +378,16 @@ def test_a_sample_holds_every_path_and_is_the_same_again(
     rare = [path for path, _ in sorted(Counter(paths).items(), key=lambda one: one[1])]
     if len(set(paths)) <= size:
         assert held == set(rare)
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("400M", 400_000_000), ("2g", 2_000_000_000), ("64kb", 64_000), ("9", 9)]
+)
+def test_a_size_is_what_it_says(text: str, bytes_: int) -> None:
+    assert size(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "0", "0G", "lots", "-1", "1.5G", "1P", "9" * 99])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no size"):
+        size(text)

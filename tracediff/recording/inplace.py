@@ -222,6 +222,7 @@ class Autotraced:
             span = open_span(mark, buffer, parent, args, kwargs)
             span.depth = depth
             return span
+        # As `spans.new_span`, in place: a call is a tenth of what a step costs.
         span = Span()
         span.mark = mark
         span.buffer = buffer
