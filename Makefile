@@ -6,13 +6,12 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED)) $(ARGS)
-FAST = -n auto -m "not slow and not soak"
-SLOW = -n auto --dist worksteal -m "slow and not soak"
+ALL = -n auto --dist worksteal -m
 export VENV PYTHON DIR
 
 # One after the other, also with -j: each of them takes all processors.
 .NOTPARALLEL:
-.PHONY: help setup demo demo-servers test fast slow lint style types contracts format bench soak clean
+.PHONY: help setup compiled demo demo-servers demo-shop test fast slow lint style types contracts format bench screenshots soak clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,13 +26,22 @@ demo: ## Record prices, change the code, compare; the example stays, in DIR or a
 demo-servers: setup ## Record 10,000 jobs to real servers, kill a recorder and the servers, find every trace; JOBS=…
 	@$(BIN)/python scripts/demo_servers.py $(if $(JOBS),--jobs $(JOBS)) $(if $(DIR),--directory "$(DIR)")
 
-test: fast slow ## Run all tests, the fast ones first
+demo-shop: setup ## Record a Django and Celery service, stop it, change its code, explain a price; DIR=…
+	@$(BIN)/python scripts/demo_shop.py $(if $(DIR),--directory "$(DIR)")
 
-fast: setup ## Run the fast tests alone
-	$(PYTEST) $(FAST)
+# Also where the environment forbids to write bytecode: the tests start thousands of processes, each
+# of which would else compile what it imports.
+compiled: setup
+	@$(BIN)/python -m compileall -q -j 0 tracediff pytest_plugin benchmarks servers scripts
 
-slow: setup ## Run the slow tests alone
-	$(PYTEST) $(SLOW)
+test: compiled ## Run all tests, the fast ones first
+	$(PYTEST) $(ALL) "not soak"
+
+fast: compiled ## Run the fast tests alone
+	$(PYTEST) $(ALL) "not slow and not soak"
+
+slow: compiled ## Run the slow tests alone
+	$(PYTEST) $(ALL) "slow and not soak"
 
 lint: style types contracts ## Check style, types and who imports whom
 
@@ -54,7 +62,10 @@ format: setup ## Mend style and format where a program can
 bench: setup ## Measure; each figure in docs/performance.md names its benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: setup ## Search for rare failures, for an hour; writes docs/soak.md; KILLS=… FUZZ=… EXAMPLES=… for fewer
+screenshots: setup ## Make the pictures of the pages in docs/images anew
+	$(BIN)/python scripts/screenshots.py $(ARGS)
+
+soak: compiled ## Search for rare failures, for an hour; writes docs/soak.md; KILLS=… FUZZ=… EXAMPLES=… for fewer
 	$(foreach name,KILLS FUZZ EXAMPLES,$(if $($(name)),$(name)=$($(name)))) $(PYTEST) --timeout=0 -m soak
 
 clean: ## Remove what was built or cached, and .venv

@@ -15,7 +15,7 @@ from benchmarks.running import BenchmarkError, run
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options; wrong ones end the process with exit code 2."""
-    listed = "\n".join(f"  {name:10}{what}" for name, what in CASES.items())
+    listed = "\n".join(f"  {name:11}{what}" for name, what in CASES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"Measure and print what was found beside what is aimed for.\n\n{listed}",

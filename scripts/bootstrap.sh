@@ -1,8 +1,9 @@
 #!/bin/sh
 # Make .venv with this project and everything its tests need, or with `demo` as argument only what
-# the example needs, which takes a tenth of the time. Needs Python 3.11 or later; where git or
-# Python's venv is missing it installs them as root on Debian and its kin, and else says what to
-# install and exits 2. A second run has nothing to do and takes no time.
+# the example needs, which takes a tenth of the time. Needs Python 3.11 or later; where git,
+# Python's venv or a server that the tests start is missing it installs them as root on Debian and
+# its kin, and else says what to install and exits 2. A second run has nothing to do and takes no
+# time.
 #
 # PYTHON=… chooses the Python, VENV=… the directory.
 set -eu
@@ -65,9 +66,26 @@ is_done() {
 # The packages of the system that are missing; Debian ships ensurepip apart from Python.
 missing_packages() {
     command -v git >/dev/null 2>&1 || printf '%s ' git
+    [ "$what" = . ] || { missing_servers; missing_browser; }
     if is_usable; then return; fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
+}
+
+missing_servers() {
+    command -v redis-server >/dev/null 2>&1 || printf '%s ' redis-server
+    for one in /usr/lib/postgresql/*/bin/postgres; do
+        if [ -x "$one" ]; then return; fi
+    done
+    command -v postgres >/dev/null 2>&1 || printf '%s ' postgresql
+}
+
+# A browser for the tests of the pages, with a font: it comes without one.
+missing_browser() {
+    for one in chromium chromium-browser google-chrome; do
+        if command -v "$one" >/dev/null 2>&1; then return; fi
+    done
+    printf '%s ' chromium fonts-dejavu-core
 }
 
 install_packages() {
@@ -78,7 +96,8 @@ install_packages() {
     say "bootstrap: installing $* with apt-get"
     log=$(mktemp)
     # A list that cannot be had need not be the one that is needed.
-    if ! { apt-get update || :; DEBIAN_FRONTEND=noninteractive \
+    # RUNLEVEL=1: what comes as a service is not started; the tests start servers of their own.
+    if ! { apt-get update || :; RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
         tail -n 20 "$log" >&2
         fail "apt-get could not install $*; the whole of what it said is in $log"
@@ -102,14 +121,18 @@ make_environment() {
     pip_install hatchling editables
     pip_install --no-build-isolation --editable "$what"
     [ "$what" = . ] || pip_install --no-deps --require-hashes -r servers/requirements.txt
+    # All processors, where pip takes one; not the packages' own tests, and some code is for another
+    # Python.
+    "$venv/bin/python" -m compileall -qq -j 0 -x 'site-packages/.*/tests/' "$venv/lib" || :
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt "$@" ||
+    "$venv/bin/python" -m pip install -qq --no-compile --disable-pip-version-check \
+        -c constraints.txt "$@" ||
         fail "pip could not install $*" "its message is above; run this again when that is mended"
 }
 
-if is_done && command -v git >/dev/null 2>&1 && is_usable; then exit 0; fi
+if is_done && is_usable && [ -z "$(missing_packages)" ]; then exit 0; fi
 find_python
 packages=$(missing_packages)
 # shellcheck disable=SC2086  # one word a package

@@ -4,13 +4,15 @@ Starts MongoDB and SeaweedFS on this machine, lays out the pricing example, reco
 several processes at once, and kills one of them and each server on the way. A job's id goes to a
 ledger on disk when the recorder acknowledges it; afterwards pymongo, boto3 and the reader below,
 which use nothing of tracediff's, look for every one of them. Then the code changes, and one of the
-traces is compared by its id.
+traces is compared by its id. In the end a job is watched while it runs, what was recorded is
+counted, and what carries one tag is erased.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import struct
@@ -29,9 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from servers.mongod import Mongod  # noqa: E402 - the checkout is put on the path above
+from servers.processes import ServerError  # noqa: E402 - the same
 from servers.seaweed import Seaweed  # noqa: E402 - the same
 from tracediff import demo  # noqa: E402 - the same
-from tracediff.stores.shipping import waiting  # noqa: E402 - the same
+from tracediff.stores.spooled import waiting  # noqa: E402 - the same
 
 PATIENCE = 240.0
 """Seconds after which what does not come is given up."""
@@ -60,9 +63,31 @@ for number in range(int(sys.argv[2])):
 print("ended", td.flush(120), td.flush(120, upload=True), flush=True)
 """
 
+LIVE = """
+import time
+import tracediff as td
+
+@td.input("Price of the day")
+def price(product):
+    time.sleep(0.2)
+    return product * 7
+
+@td.job("catalogue/import", mode="live")
+def run(store):
+    td.note("Products", head=True)
+    td.flush(60, upload=True)  # now it is seen that it runs
+    with td.step("Importing products") as step:
+        step.result = [price(product) for product in range(20)]
+    return len(step.result)
+
+run(3)
+td.flush(60, upload=True)
+"""
+
 SETTINGS = """
 store = "prod"
 upload_every = 1
+bump_every = 0.8
 
 [tool.tracediff.stores.prod]
 index = "{index}"
@@ -157,6 +182,9 @@ def main() -> int:
             mongod = stack.enter_context(Mongod(directory / "mongod"))
             weed = stack.enter_context(Seaweed(directory / "weed"))
             return run(Demo(directory, mongod, weed), chosen.jobs, chosen.processes)
+    except ServerError as error:
+        say(f"{error}")
+        return 2
     finally:
         if chosen.directory is None:
             shutil.rmtree(directory, ignore_errors=True)
@@ -176,12 +204,17 @@ def run(shown: Demo, jobs: int, processes: int) -> int:
     demo.checkout(shown.example, new)
     compared = compare_one(shown, acknowledged[-20:])
     print(compared.stdout or compared.stderr)
+    watched = watch(shown)
+    counted = count(shown)
+    erased = erase(shown)
     print(
         f"demo-servers: {shown.done:,} jobs recorded by {len(shown.recorders)} processes, "
         f"{len(acknowledged):,} acknowledged, {len(rows):,} stored; one recorder, MongoDB and "
-        f"SeaweedFS killed; {len(lost)} lost, {len(twice)} not exactly once"
+        f"SeaweedFS killed; {len(lost)} lost, {len(twice)} not exactly once; one job watched, "
+        "one product erased"
     )
-    return int(bool(lost or twice or compared.returncode not in (0, 1)))
+    wrong = lost or twice or watched or counted or erased or compared.returncode not in (0, 1)
+    return int(bool(wrong))
 
 
 def compare_one(shown: Demo, ids: list[str]) -> subprocess.CompletedProcess[str]:
@@ -193,6 +226,59 @@ def compare_one(shown: Demo, ids: list[str]) -> subprocess.CompletedProcess[str]
             break
         compared = shown.tracediff("compare", one)
     return compared
+
+
+def watch(shown: Demo) -> int:
+    """Run a job that records live, and show it meanwhile; how many things went wrong."""
+    say("a job that records live, watched from another process")
+    job = subprocess.Popen(
+        [sys.executable, "-c", LIVE], cwd=shown.example, env=shown.environment,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        followed = subprocess.Popen(
+            [sys.executable, "-m", "tracediff", "show", "catalogue@last", "--follow"],
+            cwd=shown.example, env=shown.environment, stdin=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        with followed:
+            lines: list[str] = []
+            for line in followed.stdout or ():
+                lines.append(line)
+                if line.startswith("━━"):  # before that it waits for the trace
+                    break
+            print("$ tracediff ls catalogue")
+            show(shown.tracediff("ls", "catalogue"), lines=2)
+            print("$ tracediff show catalogue@last --follow")
+            lines += followed.stdout or ()
+        print("".join(lines[:14]) + "  …\n" + "".join(lines[-4:]))
+        return int(followed.returncode != 0) + int(job.wait(PATIENCE) != 0)
+    finally:
+        job.kill()
+
+
+def count(shown: Demo) -> int:
+    """Say what was counted with the rows as they were written; 1 if counting them gives others."""
+    say("what was recorded, counted as it was written")
+    show(shown.tracediff("stats", "commodity", "--tags", "3"), lines=5)
+    verified = shown.tracediff("stats", "--verify")
+    print(verified.stdout + verified.stderr)
+    return int(verified.returncode != 0)
+
+
+def erase(shown: Demo) -> int:
+    """Erase what carries the tag of one product, and look again; how many things went wrong."""
+    listed = shown.tracediff("ls", "commodity", "--limit", "1", "--format", "json")
+    (row,) = json.loads(listed.stdout)["traces"]
+    tag = next(one for one in row["tags"] if one.startswith("product:"))
+    say(f"erasing what carries the tag {tag}")
+    done = shown.tracediff(
+        "erase", "--tag", tag, "--reason", "a request", "--yes", "-o", "receipt.json"
+    )
+    show(done, lines=8)
+    left = shown.tracediff("erase", "--verify", "receipt.json")
+    show(left, lines=4)
+    return int(shown.tracediff("ls", "--tag", tag, "--format", "json").stdout.count('"id"') > 0)
 
 
 def lay_out(shown: Demo) -> str:

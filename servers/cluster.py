@@ -18,9 +18,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
-from servers.processes import ServerError, free_port, launch, wait_until
+from servers.processes import Server, ServerError, end, free_port, launch, wait_until
 
 PATIENCE = 90.0
 
@@ -62,34 +61,26 @@ class DaskWorker:
 
     def stop(self) -> None:
         """End the worker and its nanny in order (SIGTERM)."""
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, seconds=20)
 
 
-class Cluster:
-    """A scheduler and its workers, which run inside a ``with`` block.
-
-    They end with the thread that started them, so start them from the main thread.
+class Cluster(Server):
+    """A scheduler, and its workers.
 
     Args:
         directory: Where their logs go; made when it is not there.
         allowed_failures: After how many deaths of its worker a task counts as what kills it.
     """
 
+    name = "the scheduler"
+    program = "scheduler"
+    to_start = PATIENCE
+
     def __init__(self, directory: Path, *, allowed_failures: int = 3) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.port = free_port()
         self.workers: list[DaskWorker] = []
         self._failures = allowed_failures
-        self._scheduler: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(
         self,
@@ -108,19 +99,8 @@ class Cluster:
         """Its address, as ``tracediff check --engine`` takes it."""
         return f"dask://127.0.0.1:{self.port}"
 
-    @property
-    def log(self) -> Path:
-        """What the scheduler says."""
-        return self.directory / "scheduler.log"
-
-    def start(self) -> None:
-        """Start the scheduler, and wait until it takes workers and clients.
-
-        Raises:
-            ServerError: It did not in time.
-        """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._scheduler = launch(
+    def _launch(self) -> subprocess.Popen[bytes]:
+        return launch(
             [
                 "/usr/bin/env", f"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES={self._failures}",
                 sys.executable, "-m", "distributed.cli.dask_scheduler",
@@ -129,16 +109,9 @@ class Cluster:
             self.log,
             directory=self.directory,
         )  # fmt: skip
-        wait_until(
-            lambda: "Scheduler at:" in self.log.read_text(), "starting the scheduler", PATIENCE
-        )
 
-    def kill(self) -> None:
-        """End the scheduler as a crash would (SIGKILL), if it runs."""
-        if self._scheduler is not None:
-            self._scheduler.kill()
-            self._scheduler.wait()
-            self._scheduler = None
+    def _answers(self) -> bool:
+        return "Scheduler at:" in self.log.read_text()
 
     def add_worker(
         self,
@@ -188,7 +161,7 @@ def children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             found += map(int, task.read_text().split())
-        except OSError:
+        except OSError:  # it is gone meanwhile
             continue
     return found
 
@@ -197,5 +170,5 @@ def command_of(pid: int) -> bytes:
     """A process's command line, nothing of one that is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
+    except OSError:  # it is gone
         return b""

@@ -13,10 +13,10 @@ import http.client
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
+
+from servers.answering import Answering, Handler
 
 _HOP = frozenset({"connection", "expect", "keep-alive", "transfer-encoding", "content-length"})
 
@@ -55,7 +55,7 @@ class Answer:
     body: bytes
 
 
-class FaultyHttp:
+class FaultyHttp(Answering):
     """A proxy on a free port of this machine; a context manager.
 
     Args:
@@ -68,15 +68,12 @@ class FaultyHttp:
         self.ended = threading.Event()
         self._failures: list[Failure] = []
         self._lock = threading.Lock()
-        self._server = _Server(self)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        super().__init__(_Handler)
 
     @property
     def endpoint(self) -> str:
         """The URL it is reached at."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.url
 
     def fail(self, times: int, **what: object) -> None:
         """Let the next so many requests of its method fail; ``what`` is as in ``Failure``."""
@@ -104,10 +101,6 @@ class FaultyHttp:
                     return self._failures.pop(number)
         return Failure()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -115,30 +108,17 @@ class FaultyHttp:
         traceback: TracebackType | None,
     ) -> None:
         self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, traceback)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, proxy: FaultyHttp) -> None:
-        self.proxy = proxy
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
+class _Handler(Handler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        failure = self.server.proxy.next_failure(self.command, self.path)
+        proxy: FaultyHttp = self.server.of
+        failure = proxy.next_failure(self.command, self.path)
         self.close_connection = failure.cut is not None or failure.lost or failure.hang
         if failure.hang:
-            self.server.proxy.ended.wait(60)
+            proxy.ended.wait(60)
             return
         if failure.answer is not None:
             self._send(_refusal(failure, self.command))
@@ -153,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815 - http.server's names
 
     def _passed_on(self, body: bytes) -> Answer:
-        client = http.client.HTTPConnection(self.server.proxy.target, timeout=30)
+        client = http.client.HTTPConnection(self.server.of.target, timeout=30)
         try:
             client.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, text in self.headers.items():
@@ -180,9 +160,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.body[:cut])
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a test shows what it needs."""
 
 
 def _refusal(failure: Failure, method: str) -> Answer:

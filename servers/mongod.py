@@ -15,14 +15,13 @@ import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pymongo
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from servers.processes import ServerError, free_port, launch, wait_until
+from servers.processes import Server, ServerError, free_port, launch, wait_until
 
 VARIABLE = "TRACEDIFF_TEST_MONGO"
 """The URL of a MongoDB to test against instead, with no database in it."""
@@ -31,6 +30,7 @@ REPLICA_SET = "rs0"
 ROOT = "root"
 _PARAMETERS = {
     "ttlMonitorSleepSecs": "2",
+    "transactionLifetimeLimitSeconds": "10",  # of clients that are killed; a minute by default
     "enableTestCommands": "1",
     "diagnosticDataCollectionEnabled": "false",
 }
@@ -56,18 +56,19 @@ def binary() -> str:
     return path
 
 
-class Mongod:
-    """A mongod that runs inside a ``with`` block, and can be killed and started again in it.
-
-    It ends with the thread that started it, so start it from the main thread.
+class Mongod(Server):
+    """A mongod, which is a replica set by default.
 
     Args:
         directory: Where its data and its log go; made when it is not there.
         auth: Whether it asks for a password. ``url`` then carries that of the user ``root``.
-        replicas: Whether it is a replica set, of one member.
+        replicas: Whether it is one, of one member.
         cache_gb: The most memory for its cache.
         parameters: More of its ``--setParameter``.
     """
+
+    name = program = "mongod"
+    to_start = 60.0  # after a kill it reads its journal
 
     def __init__(
         self,
@@ -78,36 +79,18 @@ class Mongod:
         cache_gb: float = 0.25,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.port = free_port()
         self.password = secrets.token_urlsafe(12) if auth else ""
         self._replicas = replicas
         self._cache_gb = cache_gb
         self._parameters = _PARAMETERS | dict(parameters or {})
-        self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
     @property
     def url(self) -> str:
         """Its address, with the password of ``root`` if it asks for one, and no database."""
         return self.uri("")
-
-    @property
-    def log(self) -> Path:
-        """What it says."""
-        return self.directory / "mongod.log"
 
     def uri(
         self, database: str, user: str | None = None, password: str = "", **options: Any
@@ -127,25 +110,19 @@ class Mongod:
         more |= ({"authSource": "admin"} if user else {}) | options
         return f"mongodb://{who}127.0.0.1:{self.port}/{database}?{urlencode(more)}"
 
-    def start(self) -> None:
-        """Start it, on the port and with the data it had, and wait until it takes writes.
-
-        Raises:
-            ServerError: It ended, or did not become primary in time.
-        """
+    def _launch(self) -> subprocess.Popen[bytes]:
         data = self.directory / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        self._process = launch(self._command(data), self.log)
-        try:
-            wait_until(self._answers, "starting mongod")
-            if self._replicas and not self._ready:
-                self._initiate()
-            wait_until(self._is_primary, "the election of mongod")
-            if not self._ready and self.password:
-                self._add_root()
-        except BaseException:
-            self.kill()
-            raise
+        data.mkdir(exist_ok=True)
+        return launch(self._command(data), self.log)
+
+    def _wait(self) -> None:
+        """Until it takes writes."""
+        super()._wait()
+        if self._replicas and not self._ready:
+            self._initiate()
+        wait_until(self._is_primary, "the election of mongod")
+        if not self._ready and self.password:
+            self._add_root()
         self._ready = True
 
     def _command(self, data: Path) -> list[str]:
@@ -165,27 +142,12 @@ class Mongod:
             command += ["--keyFile", str(key)]
         return command
 
-    def kill(self) -> None:
-        """End it as a crash would (SIGKILL), if it runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        """End it in order (SIGTERM), if it runs."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-
     def step_down(self) -> None:
         """Make it a secondary, and let it become primary again about a second later."""
-        with self.client() as client, contextlib.suppress(ConnectionFailure):
+        with (
+            self.client() as client,
+            contextlib.suppress(ConnectionFailure),
+        ):  # it ends before it answers
             client.admin.command("replSetStepDown", 1, force=True)
 
     def client(self, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
@@ -222,13 +184,10 @@ class Mongod:
         )
 
     def _answers(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
-            said = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise ServerError(f"mongod ended at once; the end of its log:\n{said}")
         try:
             with self._bare() as client:
                 client.admin.command("ping")
-        except PyMongoError:
+        except PyMongoError:  # it is not ready yet
             return False
         return True
 
@@ -236,7 +195,7 @@ class Mongod:
         try:
             with self._bare() as client:
                 return bool(client.admin.command("hello")["isWritablePrimary"])
-        except PyMongoError:
+        except PyMongoError:  # it is not ready yet
             return False
 
     def _initiate(self) -> None:

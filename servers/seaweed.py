@@ -19,20 +19,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from servers.processes import ServerError, launch
+from servers.processes import Server, ServerError, launch
 
 VARIABLE = "TRACEDIFF_TEST_S3"
 """The endpoint of an S3 to test against instead; its credentials come from boto3's own chain."""
 
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port", "admin.port")
-DEADLINE = 60.0
 _SECOND = 10_000
 _OFF = (
     *("-s3.port.iceberg=0", "-s3.port.lance=0", "-metricsPort=0", "-webdav=false"),
@@ -43,7 +40,10 @@ _OFF = (
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who may do what: ``Admin``, ``Read``, ``Write``, ``List``, or in one bucket ``Read:NAME``."""
+    """Who may do what: ``Admin``, ``Read``, ``Write``, ``List``, or in one bucket ``Read:NAME``.
+
+    ``Read:NAME/PREFIX*`` is for the objects of a bucket whose keys begin so.
+    """
 
     name: str
     actions: tuple[str, ...]
@@ -61,7 +61,11 @@ class Identity:
 
 
 def identities(*buckets: str) -> tuple[Identity, ...]:
-    """An admin, a recorder that only writes and a reader that only reads, in these buckets."""
+    """An admin, a recorder that only writes and a reader that only reads, in these buckets.
+
+    ``acme`` reads what is that tenant's alone, below the prefix ``shops``.
+    """
+    own = [f"{one}/shops/{kept}tenants/acme/*" for one, kept in (("30d", ""), ("keep", "keep/"))]
     return (
         Identity(name="admin", actions=("Admin", "Read", "List", "Tagging", "Write")),
         Identity(name="recorder", actions=tuple(f"Write:{bucket}" for bucket in buckets)),
@@ -69,11 +73,15 @@ def identities(*buckets: str) -> tuple[Identity, ...]:
             name="reader",
             actions=tuple(f"{what}:{one}" for one in buckets for what in ("Read", "List")),
         ),
+        Identity(
+            name="acme",
+            actions=tuple(f"Read:{bucket}/{prefix}" for bucket in buckets for prefix in own),
+        ),
     )
 
 
-class Seaweed:
-    """SeaweedFS on free ports of this machine; a context manager.
+class Seaweed(Server):
+    """SeaweedFS on free ports of this machine.
 
     Args:
         directory: Where it keeps everything; made when it is missing.
@@ -81,18 +89,21 @@ class Seaweed:
         buckets: Buckets that are there when it has started.
     """
 
+    name = program = "weed"
+    to_start, to_end = 60.0, 10.0
+
     def __init__(
         self,
         directory: Path,
         known: Sequence[Identity] | None = None,
         buckets: Sequence[str] = ("traces-a", "traces-b"),
     ) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.buckets = tuple(buckets)
         self.identities = {one.name: one for one in known or identities(*buckets)}
         self._ports: dict[str, int] = {}
-        self._process: subprocess.Popen[bytes] | None = None
         self._session: Any = None
+        self._asking: Any = None
 
     @property
     def endpoint(self) -> str:
@@ -110,29 +121,22 @@ class Seaweed:
         Raises:
             ServerError: There is no ``weed``, or it does not get ready.
         """
-        weed = _weed()
         data = self.directory / "data"
         data.mkdir(parents=True, exist_ok=True)
         config = {"identities": [one.as_json() for one in self.identities.values()]}
         (self.directory / "s3.json").write_text(json.dumps(config), encoding="utf-8")
         first = not self._ports
-        for _ in range(3):  # another process may take a port that was free a moment ago
+        for left in (2, 1, 0):  # another process may take a port that was free a moment ago
             self._ports = self._ports or dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-            self._launch(weed)
-            if self._ready():
+            try:
+                super().start()
+            except ServerError:
+                if first:
+                    self._ports = {}
+                if not left:
+                    raise
+            else:
                 return
-            self.kill()
-            if first:
-                self._ports = {}
-        raise ServerError(f"weed does not get ready; it wrote:\n{self._log()[-2000:]}")
-
-    def kill(self) -> None:
-        """End it at once, as ``kill -9`` does."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """Let it end by itself; killed when it does not."""
-        self._end(signal.SIGTERM)
 
     def client(self, name: str = "admin", **config: Any) -> Any:
         """A plain boto3 client with this identity; ``config`` is botocore's."""
@@ -151,63 +155,42 @@ class Seaweed:
             config=Config(**config),
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.kill()
-
-    def _launch(self, weed: str) -> None:
+    def _launch(self) -> subprocess.Popen[bytes]:
         ports = [f"-{name}={port}" for name, port in self._ports.items()]
-        command = [weed, "-logtostderr=true", "mini", "-dir=data", "-ip=127.0.0.1"]
+        command = [_weed(), "-logtostderr=true", "mini", "-dir=data", "-ip=127.0.0.1"]
         command += ["-ip.bind=127.0.0.1", *ports, *_OFF, "-s3.config=s3.json"]
         # Its sockets have short names beside its data: the system's limit is 107 bytes.
         command += ["-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"]
-        self._process = launch(command, self.directory / "weed.log", directory=self.directory)
+        return launch(command, self.log, directory=self.directory)
 
-    def _ready(self) -> bool:
+    def _wait(self) -> None:
+        waits = {"connect_timeout": 1, "read_timeout": 1, "retries": {"total_max_attempts": 1}}
+        self._asking = self.client(**waits)
+        try:
+            super()._wait()
+        finally:
+            self._asking.close()
+
+    def _answers(self) -> bool:
         from botocore.exceptions import (  # type: ignore[import-untyped]  # it ships no types
             BotoCoreError,
             ClientError,
         )
 
-        client = self.client(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1})
-        deadline = time.monotonic() + DEADLINE
         try:
-            while self._process and self._process.poll() is None and time.monotonic() < deadline:
-                try:
-                    _make(client, ("ready", *self.buckets))
-                    client.put_object(Bucket="ready", Key="ready", Body=b"ready")
-                except (BotoCoreError, ClientError):
-                    time.sleep(0.05)
-                else:
-                    return True
-        finally:
-            client.close()
-        return False
+            _make(self._asking, ("ready", *self.buckets))
+            self._asking.put_object(Bucket="ready", Key="ready", Body=b"ready")
+        except (BotoCoreError, ClientError):  # it is not ready yet
+            return False
+        return True
 
     def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        if self._process is None:
             return
-        process.send_signal(how)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        super()._end(how)
         for port in self._ports.values():  # what it leaves where it listened
             for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + _SECOND}.sock"):
                 left.unlink(missing_ok=True)
-
-    def _log(self) -> str:
-        return (self.directory / "weed.log").read_text(encoding="utf-8", errors="replace")
 
 
 def free_ports(count: int) -> list[int]:
@@ -225,7 +208,7 @@ def _is_free(port: int) -> bool:
     with socket.socket() as one:
         try:
             one.bind(("127.0.0.1", port))
-        except OSError:
+        except OSError:  # somebody has it
             return False
     return True
 

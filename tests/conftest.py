@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import groupby
 
 import pytest
 from hypothesis import settings
 
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, database=None, print_blob=True)
+settings.register_profile("ci", max_examples=100, deadline=None, database=None, print_blob=True)
 settings.register_profile(  # database=None: the seed alone decides
     "soak",
     max_examples=int(os.environ.get("EXAMPLES") or 10_000),
@@ -36,6 +37,78 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"hypothesis profile {PROFILE}, seed {os.environ['SEED']}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the fast tests first, also in each process of a parallel run.
+
+    With ``--dist worksteal`` a process gets one stretch of the tests, and who has none left takes
+    from the end of another's. So each stretch holds a share of the fast tests, then of the slow
+    ones, those with the most seconds in their mark before the others: one that is begun last keeps
+    one process busy while the others idle. The tests of one module share what it starts.
+    """
+    _leave_soaks(config, items)
+    _take_turns(config, items)
+    count = getattr(config, "workerinput", {}).get("workercount", 1)
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    long = _shared_out([item for item in items if _seconds(item)], count)
+    slow = [item for item in items if item.get_closest_marker("slow") and not _seconds(item)]
+
+    def share(some: list[pytest.Item], nth: int) -> list[pytest.Item]:
+        return some[len(some) * nth // count : len(some) * (nth + 1) // count]
+
+    items[:] = [
+        item for nth in range(count) for item in (*share(fast, nth), *long[nth], *share(slow, nth))
+    ]
+
+
+def _shared_out(items: list[pytest.Item], count: int) -> list[list[pytest.Item]]:
+    """Whole modules to each process, the longest first, so that all have about as many seconds."""
+    shares: list[list[pytest.Item]] = [[] for _ in range(count)]
+    modules = [list(some) for _, some in groupby(items, key=lambda item: item.path)]
+    for module in sorted(modules, key=_total, reverse=True):
+        min(shares, key=_total).extend(sorted(module, key=_seconds, reverse=True))
+    return shares
+
+
+def _total(items: list[pytest.Item]) -> float:
+    return sum(map(_seconds, items))
+
+
+def _leave_soaks(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave those that run for minutes to who asks for them, also in a run of some directory."""
+    if "soak" in config.getoption("markexpr"):
+        return
+    soaks = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=soaks)
+    items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In CI leave two thirds of the tests that are marked ``in_turn`` to other seeds."""
+    if PROFILE != "ci":
+        return
+    turns = [item for item in items if _is_in_turn(item)]
+    left = {id(item) for nth, item in enumerate(turns) if (nth + int(os.environ["SEED"])) % 3}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
+    items[:] = [item for item in items if id(item) not in left]
+
+
+_MANY_SLOW = ("check", "explain", "plugin", "replayability", "soak")
+"""Directories with many slow tests of one thing each, whose fast ones run in every CI."""
+
+
+def _is_in_turn(item: pytest.Item) -> bool:
+    if item.get_closest_marker("in_turn"):
+        return True
+    many = item.path.parent.name in _MANY_SLOW
+    return many and item.get_closest_marker("slow") is not None
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("slow")
+    return float(marker.args[0]) if marker is not None and marker.args else 0.0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -313,7 +313,7 @@ def test_a_variable_sets_its_setting(project, variable, text, name, wanted):
 
 
 def test_every_setting_that_is_a_text_a_number_or_a_list_has_a_variable(project):
-    tables = {"job", "stores", "tolerance"}
+    tables = {"job", "keys", "stores", "tolerance"}
     assert set(FROM_TEXT) == {row[0] for row in Config(root=Path()).as_rows()} - tables
 
 
@@ -337,7 +337,7 @@ def test_an_unknown_variable_is_refused_and_a_near_one_named(project):
         lambda: project(env={"TRACEDIFF_STOER": "x"}),
         "TRACEDIFF_STOER", "did you mean 'TRACEDIFF_STORE'", slug="config-unknown-key",
     )  # fmt: skip
-    assert project(env=dict.fromkeys(OTHER_VARIABLES, "x")).enabled
+    assert project(env=dict.fromkeys(OTHER_VARIABLES - {"TRACEDIFF_ENCRYPTION_KEYS"}, "x")).enabled
 
 
 def test_the_python_path_is_the_project_and_its_src_unless_it_is_set(project, tmp_path):

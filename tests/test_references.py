@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tracediff import tracefile
+from tracediff.check.selecting import Selection, select
 from tracediff.errors import CodecError, StoreError, TraceReferenceError
 from tracediff.expectations.reading import read_trace
-from tracediff.model import Step, Trace
-from tracediff.references import read_reference, store_name
+from tracediff.model import Query, Step, Trace
+from tracediff.pushing import push_rows
+from tracediff.references import find_row, finished, read_reference, store_name
 from tracediff.stores.memory import MemoryStore
+from tracediff.stores.walking import finished_rows
 
 
 def trace(number: int, key: str = "price/one") -> Trace:
@@ -164,3 +167,36 @@ def test_a_job_whose_key_is_also_a_directory_is_a_job(read, tmp_path, monkeypatc
     assert read("price/one@last") == "id0009"
     (tmp_path / "id0003").write_text("a file whose name is an id")
     assert read("id0003") == "id0003"
+
+
+def test_the_last_one_is_the_newest_that_has_ended(store, read):
+    unfinished = [replace(trace(200 + n, "tax/one"), state=("running", "lost")[n % 2])
+                  for n in range(40)]  # fmt: skip
+    store.save(unfinished)
+    assert read("@last") == read("tax@last") == "id0102"
+    assert read("tax@{2}") == "id0100"
+    assert read("id0201") == "id0201"
+    found = find_row("@last", [], lambda name: store, unfinished=True)
+    assert found == (store, store.find("id0239")[0])
+    with pytest.raises(TraceReferenceError, match="holds 3 traces of 'tax' that have ended"):
+        read("tax@{3}")
+
+
+@pytest.mark.parametrize("state", ["running", "lost"])
+def test_a_trace_without_its_end_is_refused_where_a_whole_one_is_needed(state):
+    with pytest.raises(TraceReferenceError) as refused:
+        finished(replace(trace(1), state=state))
+    assert refused.value.slug == f"trace-{state}"
+    assert "tracediff show id0001" in refused.value.hint
+    assert finished(trace(1)) == trace(1)
+
+
+def test_what_takes_many_traces_passes_over_those_without_an_end(store):
+    store.save([replace(trace(200 + n), state=("running", "lost")[n % 2]) for n in range(4)])
+    rows = [row.id for row in finished_rows(store, Query(key="price"))]
+    assert rows == [f"id{n:04d}" for n in reversed(range(10))]
+    chosen = select(store, Selection(query=Query(key="price"), last=3))
+    assert [row.id for row in chosen.rows] == rows[:3]
+    target = MemoryStore("memory:target")
+    push_rows(store, finished_rows(store, Query()), target, lambda done: None)
+    assert {row.state for row in target.search(Query()).rows} == {"success"}

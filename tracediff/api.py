@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 from tracediff.config import Config, given_store, load_config, mask
-from tracediff.doctor import Finding, examine
+from tracediff.doctor import Finding, examine, figures
 from tracediff.errors import StoreError
-from tracediff.model import Comparison, Page, Query, Tolerance, Trace
+from tracediff.model import Comparison, Page, Query, Row, Tolerance, Trace
 from tracediff.pulling import Bundle, bundle_traces, pull_traces
 from tracediff.pushing import Pushed, push_rows, push_traces
-from tracediff.references import read_reference, store_name
+from tracediff.references import find_row, finished, read_reference, store_name
 from tracediff.stores.base import Preparable, Store
-from tracediff.stores.configured import local_directory, open_configured
+from tracediff.stores.configured import local_directory, open_configured, spools
 from tracediff.stores.memory import MemoryStore
-from tracediff.stores.walking import every_row
+from tracediff.stores.walking import finished_rows
 
 if TYPE_CHECKING:
     from tracediff.checked import Checked
@@ -27,11 +29,26 @@ if TYPE_CHECKING:
     from tracediff.explain.noise import Certified
     from tracediff.explained import Explanation
     from tracediff.replay import Replayed
+    from tracediff.replayable import Replayability
+    from tracediff.reports.prometheus import Figure
+    from tracediff.reports.redaction import Trial
+    from tracediff.statistics.checking import Checked as BucketChecked
+    from tracediff.statistics.checking import Rebuilt
+    from tracediff.statistics.places import Resolution
+    from tracediff.statistics.summary import Summary
+    from tracediff.stores.forwarder import Forwarder
     from tracediff.stores.remote import Training
+    from tracediff.stores.upkeep.collecting import Collected
+    from tracediff.stores.upkeep.erasing import Demand, Erasure
+    from tracediff.stores.upkeep.receipts import Receipt
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 Progress = Callable[[str], None]
 Counted = Callable[[str, int, int], None]
+
+
+def _untold(what: str, done: int, of: int) -> None:
+    """Nobody is told what goes on."""
 
 
 @runtime_checkable
@@ -61,6 +78,7 @@ class Project:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._stores: dict[str | None, Store] = {}
+        self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -86,12 +104,13 @@ class Project:
         Raises:
             StoreError: It cannot be opened, or it was asked for by name and is not there.
         """
-        if name not in self._stores:
-            directory = self._directory(name)
-            if directory is not None and not os.path.lexists(directory):
-                return self._not_made(name, directory)
-            self._stores[name] = open_configured(self.config, name)
-        return self._stores[name]
+        with self._opening:  # one store, however many threads ask for it first
+            if name not in self._stores:
+                directory = self._directory(name)
+                if directory is not None and not os.path.lexists(directory):
+                    return self._not_made(name, directory)
+                self._stores[name] = open_configured(self.config, name)
+            return self._stores[name]
 
     def _directory(self, name: str | None = None) -> Path | None:
         """The directory of a local store, None for any other."""
@@ -111,9 +130,61 @@ class Project:
         """The trace that a reference names; see ``tracediff.references``."""
         return read_reference(reference, self.config.stores, self.named_store)
 
+    def find(self, reference: str, *, unfinished: bool = False) -> tuple[Store, Row] | None:
+        """The store and the row of a trace; None for a file. See ``tracediff.references``."""
+        stores = self.config.stores
+        return find_row(reference, stores, self.named_store, unfinished=unfinished)
+
+    def recorded(self, reference: str) -> Trace:
+        """As ``resolve``, of a job that has ended.
+
+        Raises:
+            TraceReferenceError: ``trace-running`` or ``trace-lost``: it has not.
+        """
+        return finished(self.resolve(reference))
+
+    def _trace(self, given: str | Trace) -> Trace:
+        return finished(given) if isinstance(given, Trace) else self.recorded(given)
+
     def search(self, query: Query) -> Page:
         """One page of the traces that match, newest first."""
         return self.store.search(query)
+
+    def statistics(
+        self,
+        key: str = "",
+        *,
+        since: int | None = None,
+        until: int | None = None,
+        by: Resolution | None = None,
+    ) -> Summary:
+        """What the traces of a key are like: from statistics, without reading any.
+
+        Args:
+            key: The first parts of a key, four at most; "" for all traces.
+            since: Nanoseconds since the epoch; from the first trace on by default.
+            until: The end, not included; now by default.
+            by: How long the parts are that it is told by.
+
+        Raises:
+            StoreError: ``store-unsuitable``: the store keeps none. ``statistics-unkept``: none of
+                so long a key.
+        """
+        from tracediff.stores.summing import summary  # listing and showing traces do without
+
+        return summary(self.store, key, since=since, until=until, by=by)
+
+    def verify_statistics(self) -> Iterator[BucketChecked]:
+        """Count all traces, and say of each bucket of the statistics whether it says the same."""
+        from tracediff.stores.summing import counting  # as above
+
+        return counting(self.store).verify_statistics()
+
+    def rebuild_statistics(self) -> Rebuilt:
+        """Count all traces, and make the statistics say so."""
+        from tracediff.stores.summing import counting  # as above
+
+        return counting(self.store).rebuild_statistics()
 
     def pull(self, references: Sequence[str], out: Path | None = None) -> list[Path]:
         """Write traces as trace files and return their paths.
@@ -122,7 +193,7 @@ class Project:
             references: The traces.
             out: A directory, or for one trace the file; the working directory by default.
         """
-        return pull_traces([self.resolve(reference) for reference in references], out)
+        return pull_traces([self.recorded(reference) for reference in references], out)
 
     def bundle(self, references: Sequence[str], out: Path | None = None) -> Bundle:
         """Write traces and the sources they ran into a directory that needs no store.
@@ -134,7 +205,7 @@ class Project:
             references: The traces.
             out: The directory; one named after the first trace by default.
         """
-        traces = [self.resolve(reference) for reference in references]
+        traces = [self.recorded(reference) for reference in references]
         stores = [self.named_store(store_name(one, self.config.stores)) for one in references]
         return bundle_traces(list(zip(traces, stores, strict=True)), out)
 
@@ -165,7 +236,7 @@ class Project:
             what_ifs,
         )
 
-        trace = reference if isinstance(reference, Trace) else self.resolve(reference)
+        trace = self._trace(reference)
         chosen = what_ifs(trace, sets, pins)
         if against is None:
             return replay(trace, self.config, on_miss=on_miss, what_ifs=chosen, deep=deep)
@@ -184,7 +255,7 @@ class Project:
     def compare(
         self,
         reference: str | Trace,
-        other: str | None = None,
+        other: str | Trace | None = None,
         *,
         strict_steps: bool = False,
         tolerances: Iterable[Tolerance] = (),
@@ -211,9 +282,9 @@ class Project:
 
         say = progress or (lambda phase: None)
         say("reading")
-        old = reference if isinstance(reference, Trace) else self.resolve(reference)
+        old = self._trace(reference)
         if other is not None:
-            new = self.resolve(other)
+            new = self._trace(other)
         else:
             say("replaying")
             new = self.replay(old, on_miss=on_miss, against=against, deep=deep).trace
@@ -229,8 +300,8 @@ class Project:
 
     def explain(
         self,
-        reference: str,
-        other: str | None = None,
+        reference: str | Trace,
+        other: str | Trace | None = None,
         *,
         against: str | None = None,
         refresh_inputs: bool = False,
@@ -254,10 +325,10 @@ class Project:
         from tracediff.explain.explaining import explain  # as above
 
         return explain(
-            self.resolve(reference),
+            self._trace(reference),
             self.config,
             load=source_reader(self.config.root, lambda: self.store),
-            other=self.resolve(other) if other is not None else None,
+            other=self._trace(other) if other is not None else None,
             against=against,
             refresh_inputs=refresh_inputs,
             field=field,
@@ -291,7 +362,7 @@ class Project:
         from tracediff.explain.certificate import certify
         from tracediff.explain.noise import certified
 
-        trace, given = self.resolve(reference), tuple(tolerances)
+        trace, given = self.recorded(reference), tuple(tolerances)
         rules = (*self.config.tolerances, *given)
         load = source_reader(self.config.root, lambda: self.store)
         comparison = self.compare(
@@ -338,7 +409,7 @@ class Project:
         """
         from tracediff.explain.bisect import bisect  # listing and showing traces do without
 
-        trace = self.resolve(reference)
+        trace = self.recorded(reference)
         rules = (*self.config.tolerances, *tolerances)
         return bisect(trace, self.config, good=good, bad=bad, tolerances=rules, progress=progress)
 
@@ -364,6 +435,23 @@ class Project:
 
         return resumed_check(wanted, self.config, self.named_store, progress)
 
+    def replayability(
+        self, key: str, *, last: int | None = None, progress: Counted | None = None
+    ) -> Replayability:
+        """Say which of the last traces of a key replay exactly, why others do not, what mends it.
+
+        Args:
+            key: A job's key or the first parts of one.
+            last: How many traces; 20 by default.
+            progress: Called with what is being done, how many are done and of how many.
+        """
+        from tracediff.codefiles import source_reader  # listing and showing traces do without
+        from tracediff.replayability.diagnosis import LAST, diagnose  # as above
+
+        load = source_reader(self.config.root, lambda: self.store)
+        count = LAST if last is None else last
+        return diagnose(key, self.config, self.store, load, last=count, progress=progress)
+
     def init(self, *, dry_run: bool = False) -> list[str]:
         """What the store needs, one sentence each; made unless ``dry_run``."""
         directory = self._directory()
@@ -376,9 +464,84 @@ class Project:
             open_configured(self.config).close()
         return [f"make the directory {directory} for traces, ignored by git"]
 
-    def doctor(self) -> list[Finding]:
-        """Look at the settings, the store and what a replay needs."""
-        return examine(self.config, lambda: self.store)
+    def gc(
+        self,
+        *,
+        grace: float = 86_400.0,
+        dry_run: bool = False,
+        thorough: bool = False,
+        rekey: bool = False,
+        unsafe: bool = False,
+        progress: Counted = _untold,
+    ) -> Collected:
+        """Free what nobody needs: expired and deleted traces, and what crashes left behind.
+
+        Args:
+            grace: Seconds for which bytes without a row are left alone.
+            dry_run: Only say what would be done.
+            thorough: Write segments anew however little that frees.
+            rekey: Encrypt anew what is not encrypted by the key that writes now.
+            unsafe: Take a grace that is too short for recorders that are cut off.
+            progress: Called with what is being done, how many are done and of how many.
+        """
+        from tracediff.stores.upkeep.collecting import Wish  # no other use case needs it
+        from tracediff.stores.upkeep.project import clean_up  # as above
+
+        wish = Wish(grace=grace, dry_run=dry_run, thorough=thorough, rekey=rekey, unsafe=unsafe)
+        return clean_up(self.config, lambda: self.store, wish, progress)
+
+    def erasure(
+        self, demand: Demand, progress: Counted = _untold
+    ) -> AbstractContextManager[Erasure]:
+        """An erasure of everything that carries a tag or a context value; nothing is done yet.
+
+        Args:
+            demand: What is to be erased, and why.
+            progress: Called with what is being done, how many are done and of how many.
+        """
+        from tracediff.stores.upkeep.project import erasure  # no other use case needs it
+
+        return erasure(self.config, self.store, demand, progress)
+
+    def verify_receipt(
+        self, receipt: str, progress: Counted = _untold
+    ) -> tuple[Receipt, list[str]]:
+        """A receipt by its file or id, and what is there again of what it says was erased."""
+        from tracediff.stores.upkeep.project import verified  # no other use case needs it
+
+        return verified(self.config, self.store, receipt, progress)
+
+    def doctor(self, *, read_back: bool = True) -> list[Finding]:
+        """Look at the settings, the store and what a replay needs.
+
+        Args:
+            read_back: Whether to read traces back, which takes longest.
+        """
+        return examine(self.config, lambda: self.store, read_back=read_back)
+
+    def figures(self, findings: Sequence[Finding] | None = None) -> list[Figure]:
+        """What this machine's recorders have, lose and wait for, and what ``doctor`` found."""
+        return figures(self.config, findings)
+
+    def forwarder(self, *, every_store: bool = True) -> Forwarder:
+        """What moves the traces that processes of this machine record.
+
+        Args:
+            every_store: Those for each store that the settings name, not for the chosen one alone.
+
+        Raises:
+            StoreError: ``forwarder-idle``: no store of these has a spool.
+        """
+        from tracediff.stores.forwarder import Forwarder  # other use cases move nothing
+
+        found = spools(self.config, every_store=every_store)
+        if not found:
+            raise StoreError(
+                f"there is nothing to forward: {mask(self.store.url)} is on this machine",
+                slug="forwarder-idle",
+                hint="name a store of MongoDB and S3 with --store or in the settings",
+            )
+        return Forwarder(found, self.config.upload_every)
 
     def train(self, query: Query) -> Training:
         """Make a compression dictionary of the newest traces that match, for the new ones.
@@ -394,6 +557,31 @@ class Project:
                 hint="stores of MongoDB and S3 have; name one with --store",
             )
         return self.store.train(query)
+
+    def try_rules(
+        self,
+        query: Query,
+        rules: Sequence[str] = (),
+        *,
+        last: int | None = None,
+        progress: Counted | None = None,
+    ) -> Trial:
+        """What the redaction rules would take out of the newest traces that match.
+
+        Args:
+            query: Which traces.
+            rules: More rules than those of the setting ``redact``.
+            last: How many traces; 100 by default.
+            progress: Called with what is being done, how many are done and of how many.
+
+        Raises:
+            ConfigError: ``config-invalid``: a rule that cannot be one.
+        """
+        from tracediff.recording.trying import LAST, try_rules  # listing and showing do without
+
+        count = LAST if last is None else last
+        configured = self.config.redact
+        return try_rules(self.store, query, configured, rules, last=count, progress=progress)
 
     def push(
         self,
@@ -414,5 +602,5 @@ class Project:
         target = self.named_store(given_store(to, self.config.stores, Path.cwd(), "--to"))
         said = progress or (lambda done: None)
         if isinstance(selected, Query):
-            return push_rows(self.store, every_row(self.store, selected), target, said)
-        return push_traces([self.resolve(one) for one in selected], target, said)
+            return push_rows(self.store, finished_rows(self.store, selected), target, said)
+        return push_traces([self.recorded(one) for one in selected], target, said)

@@ -146,6 +146,22 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceShare:
+    """What one cause moved in one trace: its share of the check's main field, None for no number.
+
+    ``old`` and ``new`` are what that field was and is, whatever causes moved it; "" where it is no
+    single value, or does not differ.
+    """
+
+    id: str
+    key: str
+    meta: str = ""
+    change: Fraction | None = None
+    old: str = ""
+    new: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """The traces that changed for one cause.
 
@@ -153,8 +169,8 @@ class Group:
     moved; a trace with two causes counts in both. Else it is what the comparison makes of traces
     that were not explained, and ``totals`` are all that they moved by. Either way the totals of all
     groups add up to those of the check. ``smallest`` is the trace with the fewest steps,
-    ``others`` counts the traces of fields that are no numbers. ``drift`` says what an acceptance
-    does not cover.
+    ``others`` counts the traces of fields that are no numbers. ``traces`` are those that it moved
+    most, that first. ``drift`` says what an acceptance does not cover.
     """
 
     cause: str
@@ -167,6 +183,7 @@ class Group:
     others: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, int] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+    traces: tuple[TraceShare, ...] = ()
     accepted: Acceptance | None = None
     drift: tuple[str, ...] = ()
 
@@ -216,3 +233,17 @@ class Checked:
     seconds: float = 0.0
     broken: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """When a check ran, in ISO 8601, and on which code.
+
+    ``state`` is a digest of the project's files. ``commit`` is what was checked out, "" where that
+    is unknown, and ``dirty`` whether files differed from it.
+    """
+
+    at: str
+    state: str = ""
+    commit: str = ""
+    dirty: bool | None = None

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tracediff.check.affected import DIRECTORY, Known
@@ -14,21 +15,23 @@ from tracediff.check.checking import Plan, Progress, check
 from tracediff.check.engines import Engine, LocalEngine
 from tracediff.check.explaining import Explainer
 from tracediff.check.journal import Begun, Journal, interrupted, new_journal
+from tracediff.check.keptcheck import kept_document
 from tracediff.check.lastcheck import last_check
 from tracediff.check.results import Work
 from tracediff.check.selecting import Selection, select
 from tracediff.check.state import code_state
 from tracediff.check.surroundings import surroundings
 from tracediff.check.tallying import Gates
-from tracediff.checked import Checked
+from tracediff.checked import Checked, Ran
 from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
 from tracediff.config import Config, mask
 from tracediff.errors import StoreError, TracediffError
 from tracediff.expectations.files import write_document
 from tracediff.model import Tolerance
+from tracediff.recording.codeversion import git_commit
 from tracediff.replay import checked_out
-from tracediff.reports.check import check_document
+from tracediff.replay.ending import heed
 from tracediff.stores.base import Store
 
 TIMEOUT = 60.0
@@ -162,11 +165,21 @@ class _Checking:
             explainer=Explainer(store=self.store, config=self.config, load=load, then=self.then),
             accepted=read_causes(self.config.root),
         )
-        started = time.perf_counter()
+        started, ran = time.perf_counter(), self._ran()
         found = check(journal, self.begun, self._engine(load, progress), plan, progress)
+        heed()  # of a check that is stopped meanwhile no report is kept
         found = replace(found, seconds=time.perf_counter() - started)
         said = [] if _state(self.config) == self.begun.state else [_EDITED]
-        return replace(found, remarks=(*said, *found.remarks, *_kept(self.config.root, found)))
+        return replace(found, remarks=(*said, *found.remarks, *_kept(self.config.root, found, ran)))
+
+    def _ran(self) -> Ran:
+        commit, dirty = git_commit(self.config.root)
+        return Ran(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            state=self.begun.state.partition(" ")[0],
+            commit=commit or "",
+            dirty=dirty,
+        )
 
     def _engine(self, load: Load, progress: Progress | None) -> Engine:
         if self.wanted.engine != "local":
@@ -215,10 +228,10 @@ def _engine_known(engine: str) -> None:
         address_of(engine)
 
 
-def _kept(root: Path, found: Checked) -> list[str]:
-    """Keep a check's report for `tracediff accept`; what is to be said where that fails."""
+def _kept(root: Path, found: Checked, ran: Ran) -> list[str]:
+    """Keep a check's report for `tracediff accept` and the pages; what is said where that fails."""
     try:
-        write_document(last_check(root), check_document(found))
+        write_document(last_check(root), kept_document(found, ran))
     except TracediffError as error:
         return [f"{error.message}: `tracediff accept` needs a report of --format json"]
     return []

@@ -3,6 +3,9 @@
     4 bytes  magic             1 byte  schema version
     8 bytes  xxh3-64 of the document that follows
 
+A part of a live trace is a document of its own kind, with the steps that it is about in the same
+form: ``{"number": 2, "places": […], "trace": …}``.
+
 Columns keep a trace small and fast to write: a value that hardly any step has (an error, a key)
 costs nothing on the others. Segments compress; this does not. Unknown fields and columns are
 ignored, so an older tracediff reads what a newer one adds; what it could not understand gets a new
@@ -18,7 +21,7 @@ from xxhash import xxh3_64_digest
 
 from tracediff.errors import CodecError
 from tracediff.formkinds import Form, read_plain_text
-from tracediff.model import STATES, Source, Step, Trace, Value, make_step
+from tracediff.model import STATES, Part, Row, Source, Step, Trace, Value, make_step
 from tracediff.traceform import (
     KINDS,
     read_error,
@@ -32,6 +35,7 @@ from tracediff.values.leaves import big_int, surrogates
 
 SCHEMA: Final = 1
 MAGIC: Final = b"\xf6TDT"
+PART_MAGIC: Final = b"\xf6TDP"
 MAX_BYTES: Final = 1 << 30
 _HEADER: Final = len(MAGIC) + 1 + 8
 _KIND_CODE: Final = {name: number for number, name in enumerate(KINDS)}
@@ -57,12 +61,28 @@ _FORM: Final = Form(
 
 def dump(trace: Trace) -> bytes:
     """The trace's bytes, uncompressed."""
-    doc = write_trace(trace, _columns(trace.steps), _FORM)
+    return _packed(MAGIC, write_trace(trace, _columns(trace.steps), _FORM))
+
+
+def dump_part(part: Part) -> bytes:
+    """The part's bytes, uncompressed; its row is kept apart from them."""
+    steps = _columns(part.trace.steps)
+    doc = {
+        "number": part.number,
+        "places": list(part.places),
+        "trace": write_trace(part.trace, steps, _FORM),
+    }
+    if part.concurrent:
+        doc["concurrent"] = list(part.concurrent)
+    return _packed(PART_MAGIC, doc)
+
+
+def _packed(magic: bytes, doc: dict[str, Any]) -> bytes:
     try:
         body = packb(doc, _big, tags.OPTIONS)
     except TypeError:
         body = packb(_without_surrogates(doc), _big, tags.OPTIONS)
-    return b"".join((MAGIC, bytes((SCHEMA,)), xxh3_64_digest(body), body))
+    return b"".join((magic, bytes((SCHEMA,)), xxh3_64_digest(body), body))
 
 
 def load(data: bytes, *, max_bytes: int = MAX_BYTES) -> Trace:
@@ -76,24 +96,60 @@ def load(data: bytes, *, max_bytes: int = MAX_BYTES) -> Trace:
         CodecError: ``trace-unreadable`` when the bytes are hurt or no trace, ``schema-newer`` when
             a newer tracediff wrote them, ``trace-too-large`` when they are more than ``max_bytes``.
     """
+    body = _body(data, MAGIC, max_bytes)
+    try:
+        return _trace(unpackb(body, ext_hook=_extension))
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
+        raise unreadable(str(error)[:200]) from error
+
+
+def load_part(data: bytes, row: Row, *, max_bytes: int = MAX_BYTES) -> Part:
+    """The part of these bytes, which lie beside ``row``. Values stay undecoded.
+
+    How its places and parents fit those of the other parts is not looked at.
+
+    Raises:
+        CodecError: As ``load`` does.
+    """
+    body = _body(data, PART_MAGIC, max_bytes)
+    try:
+        doc = unpackb(body, ext_hook=_extension)
+        if type(doc) is not dict:
+            raise TypeError(f"{type(doc).__name__} instead of a part")
+        trace = _trace(doc.get("trace"), whole=False)
+        number, places, loose = doc.get("number"), doc.get("places"), doc.get("concurrent", [])
+        if type(number) is not int or type(places) is not list or type(loose) is not list:
+            raise TypeError("a part without a number or places")
+        if len(_each(places, int)) != len(trace.steps) or len(set(places)) != len(places):
+            raise ValueError("places that do not fit the steps")
+        if number < 0 or (places and min(places) < 0):
+            raise ValueError("a negative number or place")
+        return Part(
+            number=number,
+            trace=trace,
+            places=tuple(places),
+            row=row,
+            concurrent=tuple(_each(loose, int)),
+        )
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
+        raise unreadable(str(error)[:200]) from error
+
+
+def _trace(doc: Any, *, whole: bool = True) -> Trace:
+    if type(doc) is not dict:
+        raise TypeError(f"{type(doc).__name__} instead of a trace")
+    return read_trace(doc, _steps(doc.get("steps")), _FORM, whole=whole)
+
+
+def _body(data: bytes, magic: bytes, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise CodecError(
             f"the trace has {len(data):,} bytes, more than the {max_bytes:,} that are allowed",
             slug="trace-too-large",
             hint="raise the limit if you trust where the trace comes from",
         )
-    body = _body(bytes(data))
-    try:
-        doc = unpackb(body, ext_hook=_extension)
-        if type(doc) is not dict:
-            raise TypeError(f"{type(doc).__name__} instead of a trace")
-        return read_trace(doc, _steps(doc.get("steps")), _FORM)
-    except (TypeError, ValueError, LookupError, RecursionError) as error:
-        raise unreadable(str(error)[:200]) from error
-
-
-def _body(data: bytes) -> bytes:
-    if len(data) < _HEADER or not data.startswith(MAGIC):
+    data = bytes(data)
+    if len(data) < _HEADER or not data.startswith(magic):
         raise unreadable("it does not begin like one")
     schema = data[len(MAGIC)]
     if schema > SCHEMA:

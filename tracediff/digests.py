@@ -6,13 +6,14 @@ that no two lists of fields run into each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ormsgpack import packb
 from xxhash import xxh3_128_digest
 
-from tracediff.model import ErrorInfo, Row, Step, Trace, Value
+from tracediff.model import ErrorInfo, Kind, Row, State, Step, Trace, Value
 
 
 def step_digest(step: Step) -> bytes:
@@ -49,13 +50,17 @@ def outcome_digest(trace: Trace) -> bytes:
         floating.append(floats)
         if index and step.kind in _OUTSIDE:
             (loose if floats else ordered).append(_outside(step))
+    return _outcome(job, trace.state, ordered, loose)
+
+
+def _outcome(job: Step, state: State, ordered: list[bytes], loose: list[bytes]) -> bytes:
     loose.sort()
     head = packb(
         [
             _data(job.args),
             _data(job.result),
             job.error and _error(job.error),
-            trace.state,
+            state,
         ]
     )
     return xxh3_128_digest(packb([head, ordered, loose]))
@@ -109,35 +114,134 @@ def path_signature(trace: Trace) -> bytes:
 
     Two traces with equal signatures took the same path through the job.
     """
-    steps = trace.steps
     paths: list[bytes] = []
-    for step in steps:
+    for step in trace.steps:
         above = paths[step.parent] if 0 <= step.parent < len(paths) else b""
-        paths.append(xxh3_128_digest(above + _name(f"{step.kind}:{step.name}")))
+        paths.append(step_path(above, step.kind, step.name))
+    return _signature(paths)
+
+
+def step_path(above: bytes, kind: Kind, name: str) -> bytes:
+    """What stands for a step's place below others, whose own such is ``above``."""
+    return xxh3_128_digest(above + _name(f"{kind}:{name}"))
+
+
+def _signature(paths: Iterable[bytes]) -> bytes:
     return xxh3_128_digest(b"".join(sorted(set(paths))))
+
+
+class GrowingDigests:
+    """The outcome digest and the path signature of a trace whose steps come a few at a time.
+
+    They are those of the whole trace, and little is kept for them of a step: the place of its
+    parent, whether it is concurrent, and of an input or output a digest.
+    """
+
+    __slots__ = ("_digests", "_loose", "_parents", "_paths", "_places")
+
+    def __init__(self) -> None:
+        self._parents = array("i")
+        self._loose = bytearray()
+        self._paths: set[bytes] = set()
+        self._places = array("i")
+        self._digests = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._parents)
+
+    def place(self, parent: int) -> int:
+        """The next place, for a step below that of this place."""
+        self._parents.append(parent)
+        self._loose.append(0)
+        return len(self._loose) - 1
+
+    def path(self, above: bytes, kind: Kind, name: str) -> bytes:
+        """Take in where a step runs; gives its own ``step_path``."""
+        found = step_path(above, kind, name)
+        self._paths.add(found)
+        return found
+
+    def loosen(self, place: int) -> bool:
+        """A scheduler ordered this step; whether that is news."""
+        before = self._loose[place]
+        self._loose[place] = 1
+        return not before
+
+    def settle(self, place: int, step: Step) -> None:
+        """Take in a step of which nothing changes any more, once."""
+        if place and step.kind in _OUTSIDE:
+            self._places.append(place)
+            self._digests += _outside(step)
+
+    def outcome(self, job: Step, state: State) -> bytes:
+        """The outcome digest, when all steps are settled."""
+        floating = bytearray(self._loose)
+        if any(floating):
+            for place, parent in enumerate(self._parents):
+                if parent >= 0 and floating[parent]:
+                    floating[place] = 1
+        ordered: list[bytes] = []
+        loose: list[bytes] = []
+        for at in sorted(range(len(self._places)), key=self._places.__getitem__):
+            digest = bytes(self._digests[16 * at : 16 * at + 16])
+            (loose if floating[self._places[at]] else ordered).append(digest)
+        return _outcome(job, state, ordered, loose)
+
+    def path_signature(self) -> bytes:
+        """The path signature, when the last step has opened."""
+        return _signature(self._paths)
 
 
 def row(trace: Trace, location: tuple[str, int, int] = ("", 0, 0)) -> Row:
     """What an index keeps of a trace whose bytes are at ``location``."""
-    error = trace.steps[0].error if trace.steps else None
+    return _row(
+        trace,
+        trace.steps[0].error if trace.steps else None,
+        steps=len(trace.steps),
+        outcome=outcome_digest(trace),
+        path_signature=path_signature(trace),
+        location=location,
+    )
+
+
+def part_row(trace: Trace, digests: GrowingDigests, steps: int, parts: int) -> Row:
+    """What an index keeps of a live trace after so many steps and parts.
+
+    What comes of it and which path it took are said at its end; the same then as by ``row``.
+
+    Args:
+        trace: What is known of it now; when it has ended, its first step is the job's.
+        digests: Those of all its steps.
+        steps: Their number.
+        parts: That of the parts.
+    """
+    runs = trace.state == "running"
+    return _row(
+        trace,
+        None if runs else trace.steps[0].error,
+        steps=steps,
+        outcome=b"" if runs else digests.outcome(trace.steps[0], trace.state),
+        path_signature=b"" if runs else digests.path_signature(),
+        parts=parts,
+    )
+
+
+def _row(trace: Trace, error: ErrorInfo | None, **more: Any) -> Row:
     return Row(
         id=trace.id,
         key=trace.key,
         state=trace.state,
         started_at=trace.started_at,
         duration=trace.duration,
-        steps=len(trace.steps),
         tags=trace.tags,
         meta=trace.meta,
         context=trace.context,
         depth=trace.depth,
         job=trace.job,
-        outcome=outcome_digest(trace),
-        path_signature=path_signature(trace),
         commit=trace.code.commit,
         error=error.type if error is not None else None,
         expires_at=_expires_at(trace),
-        location=location,
+        **more,
     )
 
 

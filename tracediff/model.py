@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["job", "step", "input", "output", "note", "artifact"]
-State = Literal["running", "success", "warning", "error"]
+State = Literal["running", "success", "warning", "error", "lost"]
 Depth = Literal["inputs", "steps", "full"]
+Mode = Literal["deferred", "live"]
 
-STATES: tuple[State, ...] = ("running", "success", "warning", "error")
+STATES: tuple[State, ...] = ("running", "success", "warning", "error", "lost")
+"""In this order for ever: stores keep their numbers. Only traces are lost, never steps."""
+UNFINISHED: tuple[State, ...] = ("running", "lost")
+"""States of traces whose end is not recorded: they are shown, but not compared or replayed."""
+MODES: tuple[Mode, ...] = ("deferred", "live")
 DEPTHS: tuple[Depth, ...] = ("inputs", "steps", "full")
 
 
@@ -159,6 +164,40 @@ class Environment:
     seed: int = 0
 
 
+CutBy = Literal["calls", "steps", "depth", "duration"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Calls of one autotraced function that are no steps, and which limit that is due to.
+
+    ``unit`` is "module:qualname". ``duration`` is what they took in all, known only of those that
+    took too little time; the others are not timed.
+    """
+
+    unit: str
+    by: CutBy
+    calls: int
+    duration: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Autotracing:
+    """Which functions became steps of a trace with no annotation, and which of their calls did not.
+
+    ``patterns`` are those of the setting ``autotrace``, ``values`` and the limits those of the
+    settings beside it. Of a trace of depth ``full`` without it nobody can tell.
+    """
+
+    patterns: tuple[str, ...] = ()
+    values: bool = True
+    max_depth: int = 0
+    max_steps: int = 0
+    max_calls: int = 0
+    min_duration: int = 0
+    cuts: tuple[Cut, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
     """A replayed call that no recording answers; ``nearest`` are (step index, field changes)."""
@@ -207,6 +246,7 @@ class Trace:
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     retention: int | None = None
+    autotracing: Autotracing | None = None
     replay: ReplayInfo | None = None
 
 
@@ -215,6 +255,9 @@ class Row:
     """What an index knows of a trace: enough to list, search, compare outcomes and find its bytes.
 
     ``location`` is (blob key, offset, length). ``expires_at`` is in nanoseconds, None for never.
+    ``parts`` counts the parts of a live trace that are known, the location is that of the last one;
+    it is 0 for a trace that was written at once. What runs or is lost was last heard of
+    ``duration`` after its start.
     """
 
     id: str
@@ -234,6 +277,26 @@ class Row:
     error: str | None = None
     expires_at: int | None = None
     location: tuple[str, int, int] = ("", 0, 0)
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a live trace wrote since the part before: number 0 is written when its job starts.
+
+    ``trace`` says what is known of the whole now, its steps and artifacts are those that are new or
+    have changed. ``places`` are these steps' places in the whole trace, which their parents name
+    too: they rise in the order in which the steps opened, and the job's is 0. A place that no part
+    fills is that of no step: the whole trace has its steps in the order of their places, without
+    gaps. ``concurrent`` are places of steps in earlier parts that have turned out to be concurrent.
+    ``row`` is what an index shows now, its location left empty.
+    """
+
+    number: int
+    trace: Trace
+    places: tuple[int, ...]
+    row: Row
+    concurrent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,13 @@
 """References: what a person types to name a trace.
 
 1m86sn91rsp3         an id, or a prefix of one that is unique
-@last                the newest trace
+@last                the newest trace whose job has ended
 KEY@last  KEY@{3}    the newest of a job, or the third before it
 NAME:REF             any of these in a named store
 FILE.trace.json      a trace file; any other file by a path with a "/" in it
+
+Traces of jobs that still run, and lost ones, count only for who watches: what else takes a
+reference wants the whole of a trace.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from pathlib import Path
 from tracediff.config import mask
 from tracediff.errors import TraceReferenceError
 from tracediff.expectations.reading import read_trace
-from tracediff.model import Query, Row, Trace
+from tracediff.model import UNFINISHED, Query, Row, State, Trace
 from tracediff.stores.base import Store
 from tracediff.traceform import unreadable
 
 _PLACE = re.compile(r"(?P<key>.*)@(?:last|\{(?P<nth>\d{1,6})\})")
 _NAME = re.compile(r"[\w.-]+")
+_PAGE = 500
 _ID = re.compile(r"[0-9a-z]{1,20}")
 FORMS = "an id or the start of one, @last, KEY@last, KEY@{3}, NAME:REF, or a .trace.json file"
 
@@ -42,21 +46,74 @@ def read_reference(
         StoreError: The store cannot be read, or the trace is hurt.
         CodecError: The trace file is not one, or there is not even a job in the trace.
     """
-    trace = _read(reference, stores, open_named)
+    return read_found(reference, find_row(reference, stores, open_named))
+
+
+def read_found(reference: str, found: tuple[Store, Row] | None) -> Trace:
+    """The trace that ``find_row`` found for a reference.
+
+    Raises:
+        StoreError: The store cannot be read, or the trace is hurt.
+        CodecError: The trace file is not one, or there is not even a job in the trace.
+    """
+    trace = read_trace(Path(reference)) if found is None else found[0].load(found[1])
     if not trace.steps:  # stores and files keep such a trace; nothing can be said of it
         raise unreadable(f"{reference} has no steps")
     return trace
 
 
-def _read(
-    reference: str, stores: Iterable[str], open_named: Callable[[str | None], Store]
-) -> Trace:
+def finished(trace: Trace) -> Trace:
+    """The trace, if its job has ended and its end was recorded.
+
+    Raises:
+        TraceReferenceError: ``trace-running`` or ``trace-lost``.
+    """
+    check_finished(trace)
+    return trace
+
+
+def check_finished(one: Trace | Row) -> None:
+    """Raise TraceReferenceError ``trace-running`` or ``trace-lost`` for a trace without its end."""
+    if one.state == "running":
+        raise TraceReferenceError(
+            f"the trace {one.id} is of a job that still runs",
+            slug="trace-running",
+            hint=f"`tracediff show {one.id} --follow` watches it until it has ended",
+        )
+    if one.state == "lost":
+        raise TraceReferenceError(
+            f"the trace {one.id} is lost: its process ended before its job did",
+            slug="trace-lost",
+            hint=f"`tracediff show {one.id}` shows what was recorded; take one that has ended",
+        )
+
+
+def find_row(
+    reference: str,
+    stores: Iterable[str],
+    open_named: Callable[[str | None], Store],
+    *,
+    unfinished: bool = False,
+) -> tuple[Store, Row] | None:
+    """The store and the row of the trace that a reference names; None when it names a file.
+
+    Args:
+        reference: What was typed.
+        stores: The names of the configured stores.
+        open_named: Opens a named store; the default one for None.
+        unfinished: Let ``@last`` and ``@{3}`` count traces that run or are lost.
+
+    Raises:
+        TraceReferenceError: ``trace-unknown``, ``trace-ambiguous`` or ``reference-invalid``.
+        StoreError: The store cannot be read.
+    """
     named = set(stores)
     name = store_name(reference, named)
     if name is not None:
-        return _from_store(reference.partition(":")[2], open_named(name), reference)
+        store = open_named(name)
+        return store, _in_store(reference.partition(":")[2], store, reference, unfinished)
     if _is_file(reference):
-        return read_trace(Path(reference))
+        return None
     before, colon, _ = reference.partition(":")
     if colon and _NAME.fullmatch(before):
         near = get_close_matches(before, named, 1)
@@ -65,7 +122,8 @@ def _read(
             slug="reference-invalid",
             hint=f"did you mean {near[0]!r}?" if near else f"a reference is {FORMS}",
         )
-    return _from_store(reference, open_named(None), reference)
+    store = open_named(None)
+    return store, _in_store(reference, store, reference, unfinished)
 
 
 def store_name(reference: str, stores: Iterable[str]) -> str | None:
@@ -85,10 +143,11 @@ def _is_file(reference: str) -> bool:
         return False
 
 
-def _from_store(reference: str, store: Store, typed: str) -> Trace:
+def _in_store(reference: str, store: Store, typed: str, unfinished: bool) -> Row:
     place = _PLACE.fullmatch(reference)
     if place is not None:
-        return store.load(_nth(store, place["key"], int(place["nth"] or 0), typed))
+        skipped = () if unfinished else UNFINISHED
+        return _nth(store, place["key"], int(place["nth"] or 0), typed, skipped)
     if not _ID.fullmatch(reference):
         raise TraceReferenceError(
             f"{typed!r} names no trace",
@@ -110,24 +169,28 @@ def _from_store(reference: str, store: Store, typed: str) -> Trace:
             slug="trace-ambiguous",
             hint="type more of the id",
         )
-    return store.load((exact or rows)[0])
+    return (exact or rows)[0]
 
 
-def _nth(store: Store, key: str, nth: int, typed: str) -> Row:
+def _nth(store: Store, key: str, nth: int, typed: str, skipped: tuple[State, ...]) -> Row:
     """The newest trace of a key but ``nth``, reading no more pages than needed."""
     cursor, left = None, nth
-    seen = 0
+    seen, total, limit = 0, 0, min(nth + 1, _PAGE)
     while True:
-        page = store.search(Query(key=key or None, limit=min(left + 1, 500), cursor=cursor))
-        seen += len(page.rows)
-        if left < len(page.rows):
-            return page.rows[left]
-        left -= len(page.rows)
+        page = store.search(Query(key=key or None, limit=limit, cursor=cursor))
+        rows = [row for row in page.rows if row.state not in skipped]
+        seen, total = seen + len(rows), total + len(page.rows)
+        if left < len(rows):
+            return rows[left]
+        left -= len(rows)
+        # Of jobs that run there may be hundreds, all of them newer.
+        limit = min(max(left + 1, limit * 8 if len(rows) < limit else 0), _PAGE)
         cursor = page.cursor
         if cursor is None:
             of = f" of {key!r}" if key else ""
             raise TraceReferenceError(
-                f"{typed!r}: {mask(store.url)} holds {seen} traces{of}",
+                f"{typed!r}: {mask(store.url)} holds {seen} traces{of}"
+                f"{' that have ended' if seen < total else ''}",
                 slug="trace-unknown",
                 hint="`tracediff ls` shows what there is; call a job to record one",
             )

@@ -7,6 +7,7 @@ outputs from a recording. The module is tiny because every instrumented call tou
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ class Call:
     ``identity`` is the canonical form of what tells this call from others of the same name: the
     user's key, or the arguments. ``args`` is the canonical dict of all captured arguments.
     ``path`` holds the names of the enclosing steps, outermost first. ``step`` is the index the
-    call gets in the new trace.
+    call gets in the new trace. ``url`` names the argument that says which server is asked.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Call:
     args: bytes
     path: tuple[str, ...]
     step: int
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class Served:
     """The recorded answer to a call: a fresh ``result`` and its canonical ``data``, or ``error``.
 
     A generator has both when it raised: ``result`` lists what it had yielded by then.
-    ``live`` means that the real function must be called after all.
+    ``live`` means that the real function must be called after all. ``args`` are the recorded
+    arguments where they stand for the call's own, which asked another server for the same.
     """
 
     result: Any = None
     data: bytes | None = None
     error: BaseException | None = None
     live: bool = False
+    args: bytes | None = None
 
 
 class Server(Protocol):
@@ -66,6 +70,10 @@ class Server(Protocol):
 
     def refuse(self, kind: str, name: str) -> None:
         """Raise: an input or output was reached outside the replayed job's context."""
+        ...
+
+    def recorded(self, name: str) -> Sequence[bytes]:
+        """The canonical arguments of the recorded inputs of this name."""
         ...
 
 
@@ -104,6 +112,9 @@ class _Child:
 
     def refuse(self, kind: str, name: str) -> None:
         raise self._aborted(kind, name)
+
+    def recorded(self, name: str) -> Sequence[bytes]:
+        return ()
 
     def _aborted(self, kind: str, name: str) -> ReplayAbort:
         return ReplayAbort(

@@ -15,7 +15,9 @@ from tracediff.model import (
     DEPTHS,
     STATES,
     Artifact,
+    Autotracing,
     Code,
+    Cut,
     Environment,
     ErrorInfo,
     FieldChange,
@@ -226,6 +228,27 @@ _ENVIRONMENT: Final = record(
         "seed": _INT,
     },
 )
+_CUT: Final = record(
+    Cut,
+    {
+        "unit": _STR,
+        "by": choice("calls", "steps", "depth", "duration"),
+        "calls": _INT,
+        "duration": _INT,
+    },
+)
+_AUTOTRACING: Final = record(
+    Autotracing,
+    {
+        "patterns": many(_STR),
+        "values": _BOOL,
+        "max_depth": _INT,
+        "max_steps": _INT,
+        "max_calls": _INT,
+        "min_duration": _INT,
+        "cuts": many(_CUT),
+    },
+)
 _ARTIFACT: Final = record(
     Artifact,
     {"name": _STR, "sha256": _STR, "size": _INT, "media_type": _STR, "data": _BYTES},
@@ -272,6 +295,7 @@ _HEAD: Final = {
     "artifacts": many(_ARTIFACT),
     "warnings": many(_STR),
     "retention": optional(_INT),
+    "autotracing": optional(_AUTOTRACING),
     "replay": optional(_REPLAY),
 }
 
@@ -292,15 +316,19 @@ def write_trace(trace: Trace, steps: Any, form: Form) -> dict[str, Any]:
     return found
 
 
-def read_trace(doc: Any, steps: tuple[Step, ...], form: Form) -> Trace:
-    """The trace of a dict that ``write_trace`` made; raises CodecError ``trace-unreadable``."""
+def read_trace(doc: Any, steps: tuple[Step, ...], form: Form, *, whole: bool = True) -> Trace:
+    """The trace of a dict that ``write_trace`` made; raises CodecError ``trace-unreadable``.
+
+    Where ``steps`` are not the ``whole`` trace's, their parents are not looked at.
+    """
     if type(doc) is not dict:
         raise unreadable(f"{type(doc).__name__} instead of a trace")
     try:
         trace: Trace = _TRACE.read({**doc, "steps": steps}, form)
     except (TypeError, ValueError) as error:
         raise unreadable(str(error)) from error
-    check_parents([step.parent for step in steps])
+    if whole:
+        check_parents([step.parent for step in steps])
     return trace
 
 

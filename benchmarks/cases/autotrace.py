@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import repeat
 from types import ModuleType
+from typing import Any
 
 import tracediff as td
 from benchmarks.figures import Figure, timed
@@ -29,6 +31,51 @@ def plain(a: int, b: int) -> int:
 
 
 plain.__module__ = "elsewhere"
+
+
+async def awaited(a: int, b: int) -> int:
+    return a
+
+
+async def plain_awaited(a: int, b: int) -> int:
+    return a
+
+
+async def items(a: int, b: int) -> AsyncIterator[int]:
+    for item in range(10):
+        yield item
+
+
+async def plain_items(a: int, b: int) -> AsyncIterator[int]:
+    for item in range(10):
+        yield item
+
+
+for elsewhere in (plain_awaited, plain_items):
+    elsewhere.__module__ = "elsewhere"
+
+
+def finished(made: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that waits for nothing."""
+    with contextlib.suppress(StopIteration):  # so it says that it has ended
+        made.send(None)
+
+
+def awaiting(called: Callable[[int, int], Coroutine[Any, Any, int]]) -> Callable[[int], None]:
+    async def all_of(calls: int) -> None:
+        for _ in repeat(None, calls):
+            await called(1, 2)
+
+    return lambda calls: finished(all_of(calls))
+
+
+def iterating(called: Callable[[int, int], AsyncIterator[int]]) -> Callable[[int], None]:
+    async def all_of(calls: int) -> None:
+        for _ in repeat(None, calls):
+            async for _item in called(1, 2):
+                pass
+
+    return lambda calls: finished(all_of(calls))
 
 
 def looped(called: Callable[[int, int], int]) -> Callable[[int], None]:
@@ -93,11 +140,19 @@ def measure(quick: bool) -> list[Figure]:
         "steps": functools.partial(at_steps, traced),
         "full": functools.partial(full, values=True),
         "bare": functools.partial(full, values=False),
+        "plain coroutine": functools.partial(per_call, awaiting(plain_awaited), CALLS),
+        "coroutine": functools.partial(per_call, awaiting(module.awaited), CALLS),
+        "plain items": functools.partial(per_call, iterating(plain_items), CALLS),
+        "items": functools.partial(per_call, iterating(module.items), CALLS),
     }
     found = in_turns(subjects, rounds)
+    bases = {"coroutine": "plain coroutine", "items": "plain items"}
     over = {
-        name: [max(one - base, 0.0) for one, base in zip(found[name], found["plain"], strict=True)]
-        for name in ("off", "steps", "full", "bare")
+        name: [
+            max(one - base, 0.0)
+            for one, base in zip(found[name], found[bases.get(name, "plain")], strict=True)
+        ]
+        for name in ("off", "steps", "full", "bare", "coroutine", "items")
     }
     imports = in_turns(
         {
@@ -111,6 +166,8 @@ def measure(quick: bool) -> list[Figure]:
         timed("autotraced function over the plain call, no job recorded", over["off"], "µs",
               target=0.2),
         timed("the same in a job of depth `steps`", over["steps"], "µs", target=0.2),
+        timed("the same of a coroutine, no job recorded", over["coroutine"], "µs", target=0.2),
+        timed("the same of an async generator of ten items", over["items"], "µs", target=0.2),
         timed("the same as a step without values", over["bare"], "µs", target=1.5),
         timed("the same as a step with two small arguments and a result", over["full"], "µs"),
         Figure(what=f"import of an autotraced package ({PACKAGE}) against the plain import",

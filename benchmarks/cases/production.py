@@ -24,8 +24,8 @@ from tracediff.errors import StoreError
 from tracediff.model import Query
 from tracediff.stores.base import Store
 from tracediff.stores.remote import RemoteStore
-from tracediff.stores.shipping import waiting
 from tracediff.stores.spool import SpoolStore
+from tracediff.stores.spooled import waiting
 from tracediff.stores.urls import open_remote
 from tracediff.testing import make_trace
 

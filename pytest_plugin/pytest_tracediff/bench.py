@@ -167,7 +167,7 @@ class Bench:
             missing = isinstance(error, IndexError) or error.slug == "trace-unknown"
             if not missing or self.options.ci:
                 raise self._offline(text) if missing else error from None
-            return self.project.resolve(text), None
+            return self.project.recorded(text), None
         path = self.options.directory / pinned.file
         return read_trace(path), path
 

@@ -77,27 +77,28 @@ def record(directory: Path, count: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    made: dict[int, Path] = {}
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """A function that lays out a project: who asks first has it made, the others get a copy."""
+    made: dict[object, Path] = {}
 
-    def template(count: int) -> Path:
-        if count not in made:
-            made[count] = tmp_path_factory.mktemp("recorded") / "project"
-            made[count].mkdir()
-            record(made[count], count)
-        return made[count]
+    def lay_out(directory: Path, name: object, make: Callable[[Path], object]) -> None:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp("made") / "project"
+            made[name].mkdir()
+            make(made[name])
+        shutil.copytree(made[name], directory, dirs_exist_ok=True)
 
-    return template
+    return lay_out
 
 
 @pytest.fixture
-def recorded(tmp_path: Path, templates: Callable[[int], Path]):
+def recorded(tmp_path: Path, laid_out: Callable[..., None]):
     """The project with so many traces, in a directory of its own."""
     opened = []
 
     def recorded(count: int) -> Recorded:
         directory = tmp_path / "project"
-        shutil.copytree(templates(count), directory)
+        laid_out(directory, ("recorded", count), lambda place: record(place, count))
         store = LocalStore(directory / ".tracediff")
         opened.append(store)
         rows = sorted(every_row(store, Query()), key=lambda row: row.started_at)
@@ -133,6 +134,10 @@ class Stall:
 
     def __init__(self, directory: Path, count: int) -> None:
         self.directory, self._count = directory, count
+
+    def make(self) -> None:
+        """Write it, and record its jobs."""
+        directory = self.directory
         self.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 20\n')
         self.write(".gitignore", ".tracediff/\n__pycache__/\n")
         self.write("shop/__init__.py", "")
@@ -166,16 +171,20 @@ class Stall:
 
 
 @pytest.fixture
-def stall(tmp_path: Path) -> Stall:
+def stall(tmp_path: Path, laid_out: Callable[..., None]) -> Stall:
     """A project with forty recorded jobs."""
+    laid_out(tmp_path / "stall", "stall", lambda place: Stall(place, 40).make())
     return Stall(tmp_path / "stall", 40)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
-    """Two workers that nobody kills, whose own directory has no project."""
+    """Two workers that nobody kills, whose own directory has no project.
+
+    They take a tenth of a processor while they wait: they end with the module.
+    """
     directory = tmp_path_factory.mktemp("cluster")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with Cluster(directory) as cluster:

@@ -36,7 +36,15 @@ from tracediff.check.accepting import (
     ways_text,
     within,
 )
-from tracediff.check.causesfile import FILE, accept_causes, document, dumped, read_causes
+from tracediff.check.causesfile import (
+    FILE,
+    accept_causes,
+    document,
+    drop_causes,
+    dumped,
+    read_causes,
+    stamp,
+)
 from tracediff.check.lastcheck import causes_of, last_check
 from tracediff.checked import Acceptance, Change, Checked, Group, Result, Total
 from tracediff.cli import exits, group
@@ -376,6 +384,26 @@ def test_a_file_that_an_editor_has_touched_still_reads(root: Path) -> None:
     (root / FILE).write_bytes(changed(**dict.fromkeys(("label", "hunk", "who", "keys"), ...)))
     (found,) = read_causes(root)
     assert (found.cause, found.label, found.hunk, found.keys) == ("1a2b3c4d", "", (), {})
+
+
+def test_what_somebody_else_did_since_one_looked_is_not_undone(root: Path) -> None:
+    new = entry()
+    with pytest.raises(ExpectationError) as caught:
+        drop_causes(root, [new], expected={new.cause: stamp(new)})
+    assert (caught.value.slug, "was dropped" in caught.value.message) == ("accept-overtaken", True)
+    (done,) = accept_causes(root, [new], "so", by="Ada", expected={new.cause: ""}).done
+    assert (done.who, done.reason) == ("Ada", "so")
+    for write in (
+        lambda: accept_causes(root, [new], "other", expected={new.cause: ""}),
+        lambda: drop_causes(root, [new], expected={new.cause: stamp(new)}),
+    ):
+        with pytest.raises(ExpectationError) as caught:
+            write()
+        assert caught.value.slug == "accept-overtaken"
+        assert "was accepted by Ada meanwhile" in caught.value.message
+        assert read_causes(root) == (done,)
+    accept_causes(root, [new], "other", expected={new.cause: stamp(done)})
+    assert read_causes(root)[0].reason == "other"
 
 
 # The command ---------------------------------------------------------------------------

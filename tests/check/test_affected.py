@@ -715,7 +715,7 @@ def test_two_checks_may_write_at_once(shop: Shop, fresh: bool) -> None:
 
 
 def test_a_check_that_is_killed_while_it_writes_hurts_nothing(shop: Shop) -> None:
-    with writer(shop, 0, 1_000_000) as killed:
+    with writer(shop, 0, 50_000) as killed:
         assert killed.stdout.readline() == "writing\n"
         killed.send_signal(signal.SIGKILL)
     assert count(shop) >= len(ALL) + 500

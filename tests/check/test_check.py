@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from textwrap import dedent
@@ -60,8 +60,12 @@ JOBS = """
 class Shop:
     """A project in git with forty recorded jobs."""
 
-    def __init__(self, directory: Path, jobs: str = JOBS) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
+
+    def make(self, jobs: str = JOBS) -> Shop:
+        """Write it, and record its jobs."""
+        directory = self.directory
         self.write("pyproject.toml", '[tool.tracediff]\njobs = ["shop.*"]\nreplay_timeout = 20\n')
         self.write(".gitignore", ".tracediff/\n__pycache__/\n")
         self.write("shop/__init__.py", "")
@@ -70,6 +74,7 @@ class Shop:
         git(directory, "init", "--quiet", "--template=")
         self.commit("first")
         subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=directory, check=True, timeout=60)
+        return self
 
     def write(self, name: str, text: str) -> None:
         path = self.directory / name
@@ -82,7 +87,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path, laid_out: Callable[..., None]) -> Shop:
+    laid_out(tmp_path, Shop, lambda place: Shop(place).make())
     return Shop(tmp_path)
 
 
@@ -197,7 +203,7 @@ NOISY = JOBS.replace('"text":', '"process": os.getpid(), "text":')
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Shop:
-    return Shop(tmp_path, NOISY)
+    return Shop(tmp_path).make(NOISY)
 
 
 @pytest.mark.slow
@@ -215,6 +221,24 @@ def test_what_differs_without_a_change_is_shown_apart_and_breaks_nothing(noisy: 
             ("shop.rates:FEE",)
         ]
         assert found.explained == 8
+
+
+@pytest.mark.slow
+def test_the_moment_of_a_run_is_no_noise(tmp_path: Path) -> None:
+    jobs = JOBS.replace("range(40)", "range(10)").replace("import os,", "import datetime, os,")
+    jobs = jobs.replace(
+        '@td.job("', '@td.output("Save")\n    def save(**row): pass\n\n    @td.job("'
+    )
+    jobs = jobs.replace(
+        'return {"total"', 'save(at=datetime.datetime.now(datetime.UTC))\n        return {"total"'
+    )
+    shop = Shop(tmp_path).make(jobs)
+    shop.write("shop/rates.py", "RATE = 2\nFEE = 11\n")
+    with open_project(start=shop.directory) as project:
+        found = check(project, explain=None)
+        assert (found.same, found.changed, found.noise, found.reproduced) == (8, 2, (), (2, 2))
+        explained = project.explain(found.groups[0].smallest.id)
+        assert (explained.noise, len(explained.causes)) == ((), 1)
 
 
 LIBRARY = """
@@ -246,7 +270,7 @@ def test_a_package_that_was_upgraded_is_no_noise(
         (place / "tariffs.py").write_text(f"RATE = {rate}\n")
     (tmp_path / "project").mkdir()
     monkeypatch.setenv("PYTHONPATH", str(places["1.0"]))
-    shop = Shop(tmp_path / "project", LIBRARY)
+    shop = Shop(tmp_path / "project").make(LIBRARY)
     with open_project(start=shop.directory) as project:
         assert check(project, explain=None).broken == ()
         monkeypatch.setenv("PYTHONPATH", str(places["2.0"]))

@@ -34,6 +34,8 @@ from tracediff.demo import git
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.model import Query, Row, Tolerance
 
+pytestmark = pytest.mark.in_turn
+
 KILL_THE_WORKER = """
         if number == 5:  # the runner, its keeper, the cluster's worker
             keeper = int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1])
@@ -247,7 +249,7 @@ def test_a_worker_killed_in_the_middle_loses_no_trace_and_doubles_none(
     gone(stall)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(28)
 def test_a_trace_that_kills_every_worker_fails_alone(
     stall: Any, project: Project, cluster: Cluster
 ) -> None:

@@ -44,8 +44,8 @@ JOBS = """
 Check = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def make(directory: Path) -> None:
+    """Write the project, and record its jobs."""
     files = {
         "pyproject.toml": '[tool.tracediff]\njobs = ["shop.*"]\n',
         ".gitignore": ".tracediff*/\n__pycache__/\n",
@@ -53,13 +53,18 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "shop/rates.py": "RATE = 2\nFEE = 10\n",
         "shop/jobs.py": dedent(JOBS),
     }
-    (tmp_path / "shop").mkdir()
+    (directory / "shop").mkdir()
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    git(tmp_path, "init", "--quiet", "--template=")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "--quiet", "--message", "first")
-    subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=tmp_path, check=True, timeout=60)
+        (directory / name).write_text(text)
+    git(directory, "init", "--quiet", "--template=")
+    git(directory, "add", "--all")
+    git(directory, "commit", "--quiet", "--message", "first")
+    subprocess.run([sys.executable, "-m", "shop.jobs"], cwd=directory, check=True, timeout=60)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, laid_out: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Path:
+    laid_out(tmp_path, "gate", make)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CI", raising=False)
     return tmp_path

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -208,7 +208,7 @@ import tracediff as td
 
 @td.job("shop/price")
 def price(number):
-    time.sleep(0.02)
+    time.sleep(0.0)
     return number * 2
 
 if __name__ == "__main__":
@@ -219,11 +219,17 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_check_that_is_stopped_goes_on_where_it_was(tmp_path: Path, how: int) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.tracediff]\njobs = ["jobs"]\n')
-    (tmp_path / "jobs.py").write_text(JOBS)
-    subprocess.run([sys.executable, "jobs.py"], cwd=tmp_path, check=True, timeout=60)
-    (tmp_path / "jobs.py").write_text(JOBS.replace("number * 2", "number * 3"))
+def test_a_check_that_is_stopped_goes_on_where_it_was(
+    tmp_path: Path, how: int, laid_out: Callable[..., None]
+) -> None:
+    def make(directory: Path) -> None:
+        (directory / "pyproject.toml").write_text('[tool.tracediff]\njobs = ["jobs"]\n')
+        (directory / "jobs.py").write_text(JOBS)
+        subprocess.run([sys.executable, "jobs.py"], cwd=directory, check=True, timeout=60)
+
+    laid_out(tmp_path, "journal", make)
+    slower = JOBS.replace("sleep(0.0)", "sleep(0.02)").replace("number * 2", "number * 3")
+    (tmp_path / "jobs.py").write_text(slower)
     run = [sys.executable, "-m", "tracediff", "check", "--explain", "0"]
     first = subprocess.Popen(
         run, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -58,7 +58,7 @@ def exact(amount: dict[str, str]) -> Fraction:
     return Fraction(amount["exact"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 @pytest.mark.timeout(600)
 def test_a_check_passes_what_was_accepted_by_its_cause_and_fails_for_a_fifth_change(
     run: Run, tmp_path: Path

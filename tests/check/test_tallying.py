@@ -9,6 +9,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracediff.check.moving import MOST_TRACES, with_traces
 from tracediff.check.sums import Sum
 from tracediff.check.tallying import Draw, Gates, Tally
 from tracediff.checked import Acceptance, Change, Checked, Group, Moved, Result, Shares
@@ -44,7 +45,7 @@ def checked(
         Acceptance(cause=one, label="", reason="because", fields={"result": ways})
         for one in accepted
     ]
-    return tally.checked(gates or Gates(), given_)
+    return with_traces(tally.checked(gates or Gates(), given_), results, tally)
 
 
 def moved_by(group: Group, field: str) -> Fraction:
@@ -75,6 +76,10 @@ def test_the_sums_of_all_causes_are_the_sums_of_all_traces(
     assert [one.field for one in found.totals] == ["result.lines[].net"]
     assert found.totals[0].change == every
     assert sum(moved_by(group, "result.lines[].net") for group in found.groups) == every
+    for group in found.groups:
+        own = [one.change or Fraction(0) for one in group.traces]
+        assert (len(own), sum(own)) == (group.count, moved_by(group, "result.lines[].net"))
+        assert [*map(abs, own)] == sorted(map(abs, own), reverse=True)
     assert found.explained == len(shares)
     assert found.changed == len(results)
 
@@ -97,6 +102,35 @@ def test_a_trace_with_two_causes_counts_in_both_and_once_in_all() -> None:
     ]  # fmt: skip
     assert [one.others for one in found.groups] == [{}, {"state": 1}]
     assert (found.changed, found.main) == (1, "result")
+
+
+def test_a_cause_names_the_traces_that_it_moved_most_and_by_how_much() -> None:
+    shares = Shares(
+        id="c", changes=CHANGES[:2], numbers={"result": (Fraction(5), Fraction(-9))},
+    )  # fmt: skip
+    results = [
+        changed("a", {"result": Fraction(3)}), changed("b", {"result": None, "x": Fraction(1)}),
+        changed("c", {"result": Fraction(-4)}), changed("d", {"result": Fraction(-8)}),
+        replace(changed("e", {}), kind="failed", moved=()), changed("f", {"at": Fraction(1)}),
+    ]  # fmt: skip
+    found = checked(results, [shares], noise=frozenset({("k", "at")}))
+    told = {
+        one.cause: [(it.id, it.change, it.old, it.new) for it in one.traces] for one in found.groups
+    }
+    assert told == {
+        CHANGES[0].id: [("c", Fraction(5), "a", "b")],
+        CHANGES[1].id: [("c", Fraction(-9), "a", "b")],
+        "told": [("d", Fraction(-8), "a", "b"), ("a", Fraction(3), "a", "b"),
+                 ("b", None, "a", "b")],
+    }  # fmt: skip
+
+
+def test_so_many_traces_of_a_cause_are_named_and_no_more() -> None:
+    count = 3 * MOST_TRACES
+    found = checked([changed(f"{at:06}", {"result": Fraction(at)}) for at in range(1, count)])
+    (group,) = found.groups
+    assert group.count == count - 1
+    assert [one.change for one in group.traces] == list(range(count - 1, 2 * MOST_TRACES - 1, -1))
 
 
 def test_noise_is_shown_apart_and_breaks_nothing() -> None:

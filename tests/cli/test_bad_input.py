@@ -295,3 +295,12 @@ def test_a_bug_is_one_line_and_a_traceback_only_when_asked_for(project):
     assert "docs/errors.md#bug" in done.err
     assert "Traceback" not in done.err
     assert "Traceback" in project.python(bug, TRACEDIFF_DEBUG="1").err
+
+
+@pytest.mark.parametrize(("form", "status"), [("text", 1), ("prometheus", 2)])
+def test_doctor_says_what_it_may_not_look_into(project, restricted, form, status):
+    (project.directory / ".tracediff").chmod(0o000)
+    done = restricted("doctor", "--format", form)
+    assert done.returncode == status, done
+    assert "Permission denied" in done.stdout + done.stderr
+    assert "a bug" not in done.stderr

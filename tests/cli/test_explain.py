@@ -76,13 +76,14 @@ def priced(empty):
 @pytest.mark.slow
 def test_each_change_has_its_share_its_line_and_its_commit(priced, tmp_path):
     picture = tmp_path / "why.svg"
-    text, machine, drawn = priced.batch(
+    text, machine, page, drawn = priced.batch(
         ["explain", "@last"],
         ["explain", "@last", "--format", "json"],
+        ["explain", "@last", "--format", "html"],
         ["explain", "@last", "--field", "result.vat", "--format", "svg", "-o", picture],
     )
-    assert [one.code for one in (text, machine, drawn)] == [1, 1, 1]
-    assert [one.err for one in (text, machine, drawn)] == ["", "", ""]
+    assert [one.code for one in (text, machine, page, drawn)] == [1, 1, 1, 1]
+    assert [one.err for one in (text, machine, page, drawn)] == ["", "", "", ""]
     lines = text.out.splitlines()
     assert any("✗ different" in line and "11898 → 12099" in line for line in lines)
     assert any(line.startswith(" ✓ 3/3 steps reproduced at ") for line in lines)
@@ -102,6 +103,9 @@ def test_each_change_has_its_share_its_line_and_its_commit(priced, tmp_path):
     names = [cause["units"][0]["name"] for cause in found["causes"]]
     assert names == ["taxes:RATE", "taxes:rounded"]
     assert [one["name"] for one in found["innocent"]] == ["job:label"]
+
+    for shown in ("RATE", "+200", "Raise the VAT", "Bea", "job:label", 'href="#line-1"'):
+        assert shown in page.out
 
     assert drawn.out == ""
     root = ET.fromstring(picture.read_text("ascii"))

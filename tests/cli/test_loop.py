@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_doctor_finds_a_working_project_and_exits_1_when_something_is_wrong(proj
     done = project.run("doctor")
     assert (done.code, done.err) == (1, "")
     assert "no module pricse" in done.out
+
+
+def test_doctor_names_the_keys_of_payloads_and_shows_none(empty):
+    secret = "c3VwZXItc2VjcmV0LWtleS1vZi0zMi1ieXRlcyEhISE="
+    keys = {"TRACEDIFF_ENCRYPTION_KEYS": f"k2={secret},k1={secret},acme/k7={secret}"}
+    done = empty.run("doctor", **keys)
+    assert done.code == 1
+    assert re.search(r"✓ encryption: key k2 \(id [0-9a-f]{16}\) writes and reads\n", done.out)
+    assert re.search(r"✓ encryption: key k1 \(id [0-9a-f]{16}\) reads\n", done.out)
+    assert "writes and reads for the tenant acme\n" in done.out
+    assert "✗ encryption: there are keys of tenants, and no setting" in done.out
+    shown = empty.run("config", **keys)
+    assert (shown.code, shown.err) == (0, "")
+    assert secret[:12] not in done.out + shown.out
+    wrong = empty.run("doctor", TRACEDIFF_ENCRYPTION_KEYS=f"k2={secret},{secret}x")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "entry 2" in wrong.err
+    assert secret[:12] not in wrong.err
 
 
 def test_doctor_of_a_fresh_project_makes_no_store(empty):

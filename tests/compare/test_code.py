@@ -268,3 +268,12 @@ def test_the_definitions_reach_the_labels_of_a_comparison() -> None:
     labels = {old_trace.steps[one.old or 0].name: one.label for one in found.divergences}
     assert labels == {"price": "propagated", "helper": "unproven", "lonely": "propagated"}
     assert all(one.code is None for one in compare(old_trace, new_trace).divergences)
+
+
+def test_methods_of_a_file_that_one_side_alone_loaded_are_no_change():
+    loaded = BASE | {"shop/views.py": "class View:\n    def total(self):\n        return 1\n"}
+    both = edited("shop/rates.py", "0.19", "0.20")
+    for old, new in ((loaded, both), (both, loaded)):
+        step = Source(file="shop/price.py", line=21, unit="shop.price:loose")
+        changes = CodeChanges(trace(old), trace(new), reader(old, new)).behind(step, step)
+        assert changes == ()

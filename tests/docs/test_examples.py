@@ -3,15 +3,19 @@
 A comment ``<!-- directory: NAME -->`` says where the blocks after it run, ``slow`` behind the name
 that they take their time; one directory is one test. ``python`` and ``toml`` blocks begin with a
 comment that names the file they are, ``console`` blocks hold commands after ``$`` and what they
-print. ``sh`` blocks set up a checkout and are only looked at. With ``DOCS_UPDATE=1`` what a command
-prints is written into its page where it is not what the page shows.
+print. ``sh`` blocks set up a checkout and are only looked at. With ``shop`` behind the name the
+directory is a git repository of fixtures/shop, and its servers run until the comment
+``<!-- servers: stopped -->``. With ``DOCS_UPDATE=1`` what a command prints is written into its page
+where it is not what the page shows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +25,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.shop import CHANGES, Shop, lay_out
 from tracediff.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +35,8 @@ HOME = "/home/you"
 TIMEOUT = 300
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PLACE = re.compile(r"<!-- directory: (?P<name>[\w-]+)(?P<slow> slow)? -->")
+_PLACE = re.compile(r"<!-- directory: (?P<name>[\w-]+)(?P<slow> slow)?(?P<shop> shop)? -->")
+_STOPPED = re.compile(r"<!-- servers: stopped -->")
 _NAMED = re.compile(r"# (?P<path>[\w./-]+\.(?:py|toml))\n")
 _CHANGING = (
     (re.compile(r"\b1[0-9a-hjkmnp-tv-z]{19}\b"), "<id>"),
@@ -38,7 +44,12 @@ _CHANGING = (
     (re.compile(r"just now|\b\d+ (?:s|min|h) ago|in the future"), "<age>"),
     (re.compile(r"\d+(?:\.\d+)? (?:ns|µs|ms|s|min|h)(?: \d\d (?:min|s))?\b…?"), "<duration>"),
     (re.compile(r'(?<="started_at": )\d+|(?<="duration": )\d+|(?<="start": )\d+'), "<ns>"),
+    (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{1,12}){1,4}(?:-?…|\b)"), "<uuid>"),
+    (re.compile(r"(?<=task:)[0-9a-f]{1,8}…"), "<uuid>"),
+    (re.compile(r"(?<='pg_version': )\d+"), "<version>"),
     (re.compile(r"\b(?=\w*\d)(?=\w*[a-f])(?:[0-9a-f]{40}|[0-9a-f]{7})\b"), "<commit>"),
+    (re.compile(r"\b(commit|at)( +)\d{7}\b"), r"\1\2<commit>"),  # one of digits alone
+    (re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=127\.0\.0\.1 port )\d+"), "<port>"),
     (re.compile(r"git: /\S*/git\b"), "git: <git>"),
     (re.compile(r"(<redacted \w+) [0-9a-f]{8}>"), r"\1 …>"),
     (re.compile(r'(?<="python": )"[^"]+"|(?<="platform": )"[^"]+"'), "<machine>"),
@@ -56,6 +67,8 @@ class Block:
     text: str
     directory: str | None
     slow: bool = False
+    shop: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,13 +80,15 @@ class Command:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    directory, slow = None, False
+    directory, slow, shop, place_at = None, False, False, 0
     places = list(_PLACE.finditer(page))
     for number, found in enumerate(_FENCE.finditer(page)):
         while places and places[0].start() < found.start():
             place = places.pop(0)
-            directory, slow = place["name"], bool(place["slow"])
-        yield Block(number, found[1], found[2], directory, slow)
+            directory, slow, shop = place["name"], bool(place["slow"]), bool(place["shop"])
+            place_at = place.start()
+        stopped = _STOPPED.search(page, place_at, found.start()) is not None
+        yield Block(number, found[1], found[2], directory, slow, shop, stopped)
 
 
 def commands(text: str) -> Iterator[Command]:
@@ -105,11 +120,12 @@ class Shell:
     def __init__(self, top: Path, name: str) -> None:
         self.name = name
         self.directory = top / name
-        self.directory.mkdir()
+        self.directory.mkdir(exist_ok=True)
         self.cwd = self.directory
         self.status = 0
         self.wrong: list[str] = []
         self.printed: dict[int, str] = {}
+        self.groups: list[int] = []
         kept = {k: v for k, v in os.environ.items() if k in ("LD_LIBRARY_PATH", "SYSTEMROOT")}
         self.environment = kept | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -158,10 +174,12 @@ class Shell:
     def bash(self, line: str, cwd: Path) -> str:
         """What one command prints; the directory it ends in is the next one's."""
         end, mouth = os.pipe()
-        script = f"(exit {self.status})\n{line}\nstatus=$?; pwd >&{mouth}; exit $status"
+        # What a command leaves in the background does not hold the mouth, or it were never shut.
+        group = f"{{ (exit {self.status})\n{line}\n}} {mouth}>&-"
+        script = f"{group}\nstatus=$?; pwd >&{mouth}; exit $status"
         with os.fdopen(end) as place:
             try:
-                done = subprocess.run(
+                running = subprocess.Popen(
                     ["bash", "-c", script],
                     cwd=cwd,
                     env=self.environment,
@@ -170,15 +188,31 @@ class Shell:
                     stderr=subprocess.STDOUT,
                     text=True,
                     encoding="utf-8",
-                    timeout=TIMEOUT,
                     pass_fds=[mouth],
-                    check=False,
+                    start_new_session=True,
                 )
             finally:
                 os.close(mouth)
+            self.groups.append(running.pid)
+            with running:
+                try:
+                    printed, _ = running.communicate(timeout=TIMEOUT)
+                except BaseException:
+                    self.close()
+                    raise
             self.cwd = Path(place.read().strip() or cwd)
-        self.status = done.returncode
-        return done.stdout
+        try:
+            os.killpg(running.pid, 0)
+        except ProcessLookupError:  # it left nothing running: its number may soon be another's
+            self.groups.remove(running.pid)
+        self.status = running.returncode
+        return printed
+
+    def close(self) -> None:
+        """End what the commands left running."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):  # it left nothing running
+                os.killpg(group, signal.SIGKILL)
 
 
 def _indented(line: str) -> str:
@@ -209,8 +243,24 @@ def rewrite(page: Path, printed: dict[int, str]) -> None:
 def run_all(some: list[Block], top: Path) -> Shell:
     """Run the blocks of one directory."""
     shell = Shell(top, str(some[0].directory))
-    for block in some:
-        shell.run(block)
+    with contextlib.closing(shell):
+        for block in some:
+            shell.run(block)
+    return shell
+
+
+def run_in_shop(some: list[Block], top: Path) -> Shell:
+    """Run the blocks of one directory, in the example of a service and with its servers."""
+    name = str(some[0].directory)
+    with Shop(lay_out(top / name), top / "logs") as shop:
+        shell = Shell(top, name)
+        more = {"PORT": str(shop.web_port), "SHOP_URL": shop.url, "SHOP_CHANGES": str(CHANGES)}
+        shell.environment |= shop.settings | more
+        with contextlib.closing(shell):
+            for block in some:
+                if block.stopped:
+                    shop.stop_servers()
+                shell.run(block)
     return shell
 
 
@@ -233,7 +283,7 @@ def test_the_examples_of_a_page_print_what_it_shows(
     page: Path, some: list[Block], tmp_path: Path
 ) -> None:
     assert some[0].directory, f"{page.name} has a block before any <!-- directory: NAME -->"
-    shell = run_all(some, tmp_path)
+    shell = (run_in_shop if some[0].shop else run_all)(some, tmp_path)
     if UPDATE:
         assert not os.environ.get("CI"), "pages are never written in CI"
         rewrite(page, shell.printed)

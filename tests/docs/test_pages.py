@@ -248,11 +248,18 @@ def test_every_link_leads_somewhere(root: Path, documentation: dict[str, str]) -
     assert broken == []
 
 
+def test_a_list_of_contents_names_every_section(documentation: dict[str, str]) -> None:
+    for name, text in documentation.items():
+        listed = re.findall(r"^- \[([^]]+)\]\(#", text.partition("\n## ")[0], re.MULTILINE)
+        if listed:
+            assert listed == re.findall(r"^## (.+)$", text, re.MULTILINE), name
+
+
 def test_no_page_sends_anybody_elsewhere_or_to_another_package(
     documentation: dict[str, str],
 ) -> None:
     for name, text in documentation.items():
-        assert re.findall(r"https?://[^\s`)\"']+", text) == [], name
+        assert re.findall(r"https?://(?!127\.0\.0\.1:)[^\s`)\"']+", text) == [], name
         assert re.findall(r"pip install[^\n`]*\btracediff\b(?!-calc)", text) == [], name
 
 

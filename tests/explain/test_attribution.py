@@ -20,6 +20,8 @@ from tracediff.config import load_config
 from tracediff.explain.attribution import Attribution, attribute
 from tracediff.model import Query, Trace
 
+pytestmark = pytest.mark.in_turn
+
 SETTINGS = '[tool.tracediff]\njobs = ["shop.*"]\n'
 JOBS = """
 import tracediff as td

@@ -54,6 +54,27 @@ def test_an_input_that_was_not_recorded_is_named(shop: Any, commit: Any) -> None
     assert (found.reproduced, found.total) == (1, 4)
 
 
+def test_what_an_input_asks_by_itself_is_reproduced_by_its_answer(shop: Any, commit: Any) -> None:
+    shop.jobs("""
+        @td.input("Rate")
+        def rate():
+            return 2
+
+        @td.input("Rates")
+        def rates():
+            with td.step("Reading"):
+                return [rate(), rate()]
+
+        @td.job("price")
+        def price():
+            return sum(rates())
+        """)
+    commit("nested")
+    found = certified(shop, shop.record("price()")[0])
+    assert found.whole
+    assert (found.reproduced, found.total) == (5, 5)
+
+
 def test_a_dirty_tree_is_certified_from_the_store(priced: Any) -> None:
     priced.write("shop/rates.py", "def rate():\n    return 5\n")
     trace = priced.record("price(10)")[0]

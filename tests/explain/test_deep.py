@@ -144,3 +144,23 @@ def test_a_trace_of_autotraced_functions_is_replayed_with_them(shop: Any) -> Non
         ]
         assert again.warnings == trace.warnings
         assert bool(trace.warnings) == bool(more)
+
+
+def test_the_trace_says_what_is_traced_in_its_replay_and_short_calls_are_no_difference(
+    shop: Any,
+) -> None:
+    shop.settings('autotrace = ["shop.*"]\nautotrace_min_duration = 3600\n')
+    shop.jobs(AUTOTRACED)
+    trace = shop.record("full()")[-1]
+    assert [step.name for step in trace.steps] == ["full"]
+    shop.settings("")
+    again = shop.replay(trace)
+    assert sorted(step.name for step in again.steps[1:]) == ["spread", *["vat"] * 31]
+    same = shop.project().compare(trace.id)
+    assert not same.divergences
+    assert any("(spread, vat)" in said for said in same.remarks)
+    shop.change("net * rate", "net * rate + 1")
+    changed = shop.project().compare(trace.id)
+    assert [one.new for one in changed.divergences] == [0]
+    shown = shop.cli("show", "@last").stdout
+    assert "32 calls are no steps: they took less than 3600 s each: vat (31, " in shown

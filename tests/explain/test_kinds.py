@@ -243,6 +243,7 @@ def number(text: str) -> Fraction | None:
 
 
 @pytest.mark.parametrize("kind", CASES)
+@pytest.mark.in_turn
 @pytest.mark.slow
 def test_each_kind_of_change_has_exactly_its_share(kind: Kind, run: Any, tmp_path: Path) -> None:
     from tracediff.explain.attribution import attribute

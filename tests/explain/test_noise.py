@@ -231,3 +231,34 @@ def test_noise_alone_is_no_change_and_nobodys_beside_one(
     assert effect.path == ("result", "total")
     assert sum(effect.shares) == 10
     assert found.noise == ("result.id",)
+
+
+BOUND = """
+    import os
+
+    @td.input("Rate")
+    def rate(place):
+        return 5
+
+    @td.job("price")
+    def price(amount):
+        return amount * rate(os.environ["SHOP_PLACE"]) + 1
+    """
+
+
+@pytest.mark.parametrize(("place", "said"), [(None, "KeyError"), ("there", "it asks for Rate")])
+def test_code_that_fails_here_whatever_changed_is_not_the_same(
+    shop: Any, commit: Any, monkeypatch: pytest.MonkeyPatch, place: str | None, said: str
+) -> None:
+    shop.jobs(BOUND)
+    commit("bound")
+    (shop.trace,) = shop.record("price(10)", SHOP_PLACE="here")
+    shop.change("+ 1", "+ 2")
+    if place:
+        monkeypatch.setenv("SHOP_PLACE", place)
+    assert cleared(shop).comparison.different
+    with open_project(start=shop.directory) as project:
+        found = project.explain(shop.trace.id)
+    assert found.comparison.different
+    assert found.refused is not None
+    assert said in found.refused

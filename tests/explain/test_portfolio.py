@@ -31,6 +31,8 @@ from tracediff.explain.portfolio import attribute_many, explained_by
 from tracediff.explain.telling import field_name
 from tracediff.model import Query, Trace
 
+pytestmark = pytest.mark.in_turn
+
 SETTINGS = '[tool.tracediff]\njobs = ["shop.*"]\n'
 JOBS = """
 import tracediff as td
@@ -507,21 +509,24 @@ def test_an_interrupt_leaves_no_process(
 
 
 @pytest.mark.slow
-def test_a_thousand_traces_take_no_more_memory_than_two_hundred(sides: Sides) -> None:
+def test_five_times_as_many_traces_take_no_more_memory(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = """
         RATE = {}
         def price(number):
-            return {{"total": number * RATE, "texts": ["x" * 20_000]}}
+            return {{"total": number * RATE, "texts": ["x" * 100_000]}}
         """
     sides.write("shop/calc.py", text.format(2), text.format(3))
-    traces = sides.record(200)
+    monkeypatch.setattr(portfolio, "CHUNK", 26)
+    traces = sides.record(40)
     then, config = load_config(sides.old), load_config(sides.new)
     peaks = []
     for turns in (1, 5):
         gc.collect()
         tracemalloc.start()
         given = (one for _ in range(turns) for one in traces)
-        assert sum(len(one.changes) for one in attribute_many(given, then, config)) == turns * 199
+        assert sum(len(one.changes) for one in attribute_many(given, then, config)) == turns * 39
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]

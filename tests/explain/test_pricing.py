@@ -13,6 +13,8 @@ from tracediff.codefiles import source_reader
 from tracediff.explain.certificate import certify
 from tracediff.model import Query, Source
 
+pytestmark = pytest.mark.in_turn
+
 
 @pytest.mark.slow
 def test_certificate_deep_replay_and_bisect(surroundings: None, tmp_path: Path) -> None:

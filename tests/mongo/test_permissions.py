@@ -22,10 +22,31 @@ def role(*actions: str) -> list[dict]:
     return [{"resource": {"db": "db", "collection": "traces"}, "actions": list(actions)}, ABOUT]
 
 
+BESIDE = [
+    {"resource": {"db": "db", "collection": f"traces.{end}"}, "actions": ["find", "listIndexes"]}
+    for end in ("parts", "graves", "deltas", "statistics")
+]
+
+
+def beside(name: str, *actions: str) -> dict:
+    return {"resource": {"db": "db", "collection": f"traces.{name}"}, "actions": list(actions)}
+
+
 ROLES = {
-    "recorder": role("insert", "update"),
-    "reader": role("find", "listIndexes"),
-    "cleaner": role("find", "remove"),
+    "recorder": [
+        *role("insert", "update", "remove"),
+        beside("parts", "insert", "update", "remove"),
+        beside("graves", "find", "insert", "update"),
+        beside("deltas", "find", "insert", "remove"),
+        beside("statistics", "find", "insert", "update", "remove"),
+    ],
+    "reader": [*role("find", "listIndexes"), *BESIDE],
+    "cleaner": [
+        *role("find", "remove"),
+        beside("parts", "remove"),
+        beside("graves", "insert", "update"),
+        beside("deltas", "insert"),
+    ],
 }
 
 
@@ -62,8 +83,15 @@ def as_user(guarded):
 def test_a_recorder_writes_and_cannot_read_or_delete(as_user):
     index = as_user("recorder")
     index.create([make_row("one"), make_row("there")])
-    index.update(make_row("one", state="error"))
+    running = [make_row("live", state="running", parts=parts) for parts in (1, 2)]
+    index.create(running[:1])
+    index.create(running)
+    assert index.lose(running[:1]) == 1
+    index.create([make_row("live", parts=3), make_row("lost", state="running", parts=1)])
+    index.bury(["lost"])
     for use in (
+        lambda: index.parts("live"),
+        lambda: index.update(make_row("one", state="error")),
         lambda: index.search(Query()),
         lambda: index.find("one"),
         lambda: index.delete(["one"]),
@@ -87,14 +115,14 @@ def test_a_reader_reads_and_cannot_write(as_user):
 
 
 def test_one_who_cleans_up_deletes(as_user):
-    as_user("recorder").create([make_row("old")])
-    assert as_user("cleaner").delete(["old"]) == 1
+    as_user("recorder").create([make_row("old"), make_row("live", parts=2)])
+    assert as_user("cleaner").delete(["old", "live"]) == 2
 
 
 def test_doctor_names_what_a_user_may_do(as_user):
     said = {name: as_user(name).diagnose() for name in ("recorder", "reader", "nobody")}
     texts = {name: " ".join(one.text for one in found) for name, found in said.items()}
-    assert "recorder@admin may write, update in traces" in texts["recorder"]
+    assert "recorder@admin may write, update, delete in traces" in texts["recorder"]
     assert "reader@admin may read in traces" in texts["reader"]
     assert "all indexes are there" in texts["reader"]
     assert "nobody@admin may do nothing" in texts["nobody"]

@@ -24,7 +24,7 @@ def empty(open_index, tmp_path) -> MongoIndex:
 def test_what_is_needed_is_shown_first_and_made_once(empty, place):
     with place.client() as client:
         said = empty.prepare(dry_run=True)
-        assert len(said) == len(SEARCH_INDEXES) + 2
+        assert len(said) == len(SEARCH_INDEXES) + 3 + 4 + 2
         assert empty.address.database not in client.list_database_names()
         assert empty.prepare() == said
         assert empty.prepare(dry_run=True) == empty.prepare() == []
@@ -60,7 +60,7 @@ def test_a_collection_of_somebody_elses_is_left_alone(empty, place):
 
 @pytest.mark.parametrize(
     ("schema", "slug"),
-    [(2, "store-newer"), (10**12, "store-newer"), ("x", "store-foreign"), (0, "store-foreign")],
+    [(3, "store-newer"), (10**12, "store-newer"), ("x", "store-foreign"), (0, "store-foreign")],
 )
 def test_a_collection_in_another_form_is_refused(empty, place, schema, slug):
     empty.prepare()

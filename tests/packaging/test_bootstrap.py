@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from servers import chromium
+from servers.processes import ServerError
+
 ROOT = Path(__file__).resolve().parents[2]
+
+BROWSER = "chromium fonts-dejavu-core"
 
 NEEDED = ("sh", "cat", "cksum", "dirname", "grep", "id", "rm")
 
@@ -50,6 +55,9 @@ def test_a_python_that_is_none_is_refused_by_name(checkout: Path) -> None:
 def test_what_the_machine_lacks_is_told_with_the_command_that_brings_it(
     arguments: tuple[str, ...], checkout: Path, tmp_path: Path
 ) -> None:
+    postgres = list(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    servers = "redis-server" if postgres else "redis-server postgresql"
+    lacking = "git" if arguments else f"git {servers} {BROWSER}"
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in NEEDED:
@@ -60,9 +68,35 @@ def test_what_the_machine_lacks_is_told_with_the_command_that_brings_it(
     (programs / "python3").symlink_to(sys.executable)
     without_git = bootstrap(checkout, *arguments, PATH=str(programs))
     assert without_git.returncode == 2
-    assert "this machine lacks: git\n" in without_git.stderr
-    assert "apt-get install -y git\n" in without_git.stderr
+    assert f"this machine lacks: {lacking}\n" in without_git.stderr
+    assert f"apt-get install -y {lacking}\n" in without_git.stderr
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize("name", chromium.NAMES)
+def test_a_browser_is_missed_where_there_is_none_by_any_of_its_names(
+    name: str, checkout: Path, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for one in NEEDED:
+        (programs / one).symlink_to(shutil.which(one) or one)
+    (programs / "python3").symlink_to(sys.executable)
+    for one in (name, "redis-server", "postgres"):
+        (programs / one).symlink_to("/bin/true")
+    assert "this machine lacks: git\n" in bootstrap(checkout, PATH=str(programs)).stderr
+    (programs / "git").symlink_to("/bin/true")
+    (programs / name).unlink()
+    without = bootstrap(checkout, PATH=str(programs))
+    assert without.returncode == 2
+    assert f"  apt-get update && apt-get install -y {BROWSER}\n" in without.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_the_tests_miss_a_browser_with_the_same_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ServerError, match=f"apt-get update && apt-get install -y {BROWSER}"):
+        chromium.program()
 
 
 def test_a_directory_that_is_no_environment_is_left_alone(checkout: Path) -> None:

@@ -33,6 +33,8 @@ def test_every_module_of_both_packages_is_in_the_wheel(built: Any, wheel: dict[s
     assert {"tracediff/py.typed", "pytest_tracediff/py.typed"} <= own
     assert "tracediff/reports/schemas/explain-1.json" in own
     assert "tracediff/reports/schemas/check-1.json" in own
+    assert "tracediff/reports/pages/templates/check.html" in own
+    assert "tracediff/reports/pages/static/tracediff.css" in own
 
 
 def test_the_wheel_holds_the_example_and_no_trace_of_its_use(
@@ -54,6 +56,7 @@ def test_the_wheel_holds_no_test_and_nothing_that_was_built(wheel: dict[str, byt
     )
     assert [name for name in wheel if wrong.search(name)] == []
     kinds = {".py", ".typed", ".json", ".patch", ".toml", ".txt", ""}
+    kinds |= {".html", ".css", ".js", ".LICENSE"}  # of the pages
     assert {Path(name).suffix for name in wheel} <= kinds
 
 

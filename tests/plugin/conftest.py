@@ -194,7 +194,7 @@ def properties(case: ET.Element) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def metadata() -> Iterator[Path]:
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What an installed distribution tells pytest of the plugin, whatever is installed here."""
     with tempfile.TemporaryDirectory(prefix="tracediff-metadata-") as directory:
         info = Path(directory) / "tracediff_under_test-0.dist-info"
@@ -203,6 +203,10 @@ def metadata() -> Iterator[Path]:
             "Metadata-Version: 2.1\nName: tracediff-under-test\nVersion: 0\n"
         )
         (info / "entry_points.txt").write_text("[pytest11]\ntracediff = pytest_tracediff.plugin\n")
+        if "PYTEST_XDIST_WORKER" in os.environ:  # what one process has compiled the others have
+            compiled = tmp_path_factory.getbasetemp().parent / "compiled"
+            compiled.mkdir(exist_ok=True)
+            (Path(directory) / "compiled").symlink_to(compiled)
         yield Path(directory)
 
 

@@ -21,6 +21,8 @@ import asyncio
 import pytest
 import shop
 
+pytestmark = pytest.mark.in_turn
+
 
 @pytest.mark.asyncio
 async def test_in_a_loop(trace_snapshot):
@@ -119,7 +121,7 @@ def other_plugins() -> list[str]:
 def _install(directory: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-         "--no-deps", "--target", str(directory), "--requirement", str(OTHERS)],
+         "--no-compile", "--no-deps", "--target", str(directory), "--requirement", str(OTHERS)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"the plugins of {OTHERS.name} cannot be installed: {done.stderr}"

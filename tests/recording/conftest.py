@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tracediff as td
-from tracediff import values
-from tracediff.model import Query, Step, Trace
-from tracediff.recording import session
+from tracediff import digests, values
+from tracediff.model import Part, Query, Row, Step, Trace
+from tracediff.recording import autotracing, session
 from tracediff.stores import open_store
 from tracediff.stores.base import Store
 
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count()
+_modules = (f"traced_{number}" for number in itertools.count())
 
 
 @dataclass
@@ -160,3 +162,104 @@ def result() -> Callable[[Step], Any]:
         return values.inert(step.result)
 
     return read
+
+
+@pytest.fixture
+def fresh_names() -> Iterator[str]:
+    """Names of modules that no other test has."""
+    return _modules
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """A function that writes a module, with a name of its own, and imports it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made: list[str] = []
+
+    def write(text: str, name: str | None = None) -> Any:
+        chosen = name or next(_modules)
+        made.append(chosen)
+        (tmp_path / f"{chosen}.py").write_text(textwrap.dedent(text))
+        importlib.invalidate_caches()
+        found = importlib.import_module(chosen)
+        autotracing.is_on()  # as the next job would
+        return found
+
+    yield write
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def traced(recording: Any) -> Iterator[Callable[..., None]]:
+    """A function that switches autotrace on, at depth full."""
+    limit = sys.getrecursionlimit()
+
+    def switch(*patterns: str, **settings: Any) -> None:
+        recording.configure(
+            autotrace=list(patterns or ["traced_*"]), **{"depth": "full", **settings}
+        )
+
+    yield switch
+    autotracing._process.named = ()
+    autotracing.switch(())
+    sys.setrecursionlimit(limit)
+
+
+class Watched:
+    """The store that is recorded to, with a look at the parts of live traces as they come."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.parts: list[Part] = []
+        self.ignored: list[str] = []
+        self.refuse: Callable[[Sequence[Part]], Exception | None] = lambda parts: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def save_parts(self, parts: Sequence[Part]) -> None:
+        """Keep them, unless one is to be refused."""
+        error = self.refuse(parts)
+        if error is not None:
+            raise error
+        self.inner.save_parts(parts)
+        self.parts.extend(parts)
+
+    def load_parts(self, row: Row, first: int = 0) -> list[Part]:
+        """Those from one on."""
+        found: list[Part] = self.inner.load_parts(row, first)
+        return found
+
+    def ignore(self, ids: Iterable[str]) -> None:
+        """Take them back."""
+        ids = list(ids)
+        self.ignored += ids
+        self.inner.ignore(ids)
+
+    def trace(self) -> Trace:
+        """The only trace, as it is now; a live one that has ended has the row of a whole one."""
+        [row] = self.inner.search(Query()).rows
+        found: Trace = self.inner.load(row)
+        numbers = [part.number for part in self.parts]
+        assert (numbers, row.parts) == (list(range(row.parts)), len(numbers))
+        whole = digests.row(found, row.location)
+        if found.state == "running":
+            assert (row.steps, row.tags, row.meta) == (whole.steps, whole.tags, whole.meta)
+        else:
+            assert row == replace(whole, parts=row.parts)
+        return found
+
+
+@pytest.fixture
+def watched(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watched]:
+    """A function that switches recording on, to a store that shows the parts it gets."""
+
+    def configure(**settings: Any) -> Watched:
+        recording.configure(**settings)
+        made = Watched(recording.store())
+        saving = session._process.recorder.writer._saving
+        monkeypatch.setattr(saving, "open_store", lambda: made)
+        return made
+
+    return configure

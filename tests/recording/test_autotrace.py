@@ -6,24 +6,18 @@ import asyncio
 import copy
 import importlib
 import inspect
-import itertools
 import pickle
 import sys
-import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import tracediff as td
-from tracediff.errors import ConfigError
 from tracediff.model import Trace
 from tracediff.recording import autotracing
-
-_names = (f"traced_{number}" for number in itertools.count())
 
 KINDS = """
     import abc, asyncio, contextlib, dataclasses, enum, functools, types, typing
@@ -242,42 +236,6 @@ async def _gathered(function: Any) -> list[Any]:
     return list(await asyncio.gather(*(function(n) for n in range(5))))
 
 
-@pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """A function that writes a module, with a name of its own, and imports it."""
-    monkeypatch.syspath_prepend(tmp_path)
-    made: list[str] = []
-
-    def write(text: str, name: str | None = None) -> Any:
-        chosen = name or next(_names)
-        made.append(chosen)
-        (tmp_path / f"{chosen}.py").write_text(textwrap.dedent(text))
-        importlib.invalidate_caches()
-        found = importlib.import_module(chosen)
-        autotracing.is_on()  # as the next job would
-        return found
-
-    yield write
-    for name in made:
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def traced(recording: Any) -> Iterator[Callable[..., None]]:
-    """A function that switches autotrace on, at depth full."""
-    limit = sys.getrecursionlimit()
-
-    def switch(*patterns: str, **settings: Any) -> None:
-        recording.configure(
-            autotrace=list(patterns or ["traced_*"]), **{"depth": "full", **settings}
-        )
-
-    yield switch
-    autotracing._process.named = ()
-    autotracing.switch(())
-    sys.setrecursionlimit(limit)
-
-
 def names(trace: Trace) -> list[str]:
     return [step.name for step in trace.steps[1:]]
 
@@ -435,6 +393,32 @@ def test_a_traceback_ends_where_it_ended(values: bool, recording: Any, traced: A
         assert len(frames) == 3
 
 
+def test_a_recorded_traceback_is_the_programs(recording: Any, traced: Any, module: Any) -> None:
+    traced()
+    found = module(KINDS)
+    error = recording.run(lambda: found.raising(3)).steps[-1].error
+    assert error is not None
+    assert error.traceback.count("File ") == 1
+    assert f'File "{found.__file__}"' in error.traceback
+    assert "raise ValueError" in error.traceback
+
+
+def test_a_generator_is_the_functions_own_where_nothing_is_recorded(
+    traced: Any, module: Any
+) -> None:
+    traced()
+    found = module(KINDS)
+    for name in ("generated", "sent", "awaited"):
+        function = getattr(found, name)
+        made = function(1)
+        code = next(getattr(made, f"{kind}_code") for kind in ("gi", "ag", "cr")
+                    if hasattr(made, f"{kind}_code"))  # fmt: skip
+        assert code is function.__wrapped__.__code__
+        assert made.__qualname__ == name
+        if name == "awaited":
+            made.close()
+
+
 def test_recursion_gets_as_deep_as_before(recording: Any, traced: Any, module: Any) -> None:
     found = module("def down(n): return 0 if n == 0 else down(n - 1)\n")
     deepest = sys.getrecursionlimit() - len(inspect.stack()) - 60
@@ -446,6 +430,47 @@ def test_recursion_gets_as_deep_as_before(recording: Any, traced: Any, module: A
     assert len(trace.steps) == 50
     with pytest.raises(RecursionError):
         found.down(10**6)
+
+
+def test_a_limit_that_is_set_and_put_back_does_not_grow(
+    recording: Any, traced: Any, module: Any
+) -> None:
+    traced()
+    found = module("def rate(): return 3\n")
+    recording.run(found.rate)
+    limit = sys.getrecursionlimit()
+    for _ in range(3):
+        sys.setrecursionlimit(3 * limit)
+        recording.run(found.rate)
+        assert sys.getrecursionlimit() == 6 * limit
+        sys.setrecursionlimit(limit)
+        recording.run(found.rate)
+        assert sys.getrecursionlimit() == limit
+
+
+def test_what_is_called_to_record_a_value_is_no_step(
+    recording: Any, traced: Any, module: Any
+) -> None:
+    traced()
+    found = module("""
+        def text(value): return str(value)
+        class Price:
+            def __init__(self, amount): self.amount = amount
+            def __repr__(self): return text(self.amount)
+        class Wrong(Exception):
+            def __str__(self): return text("wrong")
+        class Money:
+            def __init__(self, cents): self.cents = cents
+        def written(money): return text(money.cents)
+        def priced(price, money): return text("called")
+        def failing(): raise Wrong
+        """)
+    td.register(found.Money, encode=found.written, decode=found.Money)
+    trace = recording.run(lambda: found.priced(found.Price(3), found.Money(4)))
+    assert names(trace) == ["priced", "text"]
+    assert names(recording.run(found.failing)) == ["failing"]
+    assert trace.steps[1].args is not None
+    assert b"4" in trace.steps[1].args.data, "the encoder ran"
 
 
 def test_threads_and_tasks_keep_to_their_parents(
@@ -492,10 +517,11 @@ def test_a_reloaded_module_is_traced_once(recording: Any, traced: Any, module: A
 
 
 def test_patterns_choose_and_what_records_is_never_traced(
-    recording: Any, traced: Any, module: Any
+    recording: Any, traced: Any, module: Any, fresh_names: Any
 ) -> None:
-    out, taken = next(_names), next(_names)
-    traced("*", f"!{out}")
+    out, taken = next(fresh_names), next(fresh_names)
+    # Each that is named and loaded stays traced: "*" would be all of pytest, for all later tests.
+    traced("traced_*", "tracediff.*", "json.*", f"!{out}")
     left = module("def left(): return 1\n", out)
     found = module(
         "import json, tracediff as td\n"
@@ -509,9 +535,11 @@ def test_patterns_choose_and_what_records_is_never_traced(
     ]  # fmt: skip
 
 
-def test_a_module_is_named_in_the_program(recording: Any, traced: Any, module: Any) -> None:
+def test_a_module_is_named_in_the_program(
+    recording: Any, traced: Any, module: Any, fresh_names: Any
+) -> None:
     recording.configure(depth="full")
-    early, chosen = module("def rate(): return 3\n"), next(_names)
+    early, chosen = module("def rate(): return 3\n"), next(fresh_names)
     assert names(recording.run(early.rate)) == []
     td.autotrace(early.__name__, chosen)
     late = module("def rate(): return 4\n", chosen)
@@ -521,9 +549,9 @@ def test_a_module_is_named_in_the_program(recording: Any, traced: Any, module: A
 
 
 def test_a_module_that_switches_it_on_is_traced_to_its_end(
-    recording: Any, traced: Any, module: Any
+    recording: Any, traced: Any, module: Any, fresh_names: Any
 ) -> None:
-    name = next(_names)
+    name = next(fresh_names)
     found = module(
         f"import tracediff as td\ndef before(): return 1\ntd.autotrace({name!r})\n"
         "def after(): return 2\n",
@@ -532,43 +560,6 @@ def test_a_module_that_switches_it_on_is_traced_to_its_end(
     recording.configure(depth="full")
     trace = recording.run(lambda: found.before() + found.after())
     assert names(trace) == ["before", "after"]
-
-
-LIMITED = """
-    def hot(n): return n
-    def cold(n): return hot(n)
-    def loop(n):
-        for one in range(n):
-            hot(one)
-        return cold(n)
-    """
-
-
-def test_a_hot_function_is_a_step_no_more_and_the_trace_says_so(
-    recording: Any, traced: Any, module: Any
-) -> None:
-    traced(autotrace_calls=10)
-    found = module(LIMITED)
-    trace = recording.run(lambda: found.loop(50))
-    assert names(trace) == ["loop", *["hot"] * 10, "cold"]
-    assert trace.warnings == ("calls of a function after its first 10 are no steps: hot (41)",)
-    again = recording.run(lambda: found.loop(3))
-    assert names(again) == ["loop", *["hot"] * 3, "cold", "hot"], "each trace counts for itself"
-    assert not again.warnings
-
-
-def test_steps_and_levels_end_and_the_trace_says_so(
-    recording: Any, traced: Any, module: Any
-) -> None:
-    traced(autotrace_steps=5)
-    found = module(LIMITED)
-    trace = recording.run(lambda: found.loop(50))
-    assert len(trace.steps) == 5
-    assert trace.warnings == ("49 calls are no steps: a deep trace ends at 5 steps",)
-    traced(autotrace_depth=3)
-    shallow = recording.run(lambda: found.loop(2))
-    assert names(shallow) == ["loop", "hot", "hot", "cold"]
-    assert shallow.warnings == ("1 calls are no steps: a deep trace ends at 3 levels",)
 
 
 def test_a_module_that_cannot_be_traced_is_imported_all_the_same(
@@ -582,9 +573,3 @@ def test_a_module_that_cannot_be_traced_is_imported_all_the_same(
     monkeypatch.setattr(autotracing, "trace_in_place", broken)
     assert module("def rate(): return 3\n").rate() == 3
     assert "could not autotrace" in caplog.text
-
-
-@pytest.mark.parametrize("setting", ["autotrace_calls", "autotrace_depth", "autotrace_steps"])
-def test_limits_are_whole_numbers(setting: str, recording: Any) -> None:
-    with pytest.raises(ConfigError, match=setting):
-        recording.configure(**{setting: "many"})

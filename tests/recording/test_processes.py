@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tracediff.stores import open_store
+from tracediff.stores.status import read_status
 
 
 def test_a_program_that_ends_saves_what_it_recorded(program):
@@ -199,7 +200,7 @@ def test_threads_that_record_while_others_fork_never_deadlock(program):
             thread.join()
         assert ended == [0] * 4, ended
     """)
-    for _ in range(15):
+    for _ in range(8):
         program.run()
     store = open_store(str(program.directory / ".tracediff"))
     assert store.check() == []
@@ -332,6 +333,29 @@ def test_a_full_disk_is_told_and_hurts_no_job(program):
     done = program.run()
     assert "cannot write traces" in done.stderr
     assert len(program.traces()) == 3
+
+
+def test_what_was_in_memory_when_a_process_ended_is_counted_as_dropped(program):
+    program.write("""
+        import random, resource, signal
+
+        @td.job("job")
+        def job(x): return 42
+
+        job("fits")
+        assert td.flush(60)
+        td.configure(on_loss=lambda *losses: print(*losses[:2]))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+        for n in range(3):
+            job(random.Random(n).randbytes(100_000))
+    """)
+    done = program.run()
+    assert "3 traces were not saved" in done.stderr
+    assert done.stdout.splitlines()[-1] == "3 0"
+    (said,) = read_status(program.directory / ".tracediff")
+    assert (said.dropped, said.failed) == (3, 0)
+    assert said.problem is not None
 
 
 def test_a_store_that_comes_back_gets_what_waited(program):

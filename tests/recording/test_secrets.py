@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
+import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from tracediff import values
 from tracediff.config import load_config
 from tracediff.model import Query, Trace
 from tracediff.recording import session
-from tracediff.recording.redaction import Redactor, is_secret_name, redaction_key
+from tracediff.recording.redaction import Redactor, is_secret_name
+from tracediff.recording.sealingkey import redaction_key
 from tracediff.stores import open_store
 from tracediff.values import Redacted
 
@@ -91,9 +93,9 @@ class Kept:
                 data = path.read_bytes()
                 yield path.name, path.name.encode() + data
                 yield path.name, b"".join(decompressed(data))
-        with sqlite3.connect(self.directory / "index.sqlite") as index:
-            yield "index", "\n".join(index.iterdump()).encode()
-        index.close()
+        with contextlib.closing(sqlite3.connect(self.directory / "index.sqlite")) as index:
+            text = "\n".join(index.iterdump()).encode()
+        yield "index", text
 
 
 def decompressed(data: bytes) -> Iterator[bytes]:
@@ -123,7 +125,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def run(function: Any) -> None:
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # what the job says is in the trace
         td.job("run")(function)()
 
 
@@ -173,6 +175,28 @@ def test_arguments_with_secret_names_are_sealed_and_others_kept(kept: Kept, args
     assert isinstance(one["authorization"], Redacted)
     assert one["password"] == same["password"] != other["password"]
     assert isinstance(extra["more"]["access_token"], Redacted)
+
+
+def test_a_secret_argument_is_taken_out_of_what_the_call_raises(kept: Kept):
+    @td.step("checked")
+    def checked(user: str, **options: str) -> None:
+        raise ValueError(f"{user} cannot log in with {options['password']!r}")
+
+    @td.job("logs in")
+    def logs_in(token: str) -> None:
+        for number in range(3):
+            with contextlib.suppress(ValueError):  # recorded with the step
+                checked(f"user {number}", password=SECRET)
+        for _ in range(100):
+            step(1)
+        raise RuntimeError(f"no {token} today")
+
+    with pytest.raises(RuntimeError):
+        logs_in(SECRET)
+    [trace] = kept.traces()
+    errors = [one.error.message for one in trace.steps if one.error is not None]
+    assert errors[0] == "no [redacted] today"
+    assert errors[1:] == [f"user {n} cannot log in with '[redacted]'" for n in range(3)]
 
 
 def test_texts_of_the_trace_itself_are_scrubbed(kept: Kept):
@@ -255,6 +279,24 @@ def test_secrets_of_the_environment_are_found_in_values_and_texts(kept: Kept, mo
     assert trace.steps[3].name == "using [redacted] at harmless-value"
 
 
+def test_keys_of_tracediff_itself_are_found_too(kept: Kept, monkeypatch):
+    key = "c3VwZXItc2VjcmV0LWtleS1vZi0zMi1ieXRlcyEhISE="
+    monkeypatch.setenv("TRACEDIFF_ENCRYPTION_KEYS", f"k2={key},k1={key[::-1].strip('=')}=")
+
+    def work() -> Any:
+        step({"at": key, "environment": dict(os.environ), "text": f"bad key {key.rstrip('=')}"})
+        td.note(f"using {key}")
+        raise ValueError(os.environ["TRACEDIFF_ENCRYPTION_KEYS"])
+
+    run(work)
+    stored = b"".join(one.read_bytes() for one in kept.directory.rglob("*") if one.is_file())
+    [trace] = kept.traces()
+    assert trace.steps[2].name == "using [redacted]"
+    assert key[:20] not in repr(trace)
+    assert key[::-1].strip("=")[:20] not in repr(trace)
+    assert key[:20].encode() not in stored
+
+
 def test_configured_rules_by_name_path_text_and_type(kept: Kept, args):
     recorder = session._process.recorder
     assert recorder is not None
@@ -334,3 +376,13 @@ def test_scrubbing_a_long_text_comes_to_an_end(piece: str):
 
 def test_settings_of_this_repository_switch_nothing_on():
     assert not load_config(Path(__file__).parent).enabled
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "SMTP_PASS", "REDISCLI_AUTH", "DB_PW", "API_TOKEN"])
+def test_a_variable_of_the_environment_is_secret_by_the_end_of_its_name(name: str):
+    assert Redactor((), bytes).names_secret(name, "hunter2hunter2")
+
+
+@pytest.mark.parametrize("name", ["COMPASS", "PGPASSFILE", "PASS_COUNT", "SHELL"])
+def test_other_variables_of_the_environment_are_not(name: str):
+    assert not Redactor((), bytes).names_secret(name, "hunter2hunter2")

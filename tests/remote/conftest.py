@@ -31,8 +31,11 @@ import xxhash
 import zstandard
 
 from servers import mongod, seaweed
+from tracediff.model import STATES
 from tracediff.stores import open_store
 from tracediff.stores.base import Store
+from tracediff.stores.mongo import MongoIndex
+from tracediff.testing.counting import total
 
 ROOT = Path(__file__).parents[2]
 BUCKETS = ("traces-a", "traces-b")
@@ -79,7 +82,7 @@ def open_remote(
     opened: list[Store] = []
     databases: set[str] = set()
 
-    def open_remote(directory: Path, *, s3: bool) -> Store:
+    def open_remote(directory: Path, *, s3: bool, tenant: str | None = None) -> Store:
         database = database_of(directory)
         databases.add(database)
         if s3:
@@ -89,7 +92,7 @@ def open_remote(
             blobs = f"s3://traces-a,traces-b/{database}?endpoint={weed.endpoint}"
         else:
             blobs = str(directory / "blobs")
-        store = open_store(named(mongo_url, database), blobs=blobs)
+        store = open_store(named(mongo_url, database), blobs=blobs, tenant=tenant)
         opened.append(store)
         store.prepare()
         return store
@@ -104,9 +107,10 @@ def open_remote(
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFrame:
-    """A frame both of whose checksums hold, and where it lies."""
+    """A frame both of whose checksums hold, and where it lies; ``kind`` 2 is a part's."""
 
     place: tuple[str, int, int]
+    kind: int
     id: str
     row: dict[str, Any]
     raw: bytes
@@ -119,7 +123,8 @@ def read_frames(key: str, data: bytes) -> Iterator[StoredFrame]:
         head = data[at : at + 56]
         magic, version, kind, id_length = struct.unpack_from("<4sBBH", head)
         row_length, _generation, payload_length, raw_length = struct.unpack_from("<IIQQ", head, 8)
-        assert (magic, version, kind) == (b"\x89TDF", 1, 0)
+        assert (magic, version) == (b"\x89TDF", 1)
+        assert kind in (0, 2)
         start = at + 56 + id_length
         name, middle = data[at + 56 : start], start + row_length
         end = middle + payload_length
@@ -128,22 +133,28 @@ def read_frames(key: str, data: bytes) -> Iterator[StoredFrame]:
         raw = zstandard.decompress(data[middle:end])
         assert len(raw) == raw_length
         row = json.loads(data[start:middle])
-        yield StoredFrame(place=(key, at, end - at), id=name.decode("ascii"), row=row, raw=raw)
+        place = (key, at, end - at)
+        yield StoredFrame(place=place, kind=kind, id=name.decode("ascii"), row=row, raw=raw)
         at = end
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What the servers hold: rows by id, and every frame of every segment."""
+    """What the servers hold: rows by id, and every frame of every segment.
+
+    Of live traces, their documents by id and the places of their parts by id and number.
+    """
 
     rows: dict[str, tuple[str, int, int]]
     frames: list[StoredFrame]
     objects: dict[str, bytes]
+    live: dict[str, dict[str, Any]]
+    parts: dict[tuple[str, int], tuple[str, int, int]]
 
     @property
     def jobs(self) -> Counter[str]:
         """How many traces carry each tag: the programs here tag each job with a name of its own."""
-        return Counter(tag for frame in self.frames for tag in frame.row["tags"])
+        return Counter(tag for frame in self.frames if frame.kind == 0 for tag in frame.row["tags"])
 
 
 @dataclass
@@ -230,22 +241,29 @@ class Production:
             for one in path.read_text().rpartition("\n")[0].splitlines()
         ]
 
-    def upload(self) -> None:
-        """What any later process of the project does: upload what others left."""
-        self.write("job('later')\nsys.exit(not td.flush(50, upload=True))", name="later.py")
-        self.run("later.py")
+    def upload(self, name: str = "later") -> None:
+        """What any later process of the project does: upload what others left.
+
+        It records a job of this name, which is to be another one each time: see ``verify``.
+        """
+        self.write("job(sys.argv[1])\nsys.exit(not td.flush(50, upload=True))", name="later.py")
+        self.run("later.py", name)
         assert self.waiting() == []
 
     def stored(self) -> Stored:
         """What plain pymongo and boto3 find."""
         with self.mongod.client() as client:
-            rows = {one["_id"]: _place(one) for one in client[self.name].traces.find()}
-        objects = dict(self._objects())
+            found = list(client[self.name].traces.find())
+            parts = list(client[self.name].traces.parts.find())
+        objects = dict(self.objects_of())
         segments = {key: data for key, data in sorted(objects.items()) if "/segments/" in key}
         frames = [frame for key, data in segments.items() for frame in read_frames(key, data)]
-        return Stored(rows, frames, objects)
+        rows = {one["_id"]: _place(one) for one in found if "n" not in one}
+        live = {one["_id"]: one for one in found if "n" in one}
+        return Stored(rows, frames, objects, live, dict(map(_part, parts)))
 
-    def _objects(self) -> Iterator[tuple[str, bytes]]:
+    def objects_of(self) -> Iterator[tuple[str, bytes]]:
+        """Each object, by the key of the blob it keeps, as plain boto3 finds it."""
         client = self.weed.client()
         try:
             for bucket in BUCKETS:
@@ -264,14 +282,44 @@ class Production:
         """Every acknowledged trace is there, at the place its row says; none is there twice."""
         found, said = self.stored(), self.acknowledged()
         assert len(said) == len(set(said)), "a trace was acknowledged twice"
-        ids = Counter(frame.id for frame in found.frames)
+        said = [one for one in said if one not in found.live]
+        ids = Counter(frame.id for frame in found.frames if frame.kind == 0)
         assert [one for one, count in ids.items() if count > 1] == [], "a trace is there twice"
         assert [one for one, count in found.jobs.items() if count > 1] == [], "a job is there twice"
         assert set(said) <= ids.keys(), "an acknowledged trace is lost"
         assert len(ids) - len(found.rows) == rejected, "a trace cannot be found"
-        places = {frame.id: frame.place for frame in found.frames}
+        places = {frame.id: frame.place for frame in found.frames if frame.kind == 0}
         assert found.rows.items() <= places.items()
+        self.verify_counts()
         return found
+
+    def verify_live(self) -> Stored:
+        """All parts are there of each live trace, at the places that are said; what ended has."""
+        found = self.stored()
+        lengths = Counter(trace_id for trace_id, _ in found.parts)
+        assert lengths.keys() == found.live.keys()
+        assert all(lengths[one] >= document["n"] for one, document in found.live.items())
+        assert found.parts.keys() == {
+            (one, n) for one, some in lengths.items() for n in range(some)
+        }
+        frames = {(one.id, one.row["parts"] - 1, one.place) for one in found.frames if one.kind}
+        assert {(*part, place) for part, place in found.parts.items()} <= frames
+        ended = {one for one, document in found.live.items() if document["s"] in (1, 2, 3)}
+        assert {one for one in self.acknowledged() if one not in found.rows} <= ended
+        self.verify_counts()
+        return found
+
+    def verify_counts(self) -> None:
+        """The statistics say of each state what plain pymongo counts."""
+        with self.mongod.client() as client:
+            found = Counter(STATES[one["s"]] for one in client[self.name].traces.find())
+        index = MongoIndex(self.mongod.uri(self.name))
+        try:
+            bucket = total(index)
+        finally:
+            index.close()
+        del found["running"]
+        assert {state: bucket.of(state) for state in bucket.tallies} == dict(found)
 
 
 PRELUDE = '''
@@ -295,6 +343,13 @@ def job(name, size=100):
     td.tag(name)
     return len(read(size))
 
+def endless(parent=os.getppid()):
+    """Numbers for as long as the tests run: nothing goes on when they were killed."""
+    n = 0
+    while os.getppid() == parent:
+        yield n
+        n += 1
+
 '''
 
 
@@ -304,6 +359,12 @@ def _place(document: dict[str, Any]) -> tuple[str, int, int]:
     else:
         blob, start, length = ormsgpack.unpackb(document["r"])[9:12]
     return blob, int(start), int(length)
+
+
+def _part(document: dict[str, Any]) -> tuple[tuple[str, int], tuple[str, int, int]]:
+    trace_id, _, number = document["_id"].partition("/")
+    blob, start, length = document["l"]
+    return (trace_id, int(number)), (blob, int(start), int(length))
 
 
 @pytest.fixture
@@ -321,8 +382,9 @@ def production(
     store.close()
     yield made
     for process in made.processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its children, too
+        if process.returncode is None:  # else its number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its children, too
         process.communicate()
     with own_mongod.client() as client:
         client.drop_database(made.name)
@@ -336,6 +398,6 @@ def poll() -> Callable[..., None]:
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until
-            time.sleep(0.01)
+            time.sleep(0.02)
 
     return poll

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tracediff.model import Query
-from tracediff.testing import StoreConformance, make_trace
+from tracediff.testing import (
+    CountingStoreConformance,
+    LiveStoreConformance,
+    StoreConformance,
+    make_trace,
+)
 
 
 class TestMongoAndFiles(StoreConformance):
@@ -15,6 +20,24 @@ class TestMongoAndFiles(StoreConformance):
 
 
 class TestMongoAndS3(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def servers(self, open_remote):
+        self.make_store = lambda directory: open_remote(directory, s3=True)
+
+
+class TestCountingMongoAndFiles(CountingStoreConformance):
+    @pytest.fixture(autouse=True)
+    def servers(self, open_remote):
+        self.make_store = lambda directory: open_remote(directory, s3=False)
+
+
+class TestLiveMongoAndFiles(LiveStoreConformance):
+    @pytest.fixture(autouse=True)
+    def servers(self, open_remote):
+        self.make_store = lambda directory: open_remote(directory, s3=False)
+
+
+class TestLiveMongoAndS3(LiveStoreConformance):
     @pytest.fixture(autouse=True)
     def servers(self, open_remote):
         self.make_store = lambda directory: open_remote(directory, s3=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def test_each_role_can_do_its_work_and_not_the_others(open_as, tmp_path):
     spool = SpoolStore(
         tmp_path / "spool", lambda: open_as("traceRecorder", "recorder"), upload_every=3600
     )
-    traces = [make_trace(f"t{n}", result=n, retention=30) for n in range(3)]
+    now = time.time_ns()  # what began long ago has expired: the server deletes it every minute
+    traces = [make_trace(f"t{n}", result=n, retention=30, started_at=now) for n in range(3)]
     spool.save(traces)
     assert spool.flush(30)
     spool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
+from servers.http_service import HttpService
+from servers.postgres import Postgres
 from tracediff import values
 from tracediff.api import Project, open_project
-from tracediff.model import Query, Trace
+from tracediff.model import Query, Step, Trace
 from tracediff.replay import Replayed
 
 ROOT = Path(__file__).parents[2]
@@ -108,17 +112,47 @@ class Shop:
         """What the steps of this name returned, as inert values."""
         return [values.inert(step.result) for step in trace.steps if step.name == name]
 
+    @staticmethod
+    def below(trace: Trace, name: str) -> list[Step]:
+        """The steps that the only one of this name made itself."""
+        (above,) = [at for at, step in enumerate(trace.steps) if step.name == name]
+        return [step for step in trace.steps if step.parent == above]
+
+    def stored(self) -> bytes:
+        """All that the local store holds, decompressed too; not the program's own text."""
+        found = []
+        for path in (self.directory / ".tracediff").rglob("*"):
+            if not path.is_file() or "sources" in path.parts:
+                continue
+            data = path.read_bytes()
+            found += [data, *decompressed(data)]
+            if path.suffix == ".sqlite":
+                with contextlib.closing(sqlite3.connect(path)) as database:
+                    found += [line.encode() for line in database.iterdump()]
+        return b"\n".join(found)
+
     def cli(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run the command ``tracediff`` in the project."""
         return self.run("-m", "tracediff", *args)
 
 
+def decompressed(data: bytes) -> Iterator[bytes]:
+    """What is in the compressed frames that lie anywhere in some bytes."""
+    at = -1
+    while (at := data.find(zstandard.FRAME_HEADER, at + 1)) >= 0:
+        with contextlib.suppress(zstandard.ZstdError):  # only looks like the head of a frame
+            yield zstandard.ZstdDecompressor().decompressobj().decompress(data[at:])
+
+
 @pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Bytecode is kept for this session: each of the many processes starts in half the time."""
+def surroundings() -> Iterator[None]:
+    """The many processes use the bytecode that is there and leave none in the projects.
+
+    Bytecode in a place of its own would have each library compiled again, and that by every later
+    process of the session that inherits the place and may not write there.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         patch.setenv("PYTHONPATH", str(ROOT))
         yield
 
@@ -136,7 +170,68 @@ def new_shop(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Ca
     return make
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server of PostgreSQL, for the tests of a process; each makes a database of its own."""
+    with Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
 @pytest.fixture
 def shop(new_shop: Callable[[], Shop]) -> Shop:
     """An empty project of this test's own."""
     return new_shop()
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[HttpService]:
+    """An HTTP service that this process's tests share."""
+    with HttpService() as running:
+        yield running
+
+
+def ordered(trace: Trace, by_value: bool) -> list[Step]:
+    """The steps of a trace; by what they are called with where a scheduler decided their order."""
+    if not by_value:
+        return list(trace.steps)
+    return sorted(trace.steps, key=lambda step: (step.name, str(step.args), str(step.result)))
+
+
+@pytest.fixture(scope="session")
+def repeats() -> Callable[[Shop, Trace], Trace]:
+    """A function that replays a trace, and fails where a step of it is another one."""
+
+    def check(shop: Shop, trace: Trace) -> Trace:
+        new = shop.replay(trace)
+        assert not new.replay.misses, new.replay.misses
+        assert not new.replay.unused, [trace.steps[one].name for one in new.replay.unused]
+        order = bool([step for step in trace.steps if step.concurrent])
+        for old, again in zip(ordered(trace, order), ordered(new, order), strict=True):
+            assert (again.kind, again.name) == (old.kind, old.name)
+            assert (again.error is None) == (old.error is None), again.error
+            if old.error is not None:
+                found = (again.error.type, again.error.message)
+                assert found == (old.error.type, old.error.message)
+            for one, other in ((old.args, again.args), (old.result, again.result)):
+                if one != other:
+                    assert values.inert(other) == values.inert(one)
+                assert one == other
+        return new
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def repeats_unasked(
+    repeats: Callable[[Shop, Trace], Trace], service: HttpService
+) -> Callable[[Shop, Trace], Any]:
+    """A function that replays a trace, which asks the service nothing; what its job gave."""
+
+    def check(shop: Shop, trace: Trace) -> Any:
+        asked = len(service.asked)
+        repeats(shop, trace)
+        assert len(service.asked) == asked
+        assert not trace.warnings
+        return shop.result(trace)
+
+    return check

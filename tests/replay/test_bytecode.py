@@ -19,14 +19,21 @@ def compiled(bytecode: Path, directory: Path) -> Path:
     return next(inside.glob("jobs.*.pyc"))
 
 
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where these processes keep their bytecode."""
+    return tmp_path_factory.mktemp("bytecode")
+
+
 @pytest.fixture
-def edited(shop: Any) -> Any:
+def edited(shop: Any, prefix: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A project recorded at 2 and edited, at equal length, to 3 within the same second."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(prefix))
     shop.jobs("@td.job('price')\ndef price(net):\n    return net * 2\n")
     source = shop.directory / "shop" / "jobs.py"
     os.utime(source, ns=(SECOND, SECOND))
     shop.trace = shop.record("price(10)")[0]
-    prefix = Path(os.environ["PYTHONPYCACHEPREFIX"])
     shop.compiled = compiled(prefix, shop.directory)
     os.utime(shop.compiled, ns=(SECOND + 400_000_000,) * 2)
     source.write_text(source.read_text().replace("net * 2", "net * 3"))

@@ -176,3 +176,29 @@ def test_the_replay_reports_its_real_duration_and_the_recorded_start(shop):
     new = shop.replay(trace)
     assert new.started_at == trace.started_at
     assert new.duration >= 50_000_000
+
+
+def test_instants_of_a_job_lie_in_its_span_however_long_it_was_prepared(shop):
+    shop.jobs("""
+        import time
+        from datetime import datetime, timezone
+
+        class Large:
+            pass
+
+        def slowly(large):
+            end = time.perf_counter() + 0.03
+            while time.perf_counter() < end:
+                pass
+            return []
+
+        td.register(Large, encode=slowly, decode=lambda _: Large())
+
+        @td.job("shop/now")
+        def now(large):
+            return datetime.now(timezone.utc)
+        """)
+    [trace] = shop.record("now(Large())")
+    for one in (trace, shop.replay(trace)):
+        late = shop.result(one).timestamp() * 1e9 - one.started_at
+        assert late <= one.duration + 1_000_000

@@ -230,6 +230,18 @@ def test_a_thread_of_the_job_is_refused_too(shop, listener):
     assert seen.count("/thread") == 0
 
 
+def test_libraries_are_imported_that_try_for_ipv6(shop):
+    shop.jobs("""
+        import requests
+
+        @td.job("imported")
+        def imported():
+            return requests.codes.ok
+    """)
+    (trace,) = shop.record("imported()")
+    assert shop.result(shop.replay(trace)) == 200
+
+
 def test_asyncio_works_without_the_network(shop):
     shop.jobs("""
         import asyncio
@@ -283,3 +295,22 @@ def test_an_entry_that_cannot_be_read_is_an_error_with_a_hint(shop):
     for entry in ("inputs:socket", "inputs:", "input"):
         with pytest.raises(ConfigError, match=repr(entry)):
             parse_permissions([entry])
+
+
+def test_a_library_may_look_for_ipv6_while_it_is_imported(shop):
+    (shop.directory / "library.py").write_text(
+        "import socket\n"
+        "with socket.socket() as probe:\n    probe.bind(('127.0.0.1', 0))\n"
+        "try:\n    socket.create_connection(('127.0.0.1', 9))\n"
+        "except BaseException as error:\n    REFUSED = type(error).__name__\n"
+    )
+    shop.jobs(
+        """
+        @td.job("shop/late")
+        def job():
+            return ""
+        """
+    )
+    [trace] = shop.record("job()")
+    shop.change('return ""', "import library; return library.REFUSED")
+    assert shop.result(shop.replay(trace)) == "ReplayAbort"

@@ -79,6 +79,23 @@ JOBS = """
         con.close()
         return found
 
+    @td.job("login")
+    def login(path, given):
+        con = sqlite3.connect(path)
+        with con:
+            con.execute("CREATE TABLE member (name, password, token)")
+            con.execute("INSERT INTO member (name, password) VALUES (?, ?)", ("ann", given))
+            more = [("bob", given + "2"), ("cid", None)]
+            con.executemany("INSERT INTO member (name, password) VALUES (?, ?)", more)
+        found = con.execute("SELECT * FROM member WHERE password = ?", (given,)).fetchone()
+        name, password, token = found
+        named = con.execute("SELECT name FROM member WHERE password = :p", {"p": given}).fetchall()
+        rows = con.execute("SELECT name, password FROM member WHERE password IS NULL").fetchall()
+        con.execute(f"UPDATE member SET token = '{given}3' WHERE name = 'bob'")
+        con.execute("SELECT upper(m.password) p, 1 FROM member m WHERE name = 'ann'").fetchall()
+        con.close()
+        return name, token is None, named, rows
+
     @td.job("nowhere")
     def nowhere(path):
         return raised(sqlite3.connect, path + "/none/there.db")
@@ -160,6 +177,20 @@ def test_a_cursor_read_half_has_no_more_rows_than_were_read(
     sql_shop.change("READ = 0", "READ = 3")
     (miss,) = sql_shop.replay(half).replay.misses
     assert miss.name == "sqlite3 rows that were not fetched"
+
+
+def test_parameters_and_columns_with_secret_names_are_sealed(
+    sql_shop: Any, database: Path, check: Callable[[Trace], None]
+) -> None:
+    (trace,) = sql_shop.record(f"""
+        import base64
+        login({str(database)!r}, base64.b64decode("aHVudGVyMjI=").decode())
+    """)
+    assert sql_shop.result(trace) == ("ann", True, [("ann",)], [("cid", None)])
+    kept = [step.result.data + step.args.data for step in trace.steps[1:] if step.result]
+    assert len(kept) > 8
+    assert not any(b"hunter22" in data.lower() for data in kept)
+    check(trace)
 
 
 def test_a_database_that_cannot_be_opened_raises_again(

@@ -45,6 +45,27 @@ def test_equal_calls_with_different_results_each_get_their_own(shop):
     assert shop.result(shop.replay(trace)) == [1, 3, 2]
 
 
+def test_who_replays_with_another_secret_is_served(shop):
+    shop.jobs("""
+        KEYS = ["s3cret-of-one", "s3cret-of-two"]
+
+        @td.input("Ask")
+        def ask(api_key, number):
+            return f"{api_key[-3:]} {number}"
+
+        @td.job("shop/asking")
+        def job():
+            return [ask(key, number) for number in (1, 2) for key in KEYS]
+        """)
+    [trace] = shop.record("job()")
+    expected = ["one 1", "two 1", "one 2", "two 2"]
+    assert shop.result(shop.replay(trace)) == expected
+    shop.change('["s3cret-of-one", "s3cret-of-two"]', '["dummy", "other"]')
+    new = shop.replay(trace)
+    assert shop.result(new) == expected
+    assert not new.replay.misses
+
+
 def test_the_users_key_says_which_recording_serves(shop):
     shop.jobs("""
         @td.input("Row", key=lambda session, id: id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def alive(pid):
     """Whether the process runs; one that ended and that nobody has waited for does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except FileNotFoundError:  # it was waited for
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
@@ -77,6 +78,11 @@ def test_a_job_that_kills_its_process_is_an_error(shop, trace):
     done = shop.cli("compare", trace.id)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
+
+
+def test_a_job_that_ends_by_a_signal_without_a_name_is_an_error(shop, trace):
+    does(shop, "os.kill(os.getpid(), signal.SIGRTMIN + 3)")
+    assert f"by signal {signal.SIGRTMIN + 3}" in refused(shop, trace, "replay-died")
 
 
 def test_a_job_that_crashes_the_interpreter_is_an_error(shop, trace):

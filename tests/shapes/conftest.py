@@ -153,11 +153,14 @@ def drawn(trace: Trace) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Bytecode is kept for this session: each of the many processes starts in half the time."""
+def surroundings() -> Iterator[None]:
+    """The many processes use the bytecode that is there and leave none in the projects.
+
+    Bytecode in a place of its own would have each library compiled again, and that by every later
+    process of the session that inherits the place and may not write there.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         patch.setenv("PYTHONPATH", str(ROOT))
         yield
 

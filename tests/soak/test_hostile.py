@@ -6,6 +6,7 @@ stay readable, ``doctor`` names the hurt ones, and no command needs more than ME
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import resource
@@ -103,19 +104,25 @@ def refused(done, *slugs: str) -> None:
     assert done.stderr.strip().rpartition("#")[2] in slugs, done.stderr
 
 
-ZEROS = zstandard.compress(bytes(2_000_000_000))
+@functools.cache
+def zeros() -> bytes:
+    """Two gigabytes, compressed."""
+    return zstandard.compress(bytes(2_000_000_000))
+
+
 BOMBS = {
-    "more than a trace may have": (ZEROS, 2_000_000_000),
-    "more than it declares": (ZEROS, 1_000),
-    "more than can be": (ZEROS, (1 << 64) - 1),
-    "a window of gigabytes": (b"\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00", 1_000),
+    "more than a trace may have": (zeros, 2_000_000_000),
+    "more than it declares": (zeros, 1_000),
+    "more than can be": (zeros, (1 << 64) - 1),
+    "a window of gigabytes": (lambda: b"\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00", 1_000),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_in_a_segment_is_refused_by_its_trace_alone(project, small, bomb):
-    add(project, made_up("bomb", *BOMBS[bomb]))
+    payload, raw_length = BOMBS[bomb]
+    add(project, made_up("bomb", payload(), raw_length))
     others_are_well(small, project, {"bomb"})
     refused(small(project, "show", "bomb"), "trace-hurt", "trace-too-large")
     refused(small(project, "pull", "bomb"), "trace-hurt", "trace-too-large")

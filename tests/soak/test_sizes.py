@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.in_turn
+
 SIZE = 200_000_000
 RECORDING = 8
 """How many times its value a recording may take beyond the value itself."""

@@ -13,7 +13,7 @@ import zstandard
 
 from tracediff import codec
 from tracediff.errors import StoreError
-from tracediff.stores import dictionaries, segments
+from tracediff.stores import compression, dictionaries, segments
 from tracediff.stores.dictionaries import Dictionaries, Dictionary, key_of, train
 from tracediff.stores.memory import MemoryBlobs
 from tracediff.stores.packing import pack, unpack
@@ -237,7 +237,7 @@ def test_a_thread_does_not_remember_dictionaries_without_end(dictionary):
         for number in range(40_000, 40_020):
             data = dictionary.data[:4] + number.to_bytes(4, "little") + dictionary.data[8:]
             framed(b"x" * 100, Dictionary(id=number, data=data))
-        return len(segments._thread.compressors)
+        return len(compression._thread.compressors)
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result() <= 8

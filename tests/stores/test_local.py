@@ -7,7 +7,14 @@ import pytest
 from tracediff.stores.files import FileBlobs
 from tracediff.stores.local import LocalStore
 from tracediff.stores.sqlite_index import SqliteIndex
-from tracediff.testing import BlobsConformance, IndexConformance, StoreConformance
+from tracediff.testing import (
+    BlobsConformance,
+    CountingStoreConformance,
+    IndexConformance,
+    LiveIndexConformance,
+    LiveStoreConformance,
+    StoreConformance,
+)
 
 
 class TestIndex(IndexConformance):
@@ -16,9 +23,25 @@ class TestIndex(IndexConformance):
         return SqliteIndex(directory / "index.sqlite")
 
 
+class TestLiveIndex(LiveIndexConformance):
+    def make_index(self, directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        return SqliteIndex(directory / "index.sqlite")
+
+
+class TestLiveStore(LiveStoreConformance):
+    def make_store(self, directory):
+        return LocalStore(directory)
+
+
 class TestBlobs(BlobsConformance):
     def make_blobs(self, directory):
         return FileBlobs(directory)
+
+
+class TestCountingStore(CountingStoreConformance):
+    def make_store(self, directory):
+        return LocalStore(directory)
 
 
 class TestStore(StoreConformance):

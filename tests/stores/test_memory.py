@@ -5,7 +5,15 @@ from __future__ import annotations
 from tracediff.model import Query
 from tracediff.stores import open_store
 from tracediff.stores.memory import MemoryBlobs, MemoryIndex, MemoryStore
-from tracediff.testing import BlobsConformance, IndexConformance, StoreConformance, make_trace
+from tracediff.testing import (
+    BlobsConformance,
+    CountingStoreConformance,
+    IndexConformance,
+    LiveIndexConformance,
+    LiveStoreConformance,
+    StoreConformance,
+    make_trace,
+)
 
 
 class TestIndex(IndexConformance):
@@ -13,9 +21,24 @@ class TestIndex(IndexConformance):
         return MemoryIndex()
 
 
+class TestLiveIndex(LiveIndexConformance):
+    def make_index(self, directory):
+        return MemoryIndex()
+
+
+class TestLiveStore(LiveStoreConformance):
+    def make_store(self, directory):
+        return MemoryStore()
+
+
 class TestBlobs(BlobsConformance):
     def make_blobs(self, directory):
         return MemoryBlobs()
+
+
+class TestCountingStore(CountingStoreConformance):
+    def make_store(self, directory):
+        return MemoryStore()
 
 
 class TestStore(StoreConformance):

@@ -160,7 +160,7 @@ def test_what_is_no_frame_at_all_is_one_damage():
 
 
 def test_a_frame_of_a_newer_version_is_not_taken_for_a_torn_one():
-    for change in ({"version": 2}, {"kind": 7}):
+    for change in ({"version": 3}, {"kind": 7}):
         items = read(FRAMES[0] + frame_with(**change))
         assert good(items) == ["t0"]
         assert not items[1].torn

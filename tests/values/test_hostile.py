@@ -63,7 +63,7 @@ class Deepening:
 
 class Huge:
     def __repr__(self) -> str:
-        return "x" * 50_000_000
+        return "x" * 5_000_000  # far above the limit of length, far below the limit of time
 
 
 class NoText:

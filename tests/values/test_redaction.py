@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 import pytest
 
 from tracediff.errors import ReplayError
-from tracediff.values import Allow, Opaque, Redacted, encode, encode_map, identity, inert, live
+from tracediff.values import (
+    Allow,
+    Opaque,
+    Redacted,
+    encode,
+    encode_map,
+    identity,
+    inert,
+    live,
+    without_secrets,
+)
 
 
 class Rules:
@@ -99,6 +109,22 @@ def test_names_that_are_not_secret_become_safe() -> None:
     rules = Rules()
     encode({"a": 1, "secret": 2, "b": {"c": 3}}, redaction=rules)
     assert rules.safe == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_flag_is_no_secret(slow: bool) -> None:
+    told = {"has_secret": True, "secret": None, "more": [(1,)] if slow else 1}
+    assert inert(encode(told, redaction=Rules())) == told
+
+
+def test_a_call_with_other_secrets_is_alike_without_them() -> None:
+    one, other = (encode({"secret": text, "id": 1}, redaction=Rules()) for text in ("a", "b"))
+    assert identity(one) != identity(other)
+    assert without_secrets(one) == without_secrets(other) is not None
+    assert without_secrets(encode({"secret": 1, "id": 1}, redaction=Rules())) != without_secrets(
+        one
+    )
+    assert without_secrets(encode({"id": 1})) is None
 
 
 def test_by_type_by_path_and_by_pattern() -> None:

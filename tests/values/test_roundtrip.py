@@ -189,7 +189,10 @@ HASHABLE_LEAVES = st.one_of(
     st.timedeltas(),
     st.uuids(),
     st.builds(PurePosixPath, st.text("ab/. ", max_size=6)),
-    st.builds(PureWindowsPath, st.text("ab/\\:", max_size=6)),
+    st.builds(PureWindowsPath, st.text("ab/\\:", max_size=6)).filter(
+        # Before Python 3.12 the text of "//:/" is that of another path.
+        lambda path: str(PureWindowsPath(str(path))) == str(path)
+    ),
     st.builds(Path, st.text("ab/.", max_size=6)),
     st.ip_addresses(),
     st.sampled_from([*Colour, *Size, Mode.READ, Mode(0), Mode.READ | Mode.WRITE, Bits(5)]),

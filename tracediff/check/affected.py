@@ -27,7 +27,7 @@ from tracediff.config import Config
 from tracediff.errors import StoreError
 from tracediff.expectations.rules import packed
 from tracediff.model import Row, Tolerance
-from tracediff.stores.sqlite_index import locked, set_aside
+from tracediff.stores.sqlite_file import locked, set_aside
 
 DIRECTORY = ".tracediff"
 FILE = "executed.sqlite"

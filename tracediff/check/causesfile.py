@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from xxhash import xxh3_128_hexdigest
+
 from tracediff.check.accepting import WAYS, Entry, entered, signed, ways_of, ways_text
 from tracediff.errors import ExpectationError
 from tracediff.expectations.accepting import who
@@ -21,6 +23,8 @@ from tracediff.expectations.files import locked, write_whole
 from tracediff.expectations.pending import DIRECTORY, Results
 from tracediff.recording.codeversion import git_commit
 from tracediff.reports.amounts import decimal, plain
+from tracediff.reports.clean import clean
+from tracediff.reports.excerpt import cut
 from tracediff.reports.explanation import exact
 
 FILE: Final = "tracediff-causes.json"
@@ -310,39 +314,78 @@ class Entered:
     replaced: tuple[Entry, ...] = ()
 
 
-def accept_causes(root: Path, seen: Sequence[Entry], reason: str) -> Entered:
+def stamp(one: Entry | None) -> str:
+    """A digest of an acceptance, "" of none: equal for what says the same."""
+    return xxh3_128_hexdigest(dumped([one])) if one is not None else ""
+
+
+def accept_causes(
+    root: Path,
+    seen: Sequence[Entry],
+    reason: str,
+    *,
+    by: str | None = None,
+    expected: Mapping[str, str] | None = None,
+) -> Entered:
     """Accept causes, in the project's file, with who, when, why and at which commit.
 
     Args:
         root: The project's directory.
         seen: The causes, as a check found them.
         reason: Why they are right.
+        by: Who accepts them; who is at work on this machine, where it is None.
+        expected: Of causes the stamp of what was accepted when whoever accepts looked.
 
     Raises:
-        ExpectationError: The file cannot be read or written.
+        ExpectationError: ``accept-overtaken``, or the file cannot be read or written.
     """
     commit, dirty = git_commit(root)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    name = who(root)
+    name = who(root) if by is None else by
     new = tuple(
         signed(one, reason=reason, who=name, when=when, commit=commit, dirty=dirty) for one in seen
     )
     with _alone(root):
         before = read_causes(root)
+        _refuse_overtaken(before, expected or {})
         _write(root, entered(before, new))
     causes = {one.cause for one in new}
     return Entered(new, tuple(one for one in before if one.cause in causes))
 
 
-def drop_causes(root: Path, dropped: Iterable[Entry]) -> None:
+def drop_causes(
+    root: Path, dropped: Iterable[Entry], *, expected: Mapping[str, str] | None = None
+) -> None:
     """Accept causes no longer.
 
+    Args:
+        root: The project's directory.
+        dropped: The causes.
+        expected: As for ``accept_causes``.
+
     Raises:
-        ExpectationError: The file cannot be read or written.
+        ExpectationError: ``accept-overtaken``, or the file cannot be read or written.
     """
     causes = {one.cause for one in dropped}
     with _alone(root):
-        _write(root, [one for one in read_causes(root) if one.cause not in causes])
+        before = read_causes(root)
+        _refuse_overtaken(before, expected or {})
+        _write(root, [one for one in before if one.cause not in causes])
+
+
+def _refuse_overtaken(before: Iterable[Entry], expected: Mapping[str, str]) -> None:
+    """Leave alone what somebody accepted or dropped since it was looked at."""
+    there = {one.cause: one for one in before}
+    for cause, said in expected.items():
+        now = there.get(cause)
+        if stamp(now) != said:
+            by = clean(cut(now.who, 80)) if now is not None else ""
+            done = f"was accepted by {by or 'somebody'}" if now is not None else "was dropped"
+            raise ExpectationError(
+                f"the cause {cause} {done} meanwhile",
+                slug="accept-overtaken",
+                hint="look at it again, then repeat what you did if it is still right",
+            )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from tracediff.check.affected import Known
 from tracediff.check.engines import Engine
 from tracediff.check.journal import Begun, Journal
 from tracediff.check.marking import Marking
+from tracediff.check.moving import with_traces
 from tracediff.check.tallying import Draw, Gates, Tally, own_noise
 from tracediff.checked import Checked, Shares
 from tracediff.config import Config
@@ -162,7 +163,7 @@ def _added_up(journal: Journal, begun: Begun, plan: Plan) -> Checked:
     for one in journal.results():
         tally.add(one)
         told &= one.kind != "changed" or one.id in shares
-    found = tally.checked(plan.gates, plan.accepted)
+    found = with_traces(tally.checked(plan.gates, plan.accepted), journal.results(), tally)
     complete = begun.whole and told and not found.failed and not begun.work.against
     sure = [one for one in shares.values() if one.refused is None]
     return replace(

@@ -18,6 +18,7 @@ from tracediff.codefiles import source_reader
 from tracediff.compare.code import Load
 from tracediff.config import Config
 from tracediff.model import Row
+from tracediff.replay.ending import heed, when_ended
 from tracediff.stores.base import Store
 
 WAITING: Final = 64
@@ -77,17 +78,26 @@ class LocalEngine:
         ]
         for thread in threads:
             thread.start()
+        taken_back = when_ended(lambda: _stop(line, workers))
         try:
             yield from _taken(found, len(threads))
+            heed()
         finally:
+            taken_back()
             line.end()
             for worker in workers:
                 worker.stop()
             while any(thread.is_alive() for thread in threads):  # they may wait for room
                 try:
                     found.get(timeout=0.02)
-                except queue.Empty:
+                except queue.Empty:  # nothing came: look again whether they live
                     continue
+
+
+def _stop(line: _Line, workers: Iterable[Worker]) -> None:
+    line.end()
+    for worker in workers:
+        worker.stop()
 
 
 class _Line:

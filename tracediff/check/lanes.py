@@ -11,10 +11,11 @@ from typing import Any, Final
 from tracediff.check import page as pages
 from tracediff.check.frames import BrokenFrameError
 from tracediff.check.replaying import ROBBED
-from tracediff.check.warmed import GRACE, Warmed, died, robbed
+from tracediff.check.warmed import GRACE, Warmed, robbed
 from tracediff.checked import Result
 from tracediff.errors import ReplayError
 from tracediff.model import Row
+from tracediff.replay.starting import died
 
 MOST_IN_VAIN: Final = 3
 """How often a process is started again without an answer before a trace is blamed for it."""
@@ -127,7 +128,7 @@ class Lane:
         (code,) = rest
         error = warmed.limit_of(serial)
         if error is None:
-            error = robbed() if code == ROBBED else died(code, warmed.printed())
+            error = robbed() if code == ROBBED else _died(code, warmed.printed())
         yield Answer(task, said(error), fresh)
 
     def _taken(self, serial: int) -> Task | None:
@@ -145,7 +146,7 @@ class Lane:
         code = warmed.process.returncode
         self._in_vain += 1
         if not ready and (not self._was_ready or self._in_vain > MOST_IN_VAIN):
-            raise died(code, printed)
+            raise _died(code, printed)
         if limit and not self._was_ready and self._in_vain > MOST_IN_VAIN:
             raise limit  # the modules of the jobs do not come to an end
         serial = doing.serial if doing.phase != pages.READING else 0
@@ -155,7 +156,7 @@ class Lane:
         self._again()
         if task is not None:
             fresh = doing.fresh or doing.phase == pages.IMPORTING
-            yield Answer(task, said(limit or error or died(code, printed)), fresh)
+            yield Answer(task, said(limit or error or _died(code, printed)), fresh)
 
     def _again(self) -> None:
         left = list(self._flying.values())
@@ -191,6 +192,10 @@ class Lane:
 def said(error: ReplayError) -> list[Any]:
     """An error as a process says it."""
     return ["failed", error.message, error.slug, error.hint or ""]
+
+
+def _died(code: int, printed: str) -> ReplayError:
+    return died("the process that replayed it", code, printed)
 
 
 def wait(lanes: Iterable[Lane], seconds: float) -> None:

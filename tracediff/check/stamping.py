@@ -3,8 +3,9 @@
 A profile or trace function makes Python 3.11 run all code unspecialised, twice as slowly or worse.
 So each function begins with a call that adds a number to a set, put into its bytecode: eleven code
 units behind its RESUME. Jumps are relative and none crosses that place; the tables of lines and of
-exceptions are told. Other versions of Python have other bytecode: there nothing is changed, and who
-asks must take every function of a module for called.
+exceptions are told. Python 3.12 brought ``sys.monitoring``, which tells of a function's first call
+with its code left as it is. Where that is not to be had, who asks must take every function of a
+module for called.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from typing import Any
 from tracediff.check.codeunits import is_function
 
 _CAN = sys.version_info[:2] == (3, 11)
+_NAME = "tracediff check"
+_TOOLS = (4, 3)
+"""The numbers of tools that have no meaning to others."""
 _READERS = frozenset(
     {"numba", "pony", "executing", "varname", "icecream", "taichi", "torch", "bytecode", "dis"}
 )
@@ -41,6 +45,9 @@ class Stamps:
 
     def stamped(self, module: CodeType) -> CodeType:
         """A module's code with its functions stamped; itself where that cannot be done."""
+        if sys.version_info >= (3, 12):
+            self._watch(module)
+            return module
         if not _CAN or _mentions_readers(module):
             return module
         try:
@@ -59,6 +66,44 @@ class Stamps:
         self._original[id(made)] = code
         self._kept += (code, made)
         return made
+
+    def _watch(self, module: CodeType) -> None:
+        """Be told of the first call of each of a module's functions."""
+        tool = _tool()
+        if tool is None:
+            return
+        waiting = [module]
+        for code in waiting:
+            waiting += (one for one in code.co_consts if isinstance(one, CodeType))
+            self._original[id(code)] = code
+            self._kept.append(code)
+            if is_function(code):
+                _watched[id(code)] = self.called
+                _monitoring.set_local_events(tool, code, _monitoring.events.PY_START)
+
+
+_monitoring: Any = getattr(sys, "monitoring", None)
+_watched: dict[int, set[int]] = {}
+"""Where a call of the code with that ``id`` is noted."""
+
+
+def _tool() -> int | None:
+    """The number under which the interpreter tells of calls; None where others have them all."""
+    for tool in _TOOLS:
+        if _monitoring.get_tool(tool) == _NAME:
+            return tool
+        if _monitoring.get_tool(tool) is None:
+            _monitoring.use_tool_id(tool, _NAME)
+            _monitoring.register_callback(tool, _monitoring.events.PY_START, _began)
+            return tool
+    return None
+
+
+def _began(code: CodeType, offset: int) -> object:
+    called = _watched.get(id(code))
+    if called is not None:
+        called.add(id(code))
+    return _monitoring.DISABLE
 
 
 def _mentions_readers(code: CodeType) -> bool:

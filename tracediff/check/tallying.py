@@ -91,7 +91,7 @@ class _Drawn:
 
 
 @dataclass(slots=True)
-class _Part:
+class Part:
     """What one cause has of one trace."""
 
     cause: str
@@ -176,33 +176,47 @@ class Tally:
             self._marking.note(one, causes)
 
     def _without_noise(self, one: Result) -> list[Moved]:
+        kept, noise = self._apart(one)
+        for name in noise:
+            self._noise_counts[name] += 1
+            self._noisy.setdefault(name, [one.id])
+        return kept
+
+    def _apart(self, one: Result) -> tuple[list[Moved], list[str]]:
+        """What moved in a trace, and the names of what is noise there."""
         shares = self._shares.get(one.id)
         own, proven = own_noise(one, shares), _proven(shares)
-        kept = []
+        kept, noise = [], []
         for moved in one.moved:
             name = without_places(moved.field)
             usual = (one.key, name) in self._noise and moved.field not in proven
             if name in own or usual:
-                self._noise_counts[name] += 1
-                self._noisy.setdefault(name, [one.id])
+                noise.append(name)
             else:
                 kept.append(moved)
-        return kept
+        return kept, noise
+
+    def parts(self, one: Result) -> list[Part]:
+        """What each cause has of a trace; nothing of one that counts as the same, or failed."""
+        moved = self._apart(one)[0] if one.kind == "changed" else []
+        return [] if one.kind != "changed" or (one.moved and not moved) else self._parts(one, moved)
+
+    def _parts(self, one: Result, moved: list[Moved]) -> list[Part]:
+        parts = _shared(moved, self._shares.get(one.id))
+        if parts:
+            return parts
+        others = {without_places(it.field) for it in moved if it.change is None}
+        cause, label = one.cause, one.label
+        if one.id in self._covered:
+            cause, label = TOGETHER, TOGETHER_LABEL
+        return [Part(cause, label, None, _amounts(moved), others)]
 
     def _add(self, one: Result, moved: list[Moved]) -> tuple[str, ...]:
         self.changed += 1
-        amounts = _amounts(moved)
-        for name, change in amounts.items():
+        for name, change in _amounts(moved).items():
             _add(self._sums, name, change)
-        parts = _shared(moved, self._shares.get(one.id))
-        if parts:
-            self.explained += 1
-        else:
-            others = {without_places(it.field) for it in moved if it.change is None}
-            cause, label = one.cause, one.label
-            if one.id in self._covered:
-                cause, label = TOGETHER, TOGETHER_LABEL
-            parts = [_Part(cause, label, None, amounts, others)]
+        parts = self._parts(one, moved)
+        self.explained += parts[0].change is not None
         for part in parts:
             self._enter(one, part)
         causes = tuple(part.cause for part in parts)
@@ -212,7 +226,7 @@ class Tally:
     def _marks(self, cause: str) -> tuple[Mark, ...]:
         return self._marking.marks(cause) if self._marking is not None else ()
 
-    def _enter(self, one: Result, part: _Part) -> None:
+    def _enter(self, one: Result, part: Part) -> None:
         group = self._groups.get(part.cause)
         if group is None:
             group = self._groups[part.cause] = _Kept(part.label, one, part.change)
@@ -297,11 +311,11 @@ def _amounts(moved: Iterable[Moved]) -> dict[str, Fraction]:
     return found
 
 
-def _shared(moved: list[Moved], shares: Shares | None) -> list[_Part]:
+def _shared(moved: list[Moved], shares: Shares | None) -> list[Part]:
     """What each cause has of a trace; nothing where the shares do not add up to what moved."""
     if shares is None or shares.refused is not None or not shares.changes:
         return []
-    parts = [_Part(one.id, label_of(one), one, {}, set()) for one in shares.changes]
+    parts = [Part(one.id, label_of(one), one, {}, set()) for one in shares.changes]
     for it in moved:
         name = without_places(it.field)
         if it.change is None:

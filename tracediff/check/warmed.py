@@ -12,7 +12,6 @@ import os
 import secrets
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,6 +30,7 @@ from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.expectations.warm import settings_told
 from tracediff.replay.framing import framed
+from tracediff.replay.starting import started
 
 TICK: Final = 0.05
 """Seconds between two looks at a process."""
@@ -78,32 +78,17 @@ class Warmed:
         self._watch = _Watch(self, work)
 
     def _start(self, config: Config, status: int, told: Mapping[str, str]) -> None:
-        executable = config.python or sys.executable
         self.answers, reply = os.pipe()
         sources, self._tell = os.pipe()
         try:
-            self.process = subprocess.Popen(
-                # -P: a file of the project must not stand in for one of Python's own.
-                [executable, "-P", "-m", "tracediff.check.replaying",
-                 *map(str, (reply, sources, status))],
-                cwd=config.root,
-                env={**os.environ, **told},
-                stdin=subprocess.PIPE,
-                stdout=self._out,
-                stderr=self._out,
-                pass_fds=[reply, sources, status],
-                start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
+            self.process = started("tracediff.check.replaying", config, [reply, sources, status],
+                                   out=self._out, told=told)  # fmt: skip
+        except ReplayError:
             for one in (self.answers, self._tell):
                 os.close(one)
             self._out.close()
             self.page.close()
-            raise ReplayError(
-                f"{executable} cannot be started: {error.strerror or error}",
-                slug="replay-python",
-                hint="correct `python` in [tool.tracediff]",
-            ) from None
+            raise
         finally:
             os.close(reply)
             os.close(sources)
@@ -151,7 +136,7 @@ class Warmed:
         while True:
             try:
                 data = os.read(self.answers, 1 << 20)
-            except BlockingIOError:
+            except BlockingIOError:  # no more has come
                 return
             for message in self._frames.feed(data):
                 told, self._told_source = self._told_source, message[0] == "source"
@@ -266,22 +251,6 @@ def took_too_much(used: int, limit: int) -> ReplayError:
         f"the replay took {used / 1e6:,.0f} MB of memory, and may take {limit / 1e6:,.0f} MB",
         slug="replay-memory",
         hint="let it take more with --memory, or use fewer workers; see why the job needs so much",
-    )
-
-
-def died(code: int, printed: str) -> ReplayError:
-    """A replay that ended its process."""
-    if code < 0:
-        try:
-            how = f"by signal {signal.Signals(-code).name}"
-        except ValueError:
-            how = f"by signal {-code}"
-    else:
-        how = f"with exit code {code}"
-    return ReplayError(
-        f"the process that replayed it ended {how}" + (f": {printed}" if printed else ""),
-        slug="replay-died",
-        hint="the job or a library ended the whole process; run the job by itself to see why",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @options.on_miss
 @options.tolerances
 @options.store
-@options.form
+@options.form_or_page
 @options.output
 def command(
     ref: str,
@@ -68,12 +69,30 @@ def command(
         }
         certified = project.compare_certified(ref, **asked) if certify else None
         comparison = certified.comparison if certified else project.compare(ref, ref2, **asked)
-    return _show(comparison, certified, every, form, output)
+    if form == "html":
+        rules = (*project.config.tolerances, *tolerances)
+        options.emit(_page(comparison, certified, rules), output)
+    else:
+        _show(comparison, certified, every, form, output)
+    return exits.DIFFERENT if comparison.different else exits.SAME
+
+
+def _page(comparison: Comparison, certified: Certified | None, rules: tuple[Tolerance, ...]) -> str:
+    from tracediff.expectations.limits import used_in_words  # the others need none of it
+    from tracediff.reports.pages.onecomparison import comparison_html  # as above
+
+    return comparison_html(
+        comparison,
+        now=time.time_ns(),
+        accepted=used_in_words(comparison, rules),
+        certificate=certified.certificate if certified else None,
+        noise=certified.noise if certified else (),
+    )
 
 
 def _show(
     comparison: Comparison, certified: Certified | None, every: bool, form: str, output: Path | None
-) -> int:
+) -> None:
     if form == "json":
         from tracediff.reports.json import comparison_document  # the text needs none of it
 
@@ -98,4 +117,3 @@ def _show(
             left_out = noise_lines(comparison, certified.certificate, certified.noise, look)
             lines = chain(lines, left_out)
         options.emit_lines(lines, output)
-    return exits.DIFFERENT if comparison.different else exits.SAME

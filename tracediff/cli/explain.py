@@ -27,10 +27,10 @@ from tracediff.model import Tolerance
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "svg"]),
+    type=click.Choice(["text", "json", "html", "svg"]),
     default="text",
     show_default=True,
-    help="For people, for machines, or the waterfall as a picture.",
+    help="For people, for machines, a page in one file, or the waterfall as a picture.",
 )
 @options.output
 def command(
@@ -73,6 +73,10 @@ def write(found: Explanation, form: str, output: Path | None, *, every: bool = F
         from tracediff.reports.explanation import explanation_document  # the others need none of it
 
         options.emit_json(explanation_document(found), output)
+    elif form == "html":
+        from tracediff.reports.pages.oneexplanation import explanation_html  # as above
+
+        options.emit(explanation_html(found), output)
     elif form == "svg":
         from tracediff.reports.svg import waterfall_svg  # as above
 

@@ -101,7 +101,7 @@ def _text(found: Checked, form: str, root: Path) -> str:
 
         return junit_xml(found)
     if form == "html":
-        from tracediff.reports.html import check_html
+        from tracediff.reports.pages.checkview import check_html
 
         return check_html(found)
     if form == "markdown":
@@ -131,7 +131,7 @@ def _below(root: Path) -> str:
 
     try:
         return git(root, "rev-parse", "--show-prefix").rstrip("\n")
-    except OSError:
+    except OSError:  # no git, or no repository: nothing is below one
         return ""
 
 

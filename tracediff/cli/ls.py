@@ -43,7 +43,7 @@ def command(
         return
     from tracediff.reports.text.trace import page_lines  # as above
 
-    options.emit_lines(page_lines(page, options.look()), output)
+    options.emit_lines(page_lines(page, options.look(project.config)), output)
 
 
 def _nothing(query: Query, enabled: bool) -> str:

@@ -6,17 +6,16 @@ import functools
 import json
 import math
 import os
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tracediff import filters
 from tracediff.cli import streams
 from tracediff.model import STATES, Query, State, Tolerance
 from tracediff.pulling import write_file
@@ -24,10 +23,8 @@ from tracediff.pulling import write_file
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from tracediff.config import Config
     from tracediff.reports.text.canvas import Look
-
-LAST = 2**63 - 1
-"""Nanoseconds since the epoch: what an index can hold, in the year 2262."""
 
 R = TypeVar("R")
 
@@ -40,6 +37,14 @@ form = click.option(
     default="text",
     show_default=True,
     help="For people or for machines.",
+)
+form_or_page = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "html"]),
+    default="text",
+    show_default=True,
+    help="For people, for machines, or a page in one file.",
 )
 on_miss = click.option(
     "--on-miss",
@@ -119,8 +124,13 @@ def search(function: Callable[..., R]) -> Callable[..., R]:
     return command
 
 
-def look() -> Look:
-    """How this terminal wants its text; NO_COLOR wins over FORCE_COLOR."""
+def look(config: Config | None = None) -> Look:
+    """How this terminal wants its text; NO_COLOR wins over FORCE_COLOR.
+
+    Args:
+        config: The project's settings, which say how often its running jobs are heard of.
+    """
+    from tracediff.reports import living  # JSON needs no words
     from tracediff.reports.text.canvas import Look  # JSON needs no colours
 
     environment = os.environ
@@ -130,7 +140,9 @@ def look() -> Look:
     if environment.get("NO_COLOR"):
         colour = False
     width = shutil.get_terminal_size((100, 40)).columns
-    return Look(width=max(60, min(width, 160)), colour=colour, now=time.time_ns())
+    quiet = living.QUIET if config is None else living.quiet_after(config.bumps)
+    wide = max(60, min(width, 160))
+    return Look(width=wide, colour=colour, now=time.time_ns(), quiet=quiet)
 
 
 def emit(text: str, output: Path | None, kind: streams.Kind = "text") -> None:
@@ -164,38 +176,17 @@ def note(text: str) -> None:
 
 def context(fields: Iterable[str]) -> dict[str, str | int | float | bool]:
     """The context fields that "NAME=VALUE" texts ask for; a quoted value is a text."""
-    found: dict[str, str | int | float | bool] = {}
-    for one in fields:
-        name, equals, text = one.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--context")
-        found[name] = _scalar(text)
-    return found
-
-
-def _scalar(text: str) -> str | int | float | bool:
-    if text in ("true", "false"):
-        return text == "true"
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return text[1:-1]
     try:
-        return int(text) if re.fullmatch(r"-?\d{1,400}", text) else float(text)
-    except ValueError:
-        return text
+        return filters.context_fields(fields)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--context") from None
 
 
 def moment(text: str | None, option: str = "--since") -> int | None:
     """Nanoseconds since the epoch of "2h", "3d" (ago) or an ISO date."""
     if text is None:
         return None
-    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
-    if ago is not None:
-        seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[ago[2]]
-        return time.time_ns() - int(ago[1]) * seconds * 1_000_000_000
     try:
-        since = int(datetime.fromisoformat(text).astimezone().timestamp() * 1e9)
-        return max(-LAST, min(since, LAST))
-    except (ValueError, OverflowError, OSError):
-        raise click.BadParameter(
-            f"{text!r} is no time; write 2h, 3d or 2026-11-24", param_hint=option
-        ) from None
+        return filters.moment(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None

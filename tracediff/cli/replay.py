@@ -55,7 +55,7 @@ def command(
     project = open_project(store=store)
     with phases() as progress:
         progress("replaying")
-        recorded = project.resolve(ref)
+        recorded = project.recorded(ref)
         done = project.replay(recorded, on_miss=on_miss, sets=sets, pins=pins, deep=deep)
     sys.stderr.write(done.stdout + done.stderr)  # what the job said; stdout is for the result
     info, look = done.trace.replay, options.look()

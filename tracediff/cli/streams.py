@@ -16,7 +16,7 @@ _PLAIN = str.maketrans(
     | dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+")
     | dict.fromkeys("█▌▐", "#")
     | dict(zip("▁▂▃▄▅▆▇", "_.:-=+*", strict=True))
-    | {"✓": "v", "✗": "x", "●": "*", "▲": "^", "◌": "o", "▤": "#", "▒": "-", "·": "."}
+    | {"✓": "v", "✗": "x", "●": "*", "▲": "^", "◌": "o", "⊘": "?", "▤": "#", "▒": "-", "·": "."}
     | {"→": "->", "⇢": "->", "←": "<-", "⇠": "<-", "›": ">", "…": "...", "−": "-", "–": "-"}
     | {"µ": "u", "±": "+-", "×": "x", "Δ": "d", "≈": "~"}
 )
@@ -34,11 +34,10 @@ def prepare() -> None:
             stream.reconfigure(errors="tracediff.text")
 
 
-def write(text: str, kind: Kind = "text") -> None:
-    """Write a result to stdout.
+def write(text: str, kind: Kind = "text") -> bool:
+    """Write a result to stdout; False when its reader has seen enough, such as ``head``.
 
-    A reader that has seen enough, such as ``head``, ends the writing and not the command, whose
-    exit code still tells what was found.
+    That ends the writing and not the command, whose exit code still tells what was found.
 
     Raises:
         StoreError: ``output-unwritable``.
@@ -49,6 +48,7 @@ def write(text: str, kind: Kind = "text") -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         drop(sys.stdout)
+        return False
     except OSError as error:
         drop(sys.stdout)
         raise StoreError(
@@ -56,6 +56,7 @@ def write(text: str, kind: Kind = "text") -> None:
             slug="output-unwritable",
             hint="write it to a file with -o",
         ) from None
+    return True
 
 
 def commanding_nothing(text: str, kind: Kind) -> str:

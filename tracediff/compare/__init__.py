@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracediff.compare.autotraced import common_tracing
 from tracediff.compare.code import CodeChanges, Load
 from tracediff.compare.comparing import Comparing
 from tracediff.compare.tolerances import Rules
@@ -36,9 +37,9 @@ def compare(
         *ended* first, so a cause comes before the steps it is inside of; a note or a step that
         only has another name or place is first only when nothing else differs.
     """
+    old, new, remarks = common_tracing(old, new)
     old, new, remark = common_depth(old, new)
     code = CodeChanges(old, new, load) if load is not None else None
     comparing = Comparing(old, new, Rules(tolerances), strict=strict_steps, code=code)
-    if remark:
-        comparing.remarks.insert(0, remark)
+    comparing.remarks[:0] = [*([remark] if remark else []), *remarks]
     return comparing.run()

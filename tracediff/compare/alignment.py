@@ -9,11 +9,12 @@ arguments and result, go by another name.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tracediff.compare.autotraced import autotraced
 from tracediff.compare.likeness import (
     Likeness,
     call,
@@ -32,6 +33,10 @@ WORK = 500_000
 MANY = 20
 LITTLE = 0.2
 Gap = tuple[list[int], list[int]]
+Key = Callable[[int], Hashable]
+"""What steps of one tree are told from each other by."""
+Keys = tuple[Key, Key]
+"""The same of both trees."""
 
 
 @dataclass(slots=True)
@@ -46,15 +51,31 @@ class Alignment:
     remarks: list[str] = field(default_factory=list)
 
 
-def align(old: Tree, new: Tree) -> Alignment:
-    """Align two trees whose roots are the same job."""
-    return _Aligner(old, new).run()
+def align(
+    old: Tree,
+    new: Tree,
+    old_lacks: frozenset[str] = frozenset(),
+    new_lacks: frozenset[str] = frozenset(),
+) -> Alignment:
+    """Align two trees whose roots are the same job.
+
+    Args:
+        old: The old tree.
+        new: The new one.
+        old_lacks: Units of which the old tree lacks steps, nobody knows which.
+        new_lacks: The same of the new one.
+    """
+    return _Aligner(old, new, old_lacks, new_lacks).run()
 
 
 class _Aligner:
-    def __init__(self, old: Tree, new: Tree) -> None:
+    def __init__(
+        self, old: Tree, new: Tree, old_lacks: frozenset[str], new_lacks: frozenset[str]
+    ) -> None:
         self.old = old
         self.new = new
+        self.lacks = (old_lacks, new_lacks)
+        self.cut = old_lacks | new_lacks
         self.found = Alignment()
         self.queue: deque[tuple[int, int]] = deque()
         self.budget = Budget(WORK)
@@ -160,39 +181,64 @@ class _Aligner:
             self._pair(a, b)
 
     def _multiset(self, left: list[int], right: list[int]) -> None:
-        keys: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
+        """Pair by ever weaker likeness, whatever the order."""
+        for of_old, of_new in (*self._likenesses(), self._labels(left, right)):
+            for a, b in self._alike(left, right, of_old, of_new):
+                self._pair(a, b)
+
+    def _likenesses(self) -> tuple[Keys, Keys]:
+        """What tells that steps are the same: all that is in them, then their calls."""
+        return (
             (self.old.digest, self.new.digest),
             (lambda a: call(self.old, a), lambda b: call(self.new, b)),
-            (self.old.label, self.new.label),
         )
-        for of_old, of_new in keys:
-            spare: dict[Hashable, deque[int]] = {}
-            for b in right:
-                if b not in self.found.back:
-                    spare.setdefault(of_new(b), deque()).append(b)
-            for a in left:
-                if a not in self.found.partner:
-                    places = spare.get(of_old(a))
-                    if places:
-                        self._pair(a, places.popleft())
+
+    def _alike(
+        self, left: list[int], right: list[int], of_old: Key, of_new: Key
+    ) -> Iterator[tuple[int, int]]:
+        """Those without a partner of which both sides have one with the same key, in order."""
+        spare: dict[Hashable, deque[int]] = {}
+        for b in right:
+            if b not in self.found.back:
+                spare.setdefault(of_new(b), deque()).append(b)
+        for a in left:
+            places = spare.get(of_old(a)) if a not in self.found.partner else None
+            if places:
+                yield a, places.popleft()
 
     def _in_order(self, left: list[int], right: list[int]) -> Iterable[Gap]:
         """Pair in order by ever weaker likeness; give back what is left between the pairs."""
-        likenesses: tuple[tuple[Callable[[int], Hashable], Callable[[int], Hashable]], ...] = (
-            (self.old.digest, self.new.digest),
-            (lambda a: call(self.old, a), lambda b: call(self.new, b)),
-            (self.old.label, self.new.label),
-        )
         gaps: list[Gap] = [(left, right)]
-        for of_old, of_new in likenesses:
+        for of_old, of_new in self._likenesses():
             gaps = [part for gap in gaps for part in self._match(gap, of_old, of_new)]
+        gaps = [part for gap in gaps for part in self._match(gap, *self._labels(*gap))]
         if self.budget.spent:
             gaps = [part for gap in gaps for part in self._by_position(gap)]
         return gaps
 
-    def _match(
-        self, gap: Gap, of_old: Callable[[int], Hashable], of_new: Callable[[int], Hashable]
-    ) -> list[Gap]:
+    def _labels(self, left: list[int], right: list[int]) -> Keys:
+        """What pairs steps by their label alone.
+
+        Where one side lacks steps of a function and there are more on the other, nobody can tell
+        which of them is which: they stay apart.
+        """
+        of_old, of_new = self.old.label, self.new.label
+        if not self.cut:
+            return of_old, of_new
+        count = Counter(of_old(a) for a in left if self._is_cut(self.old, a))
+        count.subtract(of_new(b) for b in right if self._is_cut(self.new, b))
+        apart = {label for label, number in count.items() if number}
+
+        def labels(label: Key, side: str) -> Key:
+            return lambda at: (side, at) if (found := label(at)) in apart else found
+
+        return labels(of_old, "old"), labels(of_new, "new")
+
+    def _is_cut(self, tree: Tree, at: int) -> bool:
+        """Whether a step is of a function of which one side lacks some."""
+        return bool(self.cut) and autotraced(tree.steps[at]) in self.cut
+
+    def _match(self, gap: Gap, of_old: Key, of_new: Key) -> list[Gap]:
         left, right = gap
         if not left or not right:
             return [gap]
@@ -228,34 +274,27 @@ class _Aligner:
 
     def _crossing(self, left: list[int], right: list[int]) -> None:
         """Pairs that the order forbade: they were reordered."""
-        for of_old, of_new in (
-            (self.old.digest, self.new.digest),
-            (self.old.label, self.new.label),
-        ):
-            spare: dict[Hashable, deque[int]] = {}
-            for b in right:
-                if b not in self.found.back:
-                    spare.setdefault(of_new(b), deque()).append(b)
-            for a in left:
-                if a in self.found.partner:
-                    continue
-                places = spare.get(of_old(a))
-                if places:
-                    self.found.reordered.add(a)
-                    self._pair(a, places.popleft())
+        for of_old, of_new in ((self.old.digest, self.new.digest), self._labels(left, right)):
+            for a, b in self._alike(left, right, of_old, of_new):
+                self.found.reordered.add(a)
+                self._pair(a, b)
 
     def _spare(self) -> tuple[list[int], list[int]]:
         """The steps without a partner, notes apart; fewer each time."""
         if self.spare is None:
-            old, new = self.old.steps, self.new.steps
-            self.spare = (
-                [a for a in range(1, len(old)) if old[a].kind != "note"],
-                [b for b in range(1, len(new)) if new[b].kind != "note"],
-            )
+            self.spare = self._settling(self.old), self._settling(self.new)
         left, right = self.spare
         partner, taken = self.found.partner, self.found.back
         self.spare = ([a for a in left if a not in partner], [b for b in right if b not in taken])
         return self.spare
+
+    def _settling(self, tree: Tree) -> list[int]:
+        """The steps that may have a partner anywhere."""
+        return [
+            at
+            for at, step in enumerate(tree.steps)
+            if at and step.kind != "note" and not self._is_cut(tree, at)
+        ]
 
     def _equal_elsewhere(self) -> None:
         """The same subtree under another parent: moved. Big subtrees come before their parts."""
@@ -321,14 +360,23 @@ class _Aligner:
         """Tell which of the steps paired across the trees stand somewhere else."""
         parents: set[int] = set()
         for a, b in self.settled:
-            parent = self.old.steps[a].parent
-            if self.found.partner.get(parent) != self.new.steps[b].parent:
+            parent = self._home(self.old, a, self.found.partner, self.lacks[1])
+            other = self._home(self.new, b, self.found.back, self.lacks[0])
+            if self.found.partner.get(parent) != other:
                 self.found.moved.add(a)
             else:
                 parents.add(parent)
         settled = {a for a, _ in self.settled}
         for parent in parents:
             self._crossed(parent, settled)
+
+    @staticmethod
+    def _home(tree: Tree, at: int, paired: Mapping[int, int], lacks: frozenset[str]) -> int:
+        """What a step is in, without steps that the other side says it may lack."""
+        parent = tree.steps[at].parent
+        while lacks and parent not in paired and autotraced(tree.steps[parent]) in lacks:
+            parent = tree.steps[parent].parent
+        return parent
 
     def _crossed(self, parent: int, settled: set[int]) -> None:
         """The settled children of a parent that do not stand between the same others."""

@@ -81,6 +81,10 @@ class CodeChanges:
             for path in {*old.code.files, *new.code.files}
             if old.code.files.get(path) != new.code.files.get(path)
         }
+        ran = {step.source.file for one in (old, new) for step in one.steps if step.source}
+        both = old.code.files.keys() & new.code.files.keys()
+        # Of what one process alone has loaded nothing is known to have changed.
+        self._guessed = self._paths & (both | ran)
         self._methods: dict[str, set[Place]] | None = None
         self._known: dict[tuple[Place | None, Place | None], tuple[CodeChange, ...] | None] = {}
 
@@ -171,7 +175,7 @@ class CodeChanges:
         if self._methods is None:
             self._methods = {}
             left, right = self._sides
-            for path in self._paths:
+            for path in self._guessed:
                 names = {
                     name
                     for side in (left, right)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracediff.compare.alignment import align
+from tracediff.compare.autotraced import autotraced, excused, lacking
 from tracediff.compare.code import CodeChanges
 from tracediff.compare.labels import Labels
 from tracediff.compare.order import Pair, merged
@@ -48,7 +49,9 @@ class Comparing:
         self.strict = strict
         self.code = code
         self.old, self.new = Tree(old.steps), Tree(new.steps)
-        self.found = align(self.old, self.new)
+        self.lacking = (lacking(old), lacking(new))
+        self.excused: list[str] = []
+        self.found = align(self.old, self.new, *self.lacking)
         self.flagged = self.found.moved | self.found.renamed | self.found.reordered
         self.labels = Labels(old, new)
         self.steps = StepDiff(old, new, rules)
@@ -59,6 +62,8 @@ class Comparing:
         """The comparison."""
         pairs, ended = merged(self.old, self.new, self.found)
         divergences = self._divergences(pairs, ended)
+        if self.excused:
+            self.remarks.append(excused(len(self.excused), set(self.excused)))
         replay = self.traces[1].replay
         different = (
             (replay is not None and bool(replay.misses))
@@ -115,13 +120,14 @@ class Comparing:
         return self.found.partner.get(step.parent) if i is not None else step.parent
 
     def _one_sided(self, i: int | None, j: int | None) -> Divergence | None:
-        if i is not None:
-            known = self.old.steps[i].parent in self.found.partner
-            path = self.old.path(i)
-        else:
-            known = j is not None and self.new.steps[j].parent in self.found.back
-            path = self.new.path(j or 0)
-        if not known or (self.rules.any and self.rules.at(path).ignore):
+        tree, at = (self.old, i) if i is not None else (self.new, j or 0)
+        step, other = tree.steps[at], int(i is not None)
+        known = step.parent in (self.found.partner if i is not None else self.found.back)
+        if not known or (self.rules.any and self.rules.at(tree.path(at)).ignore):
+            return None
+        unit = autotraced(step)
+        if unit is not None and unit in self.lacking[other]:
+            self.excused.append(unit)
             return None
         return Divergence(kind="removed" if i is not None else "added", old=i, new=j)
 

@@ -11,7 +11,8 @@ from tracediff.compare.walker import MAX_CHANGES, Walk
 from tracediff.model import MISSING, Aspect, ErrorInfo, FieldChange, Step, Trace, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SLACK = 1_000_000
+SLACK = 1_000_000
+"""Nanoseconds by which an instant of a run's own may lie outside of it."""
 
 
 class StepChanges:
@@ -65,7 +66,7 @@ class StepDiff:
     """
 
     def __init__(self, old: Trace, new: Trace, rules: Rules) -> None:
-        self._spans = (_span(old), _span(new))
+        self._spans = (span_of(old), span_of(new))
         self._rules = rules
 
     def of(
@@ -122,11 +123,7 @@ class StepDiff:
 
     def _is_clock(self, old: Any, new: Any) -> bool:
         """Whether both are instants within their own trace's span: the two runs' clocks."""
-        return (
-            type(old) is type(new) is datetime
-            and _inside(old, self._spans[0])
-            and _inside(new, self._spans[1])
-        )
+        return within(old, self._spans[0]) and within(new, self._spans[1])
 
 
 def error_line(error: ErrorInfo | None) -> Any:
@@ -134,12 +131,14 @@ def error_line(error: ErrorInfo | None) -> Any:
     return MISSING if error is None else f"{error.type.rpartition(':')[2]}: {error.message}"
 
 
-def _span(trace: Trace) -> tuple[int, int]:
-    return trace.started_at - _SLACK, trace.started_at + trace.duration + _SLACK
+def span_of(trace: Trace) -> tuple[int, int]:
+    """From when to when an instant is one of a run's own clock, in nanoseconds since 1970."""
+    return trace.started_at - SLACK, trace.started_at + trace.duration + SLACK
 
 
-def _inside(instant: datetime, span: tuple[int, int]) -> bool:
-    if instant.tzinfo is None:
+def within(value: object, span: tuple[int, int]) -> bool:
+    """Whether a value is an instant in a span of nanoseconds since 1970."""
+    if type(value) is not datetime or value.tzinfo is None:
         return False
-    moment = (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
+    moment = (value - _EPOCH) // timedelta(microseconds=1) * 1_000
     return span[0] <= moment <= span[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tracediff.digests import leaf_digest, subtree_digest
@@ -82,7 +82,7 @@ def common_depth(old: Trace, new: Trace) -> tuple[Trace, Trace, str | None]:
     before, kept = cut(old, depth)
     after, also_kept = cut(new, depth)
     if after.replay is not None:
-        after = replace(after, replay=_renumbered(after.replay, kept, also_kept))
+        after = replace(after, replay=renumbered(after.replay, kept, also_kept))
     return before, after, remark
 
 
@@ -93,6 +93,15 @@ def cut(trace: Trace, depth: Depth) -> tuple[Trace, dict[int, int]]:
     """
     if depth != "inputs" or trace.depth == "inputs":
         return replace(trace, depth=depth), {at: at for at in range(len(trace.steps))}
+    found, kept = without(trace, lambda step: step.kind not in _AT_INPUTS)
+    return replace(found, depth=depth), kept
+
+
+def without(trace: Trace, goes: Callable[[Step], bool]) -> tuple[Trace, dict[int, int]]:
+    """A trace without some steps, what is in them being in what they are in.
+
+    Also says where each step that is left stands now.
+    """
     nearest: dict[int, int] = {-1: -1}
     kept: dict[int, int] = {}
     steps: list[Step] = []
@@ -100,17 +109,18 @@ def cut(trace: Trace, depth: Depth) -> tuple[Trace, dict[int, int]]:
     for index, step in enumerate(trace.steps):
         parent = nearest[step.parent]
         concurrent = step.concurrent or step.parent in loose
-        if index == 0 or step.kind in _AT_INPUTS:
-            nearest[index] = kept[index] = len(steps)
-            steps.append(replace(step, parent=parent, concurrent=concurrent))
-        else:
+        if index and goes(step):
             nearest[index] = parent
             if concurrent:
                 loose.add(index)
-    return replace(trace, steps=tuple(steps), depth=depth), kept
+            continue
+        nearest[index] = kept[index] = len(steps)
+        changed = parent != step.parent or concurrent != step.concurrent
+        steps.append(replace(step, parent=parent, concurrent=concurrent) if changed else step)
+    return (replace(trace, steps=tuple(steps)) if len(steps) < len(trace.steps) else trace), kept
 
 
-def _renumbered(replay: ReplayInfo, old: dict[int, int], new: dict[int, int]) -> ReplayInfo:
+def renumbered(replay: ReplayInfo, old: dict[int, int], new: dict[int, int]) -> ReplayInfo:
     """What a replay says of recorded and replayed steps, by the numbers that are left."""
     return replace(
         replay,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tracediff.config.checks import FROM_TEXT, OTHER_VARIABLES, TABLES, checked, invalid, unknown
+from tracediff.config.encryption import encryption_keys
 from tracediff.config.settings import DEFAULT_STORE, Config, JobRule, StoreSettings, mask
 from tracediff.errors import ConfigError
 
@@ -55,6 +56,7 @@ def load_config(
         for name, text in (os.environ if env is None else env).items()
         if name.startswith("TRACEDIFF_") and text
     }
+    encryption_keys(environment)  # no setting, and never kept: whoever opens a store reads them
     file, table = _find_table(start)
     settings: dict[str, Any] = {}
     origins: dict[str, str] = {}

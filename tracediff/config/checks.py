@@ -10,7 +10,7 @@ from typing import Any
 
 from tracediff.config.settings import JobRule, StoreSettings, mask
 from tracediff.errors import ConfigError
-from tracediff.model import DEPTHS, Tolerance
+from tracediff.model import DEPTHS, MODES, Tolerance
 
 _SHOWN = 200
 MOST_CLASSES = 32
@@ -77,6 +77,22 @@ def _texts(key: str, value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+_ENTRY = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+
+
+def _entries(key: str, value: Any, where: str) -> tuple[str, ...]:
+    for one in _texts(key, value, where):
+        if not _ENTRY.fullmatch(one):
+            raise invalid(key, one, 'functions, such as "pricing.engine:price"', where)
+    return tuple(value)
+
+
+def _names(key: str, value: Any, where: str) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(map(_is_text, value.values())):
+        raise invalid(key, value, "a table of texts", where)
+    return dict(value)
+
+
 def _flag(key: str, value: Any, where: str) -> bool:
     if not isinstance(value, bool):
         raise invalid(key, value, "true or false", where)
@@ -122,7 +138,7 @@ def _quantum(key: str, value: Any, where: str) -> str:
     try:
         if isinstance(text, str) and not _ENORMOUS.search(text) and Fraction(text) > 0:
             return text
-    except (ValueError, ZeroDivisionError, OverflowError):
+    except (ValueError, ZeroDivisionError, OverflowError):  # refused below, with what was given
         pass
     raise invalid(key, value, 'a number above 0, such as "0.01"', where)
 
@@ -198,12 +214,14 @@ def _as_whole(text: str) -> Any:
 def _as_number(text: str) -> Any:
     try:
         return float(text)
-    except ValueError:
+    except ValueError:  # refused as a text by who asked
         return text
 
 
 _RULE = {
+    "bump_every": _number(0.05, 3600),
     "depth": _one_of(*DEPTHS),
+    "mode": _one_of(*MODES),
     "sample": _number(0, 1),
     "retention": _whole,
     "enabled": _flag,
@@ -222,14 +240,20 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "autotrace": _texts,
     "autotrace_calls": _whole,
     "autotrace_depth": _whole,
+    "autotrace_min_duration": _number(0, 3600),
     "autotrace_steps": _whole,
     "autotrace_values": _flag,
+    "bump_every": _number(0.05, 3600),
     "depth": _one_of(*DEPTHS),
     "durability": _one_of("process", "host"),
     "enabled": _flag,
+    "entry": _entries,
     "inputs": _texts,
     "job": _rules,
     "jobs": _texts,
+    "keys": _names,
+    "lost_after": _number(1, 31_536_000),
+    "mode": _one_of(*MODES),
     "python": _text,
     "pythonpath": _texts,
     "recorded_libraries": _texts,
@@ -243,6 +267,7 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "store": _text,
     "stores": _stores,
     "strict": _flag,
+    "tenant": _text,
     "tolerance": _tolerances,
     "upload_every": _number(0.05, 3600),
 }
@@ -251,13 +276,18 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "autotrace": _split,
     "autotrace_calls": _as_whole,
     "autotrace_depth": _as_whole,
+    "autotrace_min_duration": _as_number,
     "autotrace_steps": _as_whole,
     "autotrace_values": _as_bool,
+    "bump_every": _as_number,
     "depth": str,
     "durability": str,
     "enabled": _as_bool,
+    "entry": _split,
     "inputs": _split,
     "jobs": _split,
+    "lost_after": _as_number,
+    "mode": str,
     "python": str,
     "pythonpath": _split,
     "recorded_libraries": _split,
@@ -270,14 +300,17 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "spool_bytes": _as_whole,
     "store": str,
     "strict": _as_bool,
+    "tenant": str,
     "upload_every": _as_number,
 }
 OTHER_VARIABLES = frozenset(
     {
         "TRACEDIFF_CODE_VERSION",
         "TRACEDIFF_DEBUG",
+        "TRACEDIFF_ENCRYPTION_KEYS",
         "TRACEDIFF_PROJECT",
         "TRACEDIFF_REDACTION_KEY",
         "TRACEDIFF_REPLAYING",
+        "TRACEDIFF_UI_TOKEN",
     }
 )

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tracediff.model import Depth, Tolerance
+from tracediff.model import Depth, Mode, Tolerance
 
 DEFAULT_STORE = ".tracediff"
 _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
@@ -43,6 +43,8 @@ class JobRule:
 
     pattern: str
     depth: Depth | None = None
+    mode: Mode | None = None
+    bump_every: float | None = None
     sample: float | None = None
     retention: int | None = None
     enabled: bool | None = None
@@ -64,12 +66,19 @@ class Config:
     autotrace_depth: int = 100
     autotrace_steps: int = 20_000
     autotrace_calls: int = 1_000
+    autotrace_min_duration: float = 0.0
     inputs: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
     redact: tuple[str, ...] = ()
     replay_allow: tuple[str, ...] = ()
     replay_timeout: float | None = None
     python: str | None = None
     depth: Depth = "steps"
+    mode: Mode = "deferred"
+    bump_every: float = 10.0
+    lost_after: float = 3600.0
+    tenant: str | None = None
     sample: float = 1.0
     strict: bool = False
     durability: str = "process"
@@ -87,11 +96,17 @@ class Config:
         merged: dict[str, Any] = {}
         for rule in self.rules:
             if fnmatchcase(key, rule.pattern):
-                for name in ("depth", "sample", "retention", "enabled"):
+                for name in _OF_RULES:
                     value = getattr(rule, name)
                     if value is not None:
                         merged[name] = value
         return JobRule(pattern=key, **merged)
+
+    @property
+    def bumps(self) -> tuple[float, ...]:
+        """How many seconds the parts of live traces are apart: in general, and by the rules."""
+        rules = (one.bump_every for one in self.rules)
+        return (self.bump_every, *(one for one in rules if one is not None))
 
     def store_url(self, name: str | None = None) -> str:
         """The URL of a store: a name from ``stores``, a directory beside this file, or a URL."""
@@ -114,6 +129,7 @@ class Config:
         return sorted(rows)
 
 
+_OF_RULES = ("depth", "mode", "bump_every", "sample", "retention", "enabled")
 _NOT_SETTINGS = frozenset({"root", "file", "origins"})
 
 

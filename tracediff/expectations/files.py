@@ -39,7 +39,7 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(target)
     except OSError as error:
         if partial is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # one that is left does no harm
                 partial.unlink()
         raise ExpectationError(
             f"{path} cannot be written: {error.strerror or error}",

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from tracediff.compare.tolerances import Rules, ulps
+from tracediff.compare.tolerances import EXACT, Rules, ulps, within
 from tracediff.model import Comparison, FieldChange, Tolerance
 from tracediff.reports.paths import names
 from tracediff.reports.wording import field_path
@@ -49,9 +49,41 @@ def used(comparison: Comparison, tolerances: Sequence[Tolerance]) -> Used:
     for where, change in _accepted(comparison):
         rule = rules.at((*where, *change.path))
         share = _share(change.old, change.new, rule)
-        place = "/".join(where) + (f" {field_path(change.path)}" if change.path else "")
-        total += Used(1, share, place)
+        total += Used(1, share, _placed(where, change))
     return total
+
+
+def used_by_rule(comparison: Comparison, tolerances: Sequence[Tolerance]) -> tuple[Used, ...]:
+    """How much of each tolerance a comparison uses up, in their order.
+
+    A field counts for the last one that accepts it alone; where bounds of several do it together,
+    for the last one that matches its place.
+    """
+    single = [Rules([one]) for one in tolerances]
+    found = [Used()] * len(single)
+    for where, change in _accepted(comparison):
+        path = (*where, *change.path)
+        rules = [(at, rule) for at, one in enumerate(single) if (rule := one.at(path)) != EXACT]
+        alone = [(at, rule) for at, rule in rules if within(change.old, change.new, rule)]
+        for at, rule in (alone or rules)[-1:]:
+            share = _share(change.old, change.new, rule)
+            found[at] += Used(1, share, _placed(where, change))
+    return tuple(found)
+
+
+def used_in_words(
+    comparison: Comparison, tolerances: Sequence[Tolerance]
+) -> list[tuple[Tolerance, str]]:
+    """Return each tolerance with how much of it a comparison uses up."""
+    used = used_by_rule(comparison, tolerances) if tolerances else ()
+    return [
+        (one, "whatever is there, uncounted" if one.ignore else str(by))
+        for one, by in zip(tolerances, used, strict=True)
+    ]
+
+
+def _placed(where: Sequence[str], change: FieldChange) -> str:
+    return "/".join(where) + (f" {field_path(change.path)}" if change.path else "")
 
 
 def _accepted(comparison: Comparison) -> Iterator[tuple[tuple[str, ...], FieldChange]]:

@@ -110,7 +110,9 @@ class Results:
         """Forget results; what is not there is forgotten already."""
         for one in pending_ids:
             for name in (f"pending/{one}.json", f"pending/{one}.trace", f"reports/{one}.json"):
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                with contextlib.suppress(
+                    FileNotFoundError, NotADirectoryError
+                ):  # forgotten already
                     (self.directory / name).unlink()
 
 

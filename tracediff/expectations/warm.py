@@ -13,8 +13,6 @@ import fcntl
 import os
 import select
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -31,6 +29,7 @@ from tracediff.expectations.limits import Used
 from tracediff.expectations.rules import packed
 from tracediff.model import Tolerance, Trace
 from tracediff.replay.framing import HEAD, send, size_of
+from tracediff.replay.starting import died, started
 from tracediff.replay.whatif import WhatIf
 
 MAX_OUTPUT = 1 << 16
@@ -207,30 +206,18 @@ class _Process:
     """The process, and the pipes to it."""
 
     def __init__(self, config: Config) -> None:
-        executable = config.python or sys.executable
         self._answers, reply = os.pipe()
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         flags = fcntl.fcntl(self._out, fcntl.F_GETFL)
         fcntl.fcntl(self._out, fcntl.F_SETFL, flags | os.O_APPEND)
         try:
-            self._process = subprocess.Popen(
-                # -P: a file of the project must not stand in for one of Python's own.
-                [executable, "-P", "-m", "tracediff.expectations.warmworker", str(reply)],
-                cwd=config.root,
-                stdin=subprocess.PIPE,
-                stdout=self._out,
-                stderr=self._out,
-                pass_fds=[reply],
-                start_new_session=True,
+            self._process = started(
+                "tracediff.expectations.warmworker", config, [reply], out=self._out
             )
-        except OSError as error:
+        except ReplayError:
             self._out.close()
             os.close(self._answers)
-            raise ReplayError(
-                f"{executable} cannot be started: {error.strerror or error}",
-                slug="replay-python",
-                hint="correct `python` in [tool.tracediff]",
-            ) from None
+            raise
         finally:
             os.close(reply)
         os.set_blocking(self._answers, False)
@@ -263,20 +250,10 @@ class _Process:
                 )
             part = os.read(self._answers, min(size, 1 << 20))
             if not part:
-                raise self._died()
+                raise died("the process that replayed it", self._process.wait(), self.printed())
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
-
-    def _died(self) -> ReplayError:
-        code = self._process.wait()
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        last = " | ".join(self.printed().strip().splitlines()[-3:])
-        return ReplayError(
-            f"the process that replayed it ended {how}" + (f": {last}" if last else ""),
-            slug="replay-died",
-            hint="the job or a library ended the whole process; run the job by itself to see why",
-        )
 
     def printed(self, start: int = 0, end: int | None = None) -> str:
         """What was printed between two places of the output; without them, the end of all."""
@@ -287,11 +264,11 @@ class _Process:
 
     def close(self) -> None:
         """End the process and whatever its jobs started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError):  # it read no more
                 self._process.stdin.close()
         os.close(self._answers)
         self._out.close()

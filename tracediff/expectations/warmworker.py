@@ -29,6 +29,7 @@ from tracediff.expectations.reading import read_trace
 from tracediff.expectations.rules import unpacked
 from tracediff.model import Step, Tolerance, Trace
 from tracediff.recording.codeversion import git_commit
+from tracediff.recording.libraries import install
 from tracediff.replay import RecordedServer, WhatIf, replay_here
 from tracediff.replay.bytecode import drop_stale_bytecode
 from tracediff.replay.finding import find_job
@@ -106,12 +107,12 @@ def import_job(trace: Trace, config: Config) -> None:
     """Import what a trace's job needs, as its replay would; what fails, fails again there."""
     _on_the_path(config)
     try:
-        allow = values.Allow(config.jobs)
-        server = RecordedServer(trace, allow)
+        install(config)  # as in a replay: what modules take while they are imported is in place
+        server = RecordedServer(trace, values.Allow(config.jobs))
         with guarded(parse_permissions(config.replay_allow)):
             runtime.guard = server
             os.environ[runtime.REPLAYING] = trace.id
-            find_job(trace, allow)
+            find_job(trace, config)
     except (Exception, runtime.ReplayAbort, SystemExit):  # noqa: BLE001 - a module runs any code
         return
     finally:

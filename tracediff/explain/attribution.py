@@ -31,6 +31,7 @@ from tracediff.explain.slots import Pairing
 from tracediff.explain.telling import field_name
 from tracediff.explained import Attribution, Cause, Effect, Interaction, Unit
 from tracediff.model import MISSING, Trace
+from tracediff.replay.deep import lacks_steps
 
 END_LIMIT = 600.0
 """Seconds that one of the two sides may take, where ``replay_timeout`` says nothing else."""
@@ -103,8 +104,9 @@ def attributing(
     ):
         most = MOST_DETAILED if details else 0
         yield _Attributing(
-            trace, hybrids, config, fresh, say, Path(scratch), most_detailed=most
-        ).run()
+            trace, hybrids, config, fresh, say, Path(scratch), most_detailed=most,
+            deep=lacks_steps(trace, told or config),
+        ).run()  # fmt: skip
 
 
 class MismatchError(RefusedError):
@@ -122,10 +124,11 @@ class _Attributing:
         scratch: Path,
         *,
         most_detailed: int,
+        deep: bool,
     ) -> None:
         self.trace, self.hybrids, self.config = trace, hybrids, config
         self.fresh, self.say, self.scratch = fresh, say, scratch
-        self.most_detailed = most_detailed
+        self.most_detailed, self.deep = most_detailed, deep
         self.noise: tuple[str, ...] = ()
         self.idle = 0
 
@@ -138,7 +141,7 @@ class _Attributing:
                 served=self._served(),
                 limit=self.config.replay_timeout or END_LIMIT,
             )
-            self.noise = tuple(field_name(one) for one in ends.noise)
+            self.noise = tuple(field_name(one) for one in ends.told)
             paths = ends.changed()[:MOST_EFFECTS]
             if not paths:
                 found = Attribution(hybrids=self.hybrids.runs, noise=self.noise)
@@ -266,7 +269,7 @@ class _Attributing:
             game.players,
             [(at, _cause(mixing, game, at, brought(pairing))) for at in guilty],
             lines_of(pairing),
-            deep=self.trace.depth == "inputs",
+            deep=self.deep,
             most=self.most_detailed,
         )
         quiet = [

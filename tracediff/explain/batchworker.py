@@ -279,12 +279,11 @@ def _import_job(trace: Trace, config: Config) -> None:
     for path in (*config.pythonpath, config.root):
         if str(path) not in sys.path:
             sys.path.append(str(path))
-    allow = values.Allow(config.jobs)
     try:
         with guarded(parse_permissions(config.replay_allow)):
-            runtime.guard = RecordedServer(trace, allow, "fail")
+            runtime.guard = RecordedServer(trace, values.Allow(config.jobs), "fail")
             os.environ[runtime.REPLAYING] = trace.id
-            find_job(trace, allow)
+            find_job(trace, config)
     except (Exception, runtime.ReplayAbort, SystemExit):  # noqa: BLE001 - a module runs any code
         return
     finally:

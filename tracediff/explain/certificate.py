@@ -65,7 +65,7 @@ def certify(
             commit=commit, certified=False, reproduced=0, total=total, remarks=(said,)
         )
     comparison = compare(trace, done.trace, tolerances=tolerances)
-    everything, own = _differing(comparison)
+    everything, own = differing(comparison)
     left = then.laid.ignored.left if then.laid is not None else 0
     if everything and left:
         remarks += [f"{left} files that git ignores were too many or too large to lay beside it"]
@@ -127,7 +127,24 @@ def _beside(trace: Trace, config: Config, then: RecordedCode, done: Replayed) ->
         yield from changed_locks(old, new)
 
 
-def _differing(comparison: Comparison) -> tuple[list[int], list[int]]:
+def failing(trace: Trace, replayed: Trace) -> str | None:
+    """How the recorded code ends here where it did not when it was recorded; None if it does not.
+
+    Then nothing that follows it tells anything of a change: no difference is noise.
+    """
+    if replayed.replay is not None:
+        missed = [one.name for one in replayed.replay.misses if one.served == "failed"]
+        if missed:
+            return (
+                f"it asks for {some(list(dict.fromkeys(missed)))}, of which there is no recording"
+            )
+    error = replayed.steps[0].error
+    if error is None or trace.steps[0].error is not None:
+        return None
+    return f"{error.type.rpartition(':')[2]}: {error.message}"
+
+
+def differing(comparison: Comparison) -> tuple[list[int], list[int]]:
     """The recorded steps that were not reproduced, and those that differ by themselves."""
     steps = comparison.old.steps
     everything: set[int] = set()
@@ -144,8 +161,17 @@ def _differing(comparison: Comparison) -> tuple[list[int], list[int]]:
             own.add(one.old)
     gone = {old for old, new in comparison.pairs if old is not None and new is None}
     everything |= {at for at in gone if steps[at].kind not in ("note", "artifact")}
+    # What an input does by itself is not done in a replay: its answer is as recorded.
+    answered = {at for at in gone if _is_answered(comparison.old, at)}
+    everything -= answered
+    own -= answered
     parents = {_above for at in own for _above in _ancestors(comparison.old, at)}
     return sorted(everything), sorted(own - parents)
+
+
+def _is_answered(trace: Trace, index: int) -> bool:
+    above = (trace.steps[at].kind for at in _ancestors(trace, index))
+    return any(kind in ("input", "output") for kind in above)
 
 
 def _ancestors(trace: Trace, index: int) -> Iterator[int]:

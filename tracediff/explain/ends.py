@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tracediff.compare.stepdiff import SLACK, span_of, within
 from tracediff.explain.hybrids import Answer, Covered, Hybrids, Task
 from tracediff.explain.outcomes import Outcome, Path, differing, fields, recorded
 from tracediff.explain.telling import field_name
@@ -11,6 +13,7 @@ from tracediff.model import Trace
 
 _FAILURES = {"timeout": "it took too long", "died": "it ended the process"}
 _NAMED = 5
+_LONGEST = 3600 * 1_000_000_000  # of a run, in nanoseconds as the others
 
 
 class RefusedError(Exception):
@@ -30,18 +33,25 @@ class Ends:
     """Both sides.
 
     ``varying`` are the fields of the outcome that differ from run to run, ``unproven`` those that
-    the recorded code gives otherwise now than it did.
+    the recorded code gives otherwise now than it did. ``ticking`` are those of them that are the
+    runs' own clocks.
     """
 
     old: End
     new: End
     varying: tuple[Path, ...]
     unproven: tuple[Path, ...]
+    ticking: frozenset[Path] = frozenset()
 
     @property
     def noise(self) -> tuple[Path, ...]:
         """The fields of which no difference is the effect of a change."""
         return tuple(dict.fromkeys((*self.varying, *self.unproven)))
+
+    @property
+    def told(self) -> tuple[Path, ...]:
+        """The noise that somebody may wonder about: a run has another time than the one before."""
+        return tuple(one for one in self.noise if one not in self.ticking)
 
     def changed(self) -> list[Path]:
         """The fields that differ because of a change.
@@ -88,7 +98,26 @@ def both_ends(hybrids: Hybrids, trace: Trace, *, served: int, limit: float) -> E
         if other is not None:
             varying.update(dict.fromkeys(differing(fields(one.outcome), fields(other))))
     unproven = differing(fields(recorded(trace)), fields(old.outcome))
-    return Ends(old, new, tuple(varying), tuple(unproven))
+    ticks = ticking(trace, (*varying, *unproven), (old.outcome, new.outcome))
+    return Ends(old, new, tuple(varying), tuple(unproven), ticks)
+
+
+def ticking(trace: Trace, paths: Sequence[Path], outcomes: Iterable[Outcome]) -> frozenset[Path]:
+    """Those of some fields that hold the moment of the run, recorded and in each outcome.
+
+    A replay's clock starts when the recorded job did.
+    """
+    if not paths:
+        return frozenset()  # as for most traces: their fields need not be read
+    spans = [span_of(trace), (trace.started_at - SLACK, trace.started_at + _LONGEST)]
+    recording = fields(recorded(trace))
+    others = [fields(one) for one in outcomes]
+    return frozenset(
+        path
+        for path in paths
+        if within(recording.get(path), spans[0])
+        and all(within(one.get(path), spans[1]) for one in others)
+    )
 
 
 def outcome_of(answer: Answer, which: str) -> Outcome:

@@ -12,7 +12,7 @@ from tracediff.config import Config
 from tracediff.errors import ReplayError, TracediffError
 from tracediff.explain import freshening
 from tracediff.explain.attribution import Fresh, Progress, attributing, of_players
-from tracediff.explain.certificate import Source, certify, recorded_code, run_again
+from tracediff.explain.certificate import Source, certify, failing, recorded_code, run_again
 from tracediff.explain.evidence import Evidence
 from tracediff.explain.noise import Certified, certified
 from tracediff.explain.proving import proven
@@ -20,6 +20,7 @@ from tracediff.explain.telling import field_name
 from tracediff.explained import Attribution, Cause, Effect, Explanation
 from tracediff.model import Comparison, Tolerance, Trace
 from tracediff.replay import checked_out, environment_at, replay
+from tracediff.replay.deep import lacks_steps
 
 MOST_BLAMED = 24
 """How many causes git is asked about, by the size of their share."""
@@ -94,14 +95,15 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
     with contextlib.ExitStack() as entered:
         side = _new_side(entered, config, load, other, against)
         say("replaying the new code")
-        deep = trace.depth == "inputs"
+        deep = lacks_steps(trace, config)
         fresh, new = _fresh(trace, side, other, refresh_inputs=refresh_inputs, deep=deep)
         then: Config | None = None
         commit: str | None = None
         with contextlib.suppress(TracediffError):  # the certificate says why
             then, commit, _ = entered.enter_context(recorded_code(trace, config, load))
         known = run_again(trace, config, load=load, deep=True) if deep else None
-        old = known or trace
+        # Under the id that the reader knows it by: the replay is stored nowhere.
+        old = replace(known, id=trace.id) if known else trace
         comparison = compare(old, new, tolerances=tolerances, load=load)
         cleared = certified(
             comparison, trace, config, certificate, load=load, deep=deep, tolerances=tolerances
@@ -116,6 +118,11 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
         )
         if then is None or not certificate.certified:
             return replace(made, refused="without the recorded code there is nothing to mix")
+        fails = certificate.replayed and failing(trace, certificate.replayed)
+        if fails and comparison.different:
+            return replace(
+                made, refused=f"the recorded code fails here, as it did not then: {fails}"
+            )
         if not comparison.different:
             return replace(made, noise=tuple(dict.fromkeys(_noise(cleared))) or made.noise)
         found = entered.enter_context(
@@ -126,7 +133,7 @@ def explain(  # noqa: PLR0913 - what one explanation may be told
             comparison = proven(comparison, found.mixing, found.players, deep=deep)
         say("asking git who changed it")
         evidence = Evidence(then.root, commit, side.config.root, side.commit, config.root)
-        return _chosen(_made(made, comparison, found.attribution, evidence), field)
+        return choosing(_made(made, comparison, found.attribution, evidence), field)
 
 
 def _noise(cleared: Certified) -> Iterator[str]:
@@ -199,8 +206,16 @@ def _made(
     return replace(made, **{**shared, **told}, comparison=comparison, data=parts)
 
 
-def _chosen(made: Explanation, field: str | None) -> Explanation:
-    """The explanation with the field that was asked for as the main one, its causes in order."""
+def choosing(made: Explanation, field: str | None) -> Explanation:
+    """The explanation with another field as the main one, its causes in the order of that.
+
+    Args:
+        made: The explanation.
+        field: The field's name, or its last names if no other has them; None leaves it as it is.
+
+    Raises:
+        ReplayError: ``field-unknown``.
+    """
     if field is None or not made.effects:
         return made
     main = _field([field_name(one.path) for one in made.effects], field)

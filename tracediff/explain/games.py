@@ -13,7 +13,7 @@ from typing import Literal
 
 from tracediff.explain.attribution import BUDGET, MismatchError, check_ends
 from tracediff.explain.bulk import Bulk, Shared, WantedError
-from tracediff.explain.ends import End, Ends, RefusedError, outcome_of
+from tracediff.explain.ends import End, Ends, RefusedError, outcome_of, ticking
 from tracediff.explain.hybrids import Answer, Covered, Task
 from tracediff.explain.outcomes import Outcome, Path, differing, fields, mark, recorded
 from tracediff.explain.sharing import MOST_MIXTURES, UNSCREENED, Game, play
@@ -238,6 +238,7 @@ class Games:
             End(new, case.new.covered or self.bulk.nothing),
             tuple(varying),
             tuple(unproven),
+            ticking(case.trace, (*varying, *unproven), (old, new)),
         )
         case.paths = case.ends.changed()
         if not case.paths:

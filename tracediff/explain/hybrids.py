@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
@@ -22,8 +21,10 @@ from tracediff.explain.pairing import pair
 from tracediff.explain.slots import Pairing
 from tracediff.model import Trace
 from tracediff.replay import environment_at
+from tracediff.replay.ending import when_ended
 from tracediff.replay.framing import receive, send
 from tracediff.replay.libraries import differing
+from tracediff.replay.starting import started
 from tracediff.replay.watching import Assigned, Watch
 
 PATIENCE = 5.0
@@ -140,30 +141,26 @@ class Hybrids:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: int | None = None
         self._errors: IO[bytes] | None = None
+        self._taken_back: Callable[[], None] = lambda: None
         self.runs = 0
 
     def __enter__(self) -> Self:
         self._errors = tempfile.TemporaryFile()
         reading, writing = os.pipe()
         told = environment_at(self._told, self._commit or "0" * 40)
-        executable = self._config.python or sys.executable
         try:
-            self._process = subprocess.Popen(
-                [executable, "-P", "-m", "tracediff.explain.hybridworker", str(writing)],
-                cwd=self._config.root,
-                env={**os.environ, **told},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                pass_fds=[writing],
-                start_new_session=True,
-            )
-        except OSError as error:
+            self._process = started(
+                "tracediff.explain.hybridworker", self._config, [writing],
+                out=subprocess.DEVNULL, errors=self._errors, told=told,
+            )  # fmt: skip
+        except ReplayError as error:
             os.close(reading)
-            raise _stopped(f"{executable} cannot be started: {error.strerror or error}") from None
+            self._errors.close()
+            raise _stopped(error.message) from None
         finally:
             os.close(writing)
         self._answers = reading
+        self._taken_back = when_ended(self._process.terminate)
         try:
             self._send(self._request)
             kind, *said = self._receive()
@@ -175,8 +172,9 @@ class Hybrids:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._taken_back()
         if self._process is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it read no more
                 if self._process.stdin is not None:
                     self._process.stdin.close()
             self._process.terminate()  # it ends the mixtures that still run

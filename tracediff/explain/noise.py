@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from tracediff.compare import compare
 from tracediff.compare.verdict import decides, first
 from tracediff.config import Config
-from tracediff.explain.certificate import Source, run_again
+from tracediff.explain.certificate import Source, failing, run_again
 from tracediff.explain.recorded import some
 from tracediff.explained import Certificate
 from tracediff.model import Aspect, Comparison, Divergence, FieldChange, Step, Tolerance, Trace
@@ -50,9 +50,10 @@ def without_noise(
         again: Runs the recorded code once more, where that is needed to tell a change of the code
             from surroundings that changed; without it, both are noise.
     """
-    if certificate.replayed is None or not comparison.divergences:
+    replayed = certificate.replayed
+    if replayed is None or not comparison.divergences or failing(comparison.old, replayed):
         return Certified(comparison=comparison, certificate=certificate)
-    once = _Run(comparison, certificate.replayed, tolerances)
+    once = _Run(comparison, replayed, tolerances)
     if once.other.old is not comparison.old and len(once.other.old.steps) != len(
         comparison.old.steps
     ):
@@ -61,7 +62,7 @@ def without_noise(
     if once.unsure and again is not None:
         second = again()
         if second is not None:
-            steady = compare(certificate.replayed, second, tolerances=tolerances)
+            steady = compare(replayed, second, tolerances=tolerances)
             once.unsure.clear()
             kept, noise = _sift(comparison, once, _changed(steady))
     cleared = _Verdict(comparison, once, kept, strict=strict_steps).comparison()

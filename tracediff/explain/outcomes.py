@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,8 @@ Fields = Mapping[Path, Any]
 
 MOST_FIELDS = 20_000
 _DEEPEST = 60
+_AMOUNT = re.compile(r"-?[0-9]{1,30}\.[0-9]{1,30}")
+"""A Decimal as JSON has it, in Django's responses for one; whole numbers may be anybody's ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def number(value: Any) -> Fraction | None:
         return Fraction(value) if value.is_finite() else None
     if isinstance(value, timedelta):
         return Fraction(value // timedelta(microseconds=1), 1_000_000)
+    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+        return Fraction(value)
     return None
 
 

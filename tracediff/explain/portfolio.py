@@ -225,7 +225,7 @@ class _Portfolio:
 
     def _shares(self, case: Case) -> Shares:
         """What a game gives, of the players that have a share in something."""
-        noise = tuple(map(field_name, case.ends.noise)) if case.ends is not None else ()
+        noise = tuple(map(field_name, case.ends.told)) if case.ends is not None else ()
         varying = {field_name(one) for one in case.ends.varying} if case.ends is not None else ()
         unproven = tuple(one for one in noise if one not in varying)
         game, mixing = case.game, case.mixing

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tracediff import values
 from tracediff.model import Artifact, Source, State, Step, Value, make_step
-from tracediff.recording.buffers import FIXED, UNSET, Buffer, Items, Packed
+from tracediff.recording.buffers import FIXED, UNSET, Buffer, Items, Later, Packed
+from tracediff.recording.concurrency import concurrent
 from tracediff.recording.marks import Mark
-from tracediff.recording.spans import Line, Span
+from tracediff.recording.spans import Span
 
 MAX_NAME = 4_000
 """Characters of a note, or of the name of a step, that are kept."""
 
+_PACKAGE = f"{Path(__file__).resolve().parents[1]}{os.sep}"
 _CELL = re.compile(r".*[/\\]ipykernel_\d+[/\\](\d+)\.py")
 """A cell's file name in a Jupyter kernel: the process's id, and a digest of the cell's text."""
 
@@ -31,24 +35,25 @@ def steps_of(buffer: Buffer, root: str = "") -> tuple[Step, ...]:
         buffer: What the job wrote.
         root: The project's directory with a separator at its end; files below are named from it.
     """
-    buffer.warn_of_bounds()
     root_end = buffer.spans[0].end
     spans = [  # a thread may go on
         span for span in list(buffer.spans) if getattr(span, "start", root_end + 1) <= root_end
     ]
+    if buffer.tracing is not None:
+        spans = buffer.tracing.without_short(spans, root_end)
     index = {id(span): at for at, span in enumerate(spans)}
     parents = [-1 if span.parent is None else index.get(id(span.parent), 0) for span in spans]
     loose = concurrent(spans, parents)
-    make = _Making(buffer, root).step
+    make = Making(buffer, root).step
     return tuple(
         [
-            make(span, parent, at in loose)
+            make(span, parent, at in loose, root_end)
             for at, (span, parent) in enumerate(zip(spans, parents, strict=True))
         ]
     )
 
 
-class _Making:
+class Making:
     """Makes steps of the spans of one buffer.
 
     Args:
@@ -59,26 +64,38 @@ class _Making:
     def __init__(self, buffer: Buffer, root: str) -> None:
         self._buffer = buffer
         self._root = root
-        self._begun, self._ended = buffer.spans[0].start, buffer.spans[0].end
+        self._begun = buffer.spans[0].start
         self._plain = buffer.plain
-        self._sources: dict[Mark | Line, Source] = {}
+        self._sources: dict[Mark, Source] = {}
 
-    def step(self, span: Span, parent: int, loose: bool) -> Step:
-        """One span as a step."""
+    def step(
+        self, span: Span, parent: int, loose: bool, until: int, *, settled: bool = True
+    ) -> Step:
+        """One span as a step.
+
+        Args:
+            span: The span.
+            parent: The index of its parent.
+            loose: Whether a scheduler decided its order among its siblings.
+            until: A span that ends after that is shown as open.
+            settled: Whether nothing of it changes any more: what grows is left out else.
+        """
         mark, start, end, result = span.mark, span.start, span.end, span.result
-        source = self._sources.get(mark)
-        if source is None:
-            source = self._look_at(mark)
         args: Value | None
         if isinstance(mark, Mark):
-            args = None if span.args is UNSET else Value(arguments(span, mark))
+            source = self._sources.get(mark) or self._look_at(mark)
+            args = None if span.args is UNSET else Value(arguments(span, mark, settled=settled))
             name, head = mark.name, False
         else:
+            source = self._named(mark.source())
             args, name, head = None, self._buffer.scrub(mark.name)[:MAX_NAME], mark.head
-        is_open = not 0 < end <= self._ended
+        is_open = not 0 < end <= until
+        grows = type(result) is Items or isinstance(result, Later)
         if is_open:
             end = start
-            result = result if type(result) is Items else UNSET  # a replay hands it out again
+            result = result if grows else UNSET  # a replay hands it out again
+        if grows and not settled:
+            result = UNSET
         return make_step(
             parent=parent,
             kind=mark.kind,
@@ -97,17 +114,21 @@ class _Making:
             concurrent=loose,
         )
 
-    def _look_at(self, mark: Mark | Line) -> Source:
-        """Where a step is written, its file named from the project; done once for each function."""
-        if isinstance(mark, Mark) and mark.unknown:
+    def _look_at(self, mark: Mark) -> Source:
+        """Where a function is written; looked at once for each."""
+        if mark.unknown:
             names = ", ".join(mark.unknown)
             self._buffer.warn(f"{mark.name!r} has no parameter {names}, which it is to ignore")
-        source = mark.source if isinstance(mark, Mark) else mark.source()
+        source = self._sources[mark] = self._named(mark.source)
+        return source
+
+    def _named(self, source: Source) -> Source:
+        """A place with its file named from the project."""
         cell = _CELL.fullmatch(source.file)
         file = f"<notebook cell {cell[1]}>" if cell else source.file.removeprefix(self._root)
-        source = replace(source, file=file)
-        self._sources[mark] = source
-        return source
+        if source.file.startswith(_PACKAGE):  # of a library: it tells nobody anything
+            return replace(source, file="", line=0)
+        return replace(source, file=file)
 
     def _value(self, captured: Any) -> Value:
         if type(captured) in self._plain:
@@ -118,15 +139,19 @@ class _Making:
 def state_of(span: Span) -> State:
     """The state of a span that ended: an error wins, then what the job said, else success."""
     if span.error is not None:
+        if span.parent is None and span.buffer.excused:
+            return "warning"
         return "error"
     return span.state or "success"  # type: ignore[return-value]  # set by warn and fail only
 
 
-def arguments(span: Span, mark: Mark) -> bytes:
+def arguments(span: Span, mark: Mark, *, settled: bool = True) -> bytes:
     """The canonical dict of a call's arguments: in the order of the signature, defaults filled in.
 
     Secret ones are sealed here at the latest: nothing has left the process before.
     """
+    if isinstance(span.args, Later):
+        return span.args.packed(span.buffer) if settled else span.args.so_far(span.buffer)
     buffer, order, positional = span.buffer, mark.order, span.args or ()
     if span.kwargs or mark.special or not len(positional) == len(order) == len(mark.names):
         return values.encode_map(_by_name(span, mark, positional))
@@ -176,55 +201,8 @@ def _sealed(name: str, value: Any, buffer: Buffer) -> bytes:
     return buffer.seal(name, buffer.packed(value))
 
 
-def concurrent(spans: Sequence[Span], parents: Sequence[int]) -> set[int]:
-    """The spans whose order among their siblings a scheduler decided.
-
-    That is so when two siblings overlap in time, when one runs on another thread than its parent,
-    or when siblings run in different asyncio tasks.
-    """
-    lanes = [span.lane for span in spans]
-    if lanes.count(lanes[0]) == len(lanes):
-        return set()  # one thread and one task did it all
-    children: dict[int, list[int]] = {}
-    for at, parent in enumerate(parents):
-        children.setdefault(parent, []).append(at)
-    found: set[int] = set()
-    for parent, group in children.items():
-        if len(group) > 1 and parent >= 0:
-            found.update(_overlapping(spans, group))
-            found.update(_elsewhere(spans, spans[parent], group))
-    return found
-
-
-def _overlapping(spans: Sequence[Span], group: Iterable[int]) -> set[int]:
-    found: set[int] = set()
-    latest, holder = 0, -1
-    root_end = spans[0].end
-    for at in sorted(group, key=lambda at: spans[at].start):
-        span = spans[at]
-        if span.start < latest and span.lane != spans[holder].lane:
-            found.update((at, holder))
-        end = min(span.end or root_end, root_end)  # one that is open lasts as long as the job
-        if end > latest:
-            latest, holder = end, at
-    return found
-
-
-def _elsewhere(spans: Sequence[Span], parent: Span, group: Sequence[int]) -> set[int]:
-    home = _thread(parent.lane)
-    found = {at for at in group if _thread(spans[at].lane) != home}
-    tasks = {at: spans[at].lane for at in group if type(spans[at].lane) is tuple}
-    if len({id(task) for _, task in tasks.values()}) > 1:
-        found.update(at for at, lane in tasks.items() if lane != parent.lane)
-    return found
-
-
-def _thread(lane: Any) -> int:
-    return int(lane[0] if type(lane) is tuple else lane)
-
-
-def artifacts_of(buffer: Buffer) -> tuple[Artifact, ...]:
-    """The buffer's artifacts with their content addresses."""
+def artifacts_of(buffer: Buffer, count: int | None = None) -> tuple[Artifact, ...]:
+    """The buffer's artifacts, or the first of them, with their content addresses."""
     return tuple(
         Artifact(
             name=buffer.scrub(name),
@@ -233,5 +211,5 @@ def artifacts_of(buffer: Buffer) -> tuple[Artifact, ...]:
             media_type=media_type,
             data=data,
         )
-        for name, data, media_type in buffer.artifacts
+        for name, data, media_type in buffer.artifacts[:count]
     )

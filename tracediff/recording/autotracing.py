@@ -31,6 +31,9 @@ _OTHERS: Final = frozenset(
 )
 """No pattern reaches these: what records would record itself."""
 
+claimed: set[str] = set()
+"""Functions, "module:qualname", that become jobs once their module is imported."""
+
 
 class Autotrace:
     """An import hook that makes steps of what the modules define.
@@ -177,6 +180,8 @@ def _is_own(function: FunctionType, module: str, qualname: str, files: frozenset
     """Whether the module defines the function there, by hand and with no mark on it yet."""
     if function.__module__ != module or function.__qualname__ != qualname:
         return False
+    if f"{module}:{qualname}" in claimed:
+        return False
     name = qualname.rpartition(".")[2]
     if not name.isidentifier():
         return False  # a lambda
@@ -200,7 +205,7 @@ class _Process:
     def __init__(self) -> None:
         self.hook: Autotrace | None = None
         self.named: tuple[str, ...] = ()
-        self.limit = 0
+        self.limits: set[int] = set()
         self.lock = threading.RLock()
 
 
@@ -232,10 +237,14 @@ def switch(patterns: Sequence[str]) -> None:
 
 
 def _raise_limit() -> None:
-    """A call takes two frames where it took one: recursion gets as deep as before."""
-    if sys.getrecursionlimit() != _process.limit:
-        _process.limit = 2 * sys.getrecursionlimit()
-        sys.setrecursionlimit(_process.limit)
+    """A call takes two frames where it took one: recursion gets as deep as before.
+
+    A program may set the limit for a while and put back what was there: that was raised already.
+    """
+    limit = sys.getrecursionlimit()
+    if limit not in _process.limits:
+        _process.limits.add(2 * limit)
+        sys.setrecursionlimit(2 * limit)
 
 
 def is_on() -> bool:
@@ -246,6 +255,12 @@ def is_on() -> bool:
     _raise_limit()
     hook.finish()
     return True
+
+
+def patterns() -> tuple[str, ...]:
+    """The modules that are autotraced in this process."""
+    hook = _process.hook
+    return () if hook is None else hook.patterns
 
 
 def autotrace(*modules: str) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from tracediff.config import Config, JobRule
 from tracediff.model import Trace
+from tracediff.recording.live import Live
+from tracediff.recording.queued import Finished
 from tracediff.recording.recorder import Recorder
 from tracediff.recording.session import _process
-from tracediff.recording.writer import Finished
 
 
 class Captured:
@@ -25,11 +26,19 @@ class Captured:
     def take(self) -> list[Trace]:
         """The traces of the jobs that finished since the last call."""
         finished, self._finished = self._finished, []
-        return [one.build() for one in finished]
+        built = [one.build() for one in finished]
+        return [one for one in built if isinstance(one, Trace)]
 
     def submit(self, finished: Finished) -> None:
         """Take over a finished job."""
         self._finished.append(finished)
+
+    def watch(self, live: Live) -> None:
+        """Its trace is taken when it has ended, as any other."""
+        live.writes = False
+
+    def wake(self) -> None:
+        """Nothing waits."""
 
     def flush(self, deadline: float | None = None) -> bool:
         """Nothing has to be waited for."""

@@ -5,6 +5,7 @@ Exceptions are foreign code: any attribute of theirs may raise, and none of that
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from types import CodeType
@@ -16,6 +17,10 @@ from tracediff.model import ErrorInfo, Value
 MAX_CHAIN = 16
 MAX_TEXT = 4_000
 MAX_SCRUBBED = 1 << 16
+MOST_FRAMES = 50
+
+OWN = os.path.dirname(__file__)
+"""Where code is that runs on behalf of a recorded function: no part of the program."""
 
 
 def describe(
@@ -93,8 +98,11 @@ def _message(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    """The frames of the program; those of what records are left out."""
     try:
-        return "".join(traceback.format_tb(error.__traceback__, limit=-50))[:MAX_SCRUBBED]
+        frames = traceback.extract_tb(error.__traceback__, limit=-2 * MOST_FRAMES)
+        frames[:] = [one for one in frames if not one.filename.startswith(OWN)][-MOST_FRAMES:]
+        return "".join(frames.format())[:MAX_SCRUBBED]
     except Exception as problem:
         return f"<{type(problem).__name__} while formatting the traceback>"
 

@@ -13,23 +13,23 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
 from _thread import get_ident
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from time import perf_counter_ns
 from types import CodeType, FunctionType
 from typing import Any, Final
 
 from tracediff.recording.buffers import UNSET
+from tracediff.recording.faults import OWN
 from tracediff.recording.generators import Turns, drive, turns_of
 from tracediff.recording.marks import Mark
 from tracediff.recording.spans import Span, ended, lane, leave, open_span
-from tracediff.recording.tracing import Tracing
 from tracediff.recording.wrappers import instrument
 from tracediff.runtime import current
 
-OWN: Final = str(Path(__file__).parent)
 _FILE: Final = f"{OWN}/<autotrace>"
+linecache.cache[_FILE] = (0, None, [], _FILE)  # else each traceback looks for that file
 _PLACE: Final = "§"
 _NOTHING: Final[Mapping[str, Any]] = {}
 _FUTURE: Final = 0x7FFE0000
@@ -62,6 +62,13 @@ _PLAIN: Final = """\
         ended(span, ({args}), {named}, result)
     return result
 """
+_LATER: Final = """\
+    if parent is None or parent.buffer.tracing is None:
+        return function({call})
+    return more()({call})
+"""
+"""Of a coroutine or generator function: it gives the function's own where nothing is recorded."""
+
 _COROUTINE: Final = """\
     if parent is None or parent.buffer.tracing is None:
         return await function({call})
@@ -96,22 +103,6 @@ _GENERATOR: Final = """\
     return (yield from drive(span, parent, function({call})))
 """
 _ASYNC_GENERATOR: Final = """\
-    if parent is None or parent.buffer.tracing is None:
-        inner = function({call})
-        try:
-            item = await inner.__anext__()
-            while True:
-                try:
-                    sent = yield item
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
-                except BaseException as error:
-                    item = await inner.athrow(error)
-                else:
-                    item = await inner.asend(sent)
-        except StopAsyncIteration:
-            return
     begin, nothing = more
     turns = begin(parent, ({args}), {named})
     inner = turns.inner
@@ -152,8 +143,10 @@ def trace_in_place(function: FunctionType, name: str, drop: int | None = None) -
     if "__wrapped__" in vars(function):
         vars(inner)["__wrapped__"] = vars(function)["__wrapped__"]
     call = Autotraced(inner, name, drop)
-    template = _template(_kind(code.co_flags), *_shape(code))
-    function.__code__ = _filled(template, code, (current.get, inner, call.more()))
+    kind = _PLAIN if code.co_flags & _LATE == 0 else _LATER
+    more = call.more() if kind is _PLAIN else call.recorded
+    template = _template(kind, *_shape(code))
+    function.__code__ = _filled(template, code, (current.get, inner, more), code.co_freevars)
     vars(function)["__wrapped__"] = inner
 
 
@@ -172,7 +165,7 @@ class Autotraced:
         drop: How many receivers it takes, or None.
     """
 
-    __slots__ = ("awaits", "drop", "function", "general", "mark", "name")
+    __slots__ = ("awaits", "drop", "function", "general", "later", "mark", "name")
 
     def __init__(self, function: FunctionType, name: str, drop: int | None) -> None:
         self.function = function
@@ -180,6 +173,7 @@ class Autotraced:
         self.drop = drop
         self.mark: Mark | None = None  # few of all functions are called in a recorded job
         self.general: Callable[..., Any] | None = None
+        self.later: FunctionType | None = None
         self.awaits = bool(function.__code__.co_flags & _AWAITS)
 
     def more(self) -> tuple[Any, ...]:
@@ -193,17 +187,32 @@ class Autotraced:
         clock = perf_counter_ns
         return self.enter, self.again, ended, clock, UNSET, failed, current.set, reset, _NOTHING
 
+    def recorded(self) -> FunctionType:
+        """The coroutine or generator function whose calls are steps; made for the first of them."""
+        made = self.later
+        if made is None:
+            function = self.function
+            code = function.__code__
+            template = _template(_kind(code.co_flags), *_shape(code))
+            filled = _filled(template, code, (current.get, function, self.more()), ())
+            made = FunctionType(filled, function.__globals__, function.__name__)
+            made.__qualname__ = function.__qualname__
+            self.later = made
+        return made
+
     def enter(self, parent: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Span | None:
         """Open the span of a call; None where the trace has no room for it."""
         buffer = parent.buffer
         tracing = buffer.tracing
-        if tracing is None:
+        if tracing is None or (buffer.capturing and get_ident() in buffer.capturing):
             return None
         try:
             depth = parent.depth + 1
         except AttributeError:  # no autotraced call
             depth = depth_of(parent) + 1
             parent.depth = depth - 1
+            if self.is_job(parent):
+                return None
         calls = tracing.calls
         try:
             made = calls[self] + 1
@@ -211,9 +220,9 @@ class Autotraced:
             made = 1
         calls[self] = made
         if depth >= tracing.max_depth or made > tracing.max_calls or (
-            len(buffer.spans) >= tracing.max_steps or buffer.shallow
+            buffer.shallow or (len(buffer.spans) >= tracing.room and tracing.is_full(buffer))
         ):  # fmt: skip
-            tracing.cut(self, depth, made, buffer)
+            tracing.cut(self, depth, made)
             return None
         mark = self.mark or self.look()
         if self.awaits and buffer.running is None:
@@ -245,9 +254,17 @@ class Autotraced:
         span.start = perf_counter_ns()
         return span
 
+    def is_job(self, parent: Span) -> bool:
+        """Whether this is the very function of the job, called first: a view, or a command."""
+        tracing = parent.buffer.tracing
+        if tracing is None or tracing.own is None or parent.parent is not None:
+            return False
+        return (self.mark or self.look()).source.unit == tracing.own
+
     def look(self) -> Mark:
         """Find out what is to be known of the function; once, when it is first recorded."""
         self.mark = Mark("step", self.name, self.function, drop=self.drop)
+        self.mark.autotraced = True
         return self.mark
 
     def again(self, parent: Span) -> Callable[..., Any]:
@@ -259,9 +276,11 @@ class Autotraced:
             self.general = instrument(self.mark or self.look(), self.function)
         return self.general
 
-    def begin(self, parent: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Turns:
-        """Begin a call of an async generator function in a recorded job."""
+    def begin(self, parent: Span | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Turns:
+        """Begin a call of an async generator function, where its first item is asked for."""
         inner = self.function
+        if parent is None:
+            return Turns(inner(*args, **kwargs))
         if parent.buffer.answering:
             return turns_of(self.mark or self.look(), inner, served=False)(args, dict(kwargs))
         return Turns(inner(*args, **kwargs), self.enter(parent, args, kwargs), parent)
@@ -282,6 +301,12 @@ def failed(span: Span, error: BaseException) -> None:
 
 
 _AWAITS: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_LATE: Final = _AWAITS | inspect.CO_GENERATOR
+"""The flags of functions that only make what then runs."""
+
+_KEPT: Final = _FUTURE | inspect.CO_NESTED | inspect.CO_ITERABLE_COROUTINE | _LATE
+"""The flags that a function keeps. Those that tell what it makes bind nobody: that is done by an
+instruction at the beginning of its code, which what stands in for it lacks."""
 
 
 def _kind(flags: int) -> str:
@@ -322,8 +347,10 @@ def _template(kind: str, only: int, count: int, named: int, rest: bool, keywords
     return next(one for one in made.co_consts if isinstance(one, CodeType))
 
 
-def _filled(template: CodeType, code: CodeType, cell: tuple[Any, ...]) -> CodeType:
-    """A template for one function, with the names and the free variables of its code."""
+def _filled(
+    template: CodeType, code: CodeType, cell: tuple[Any, ...], free: tuple[str, ...]
+) -> CodeType:
+    """A template for one function, with the names of its code, and these free variables."""
     rest = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     plain = code.co_argcount + code.co_kwonlyargcount
     names = code.co_varnames[: plain + rest]
@@ -338,13 +365,9 @@ def _filled(template: CodeType, code: CodeType, cell: tuple[Any, ...]) -> CodeTy
 
     return template.replace(
         co_varnames=names + template.co_varnames[len(names) :],
-        co_freevars=code.co_freevars,
+        co_freevars=free,
         co_consts=tuple(map(constant, template.co_consts)),
-        co_flags=template.co_flags
-        | code.co_flags & (_FUTURE | inspect.CO_NESTED | inspect.CO_ITERABLE_COROUTINE),
+        co_flags=template.co_flags | code.co_flags & _KEPT,
         co_name=code.co_name,
         co_firstlineno=1,
     )
-
-
-__all__ = ["Autotraced", "Tracing", "depth_of", "is_traced", "trace_in_place"]

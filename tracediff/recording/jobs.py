@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar, overload
 
-from tracediff.model import Depth
+from tracediff.config.checks import checked
+from tracediff.model import Depth, Mode
 from tracediff.recording import session
 from tracediff.recording.codeversion import note_loaded
 from tracediff.recording.generators import Turns, delegating, drive, turns_of
 from tracediff.recording.marks import Mark, called, unit_of
-from tracediff.recording.session import Retention
+from tracediff.recording.runs import Retention
 from tracediff.recording.wrappers import Descriptor, instrument, within
 from tracediff.runtime import current
 
@@ -30,6 +31,7 @@ class Job:
     function: Callable[..., Any]
     mark: Mark
     depth: Depth | None = None
+    mode: Mode | None = None
     sample: float | None = None
     retention: Retention = None
     meta: Callable[..., str] | None = None
@@ -37,6 +39,7 @@ class Job:
     factory: Callable[..., Any] | None = None
     seed: bool = False
     method: bool = False
+    listed: bool = False  # recorded only where the setting `jobs` names its module
     tags: tuple[str, ...] = field(default=())
 
 
@@ -52,6 +55,7 @@ def job(
     /,
     *,
     depth: Depth | None = None,
+    mode: Mode | None = None,
     sample: float | None = None,
     retention: Retention = None,
     meta: Callable[..., str] | None = None,
@@ -69,6 +73,8 @@ def job(
     Args:
         key: The job's key, a path such as ``commodity/calculate/one``; or the function itself.
         depth: How much is captured: ``inputs``, ``steps`` or ``full``.
+        mode: When its traces are written: ``deferred``, when the job has ended, or ``live``, in
+            parts while it runs.
         sample: The share of calls that are recorded, 0 to 1, decided before the job starts.
         retention: The days its traces are kept, or a function that gives them for a finished
             ``Trace``, called on the recorder's thread; None is for ever.
@@ -93,6 +99,8 @@ def _wrap(
     options: dict[str, Any],
     drop: int | None = None,
 ) -> Any:
+    if options.get("mode") is not None:
+        checked("mode", options["mode"], "@td.job")
     if isinstance(function, Descriptor):
         return within(function, lambda inner, drop: _wrap(key, inner, tags, ignore, options, drop))
     if key is None:

@@ -17,8 +17,8 @@ class Mark:
     """What is known of an instrumented function before it is called."""
 
     __slots__ = (
-        "defaults", "drop", "ignore", "key", "kind", "keywords", "known", "name", "names", "order",
-        "rest", "source", "special", "unknown", "volatile",
+        "autotraced", "defaults", "drop", "ignore", "key", "kind", "keywords", "known", "name",
+        "names", "order", "rest", "source", "special", "unknown", "volatile",
     )  # fmt: skip
 
     def __init__(
@@ -30,6 +30,7 @@ class Mark:
         ignore: Iterable[str] = (),
         drop: int | None = None,
     ) -> None:
+        self.autotraced = False
         self.kind = kind
         self.name = name
         self.key = key

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tracediff import values
 from tracediff.config import Config
 from tracediff.model import Trace
 from tracediff.recording.codeversion import CodeVersion
-from tracediff.recording.redaction import Redactor, redaction_key
-from tracediff.recording.writer import Losses, Writer
+from tracediff.recording.queued import Losses
+from tracediff.recording.redaction import Redactor
+from tracediff.recording.sealingkey import redaction_key
+from tracediff.recording.writer import Writer
 from tracediff.stores.base import Store
 from tracediff.stores.configured import local_directory, open_for_recording, spool_directory
 
@@ -41,6 +44,7 @@ class Recorder:
         self.config = config
         self.callbacks = callbacks or Callbacks()
         self.pid = os.getpid()
+        self.prefix = f"{config.root}{os.sep}"  # of the files that are named from the project
         directory = local_directory(config)
         if spool_directory(config) is not None:
             # boto3 needs it, and it cannot be imported any more once the process has begun to end.
@@ -52,6 +56,15 @@ class Recorder:
             self._open_store, self._keep_sources, self.callbacks.on_ack, self._lost
         )
         self._sources: set[str] = set()
+        self._allow = values.Allow(config.jobs)
+        self._permitted: dict[str, bool] = {}
+
+    def permits(self, unit: str) -> bool:
+        """Whether the setting ``jobs`` names the module of a unit."""
+        found = self._permitted.get(unit)
+        if found is None:
+            found = self._permitted[unit] = self._allow.permits(unit)
+        return found
 
     def _open_store(self) -> Store:
         return open_for_recording(self.config)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from tracediff import values
@@ -42,16 +41,22 @@ HARMLESS_ENDS = frozenset({"count", "counts", "type", "length", "len", "expiry",
 NO_SECRET_ENDS = frozenset({"url", "uri", "file", "path", "dir", "name", "domain", "host", "sock"})
 """``TOKEN_URL`` in the environment says where a token comes from."""
 
+_ENDS = frozenset({"pass", "pw"})
+_WHOLE_ENDS = ("password", "passwd", "passphrase")
+"""``SMTP_PASS`` and ``PGPASSWORD``, as variables of the environment are called."""
+
 MIN_SECRET = 8
 """Shorter values of environment variables are not looked for in texts: they are words."""
+
+MAX_LEARNED = 100
+"""Secrets found in what a job does that are looked for in texts; the oldest are forgotten."""
 
 MAX_SAFE = 10_000
 """Names remembered as harmless; keys may come from outside, so there is a bound."""
 
-STORE_NAMES = frozenset({"index.sqlite", "segments", "sources", "redaction.key", ".gitignore"})
-"""What tells the directory of a local store from any other."""
-
 REDACTED = "[redacted]"
+_OWN_KEYS = ("TRACEDIFF_ENCRYPTION_KEYS", "TRACEDIFF_REDACTION_KEY")
+"""Variables of tracediff itself that hold secrets."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUOTED = r"""(?: "(?:[^"\\\n]|\\.){0,2000}" | '(?:[^'\\\n]|\\.){0,2000}' )"""
@@ -88,6 +93,21 @@ _SHAPES = (
 _URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
 _ERROR_BYTES = re.compile(rb"[a-z]:[\w.<>]*(?:Error|Exception)")
 _URL_BYTES = re.compile(rb"://[^/@\s]{1,400}@")
+
+
+TEXT_SHAPES = (
+    ("an authorization or cookie header", _HEADER),
+    ("NAME=VALUE of a secret name", _NAMED),
+    ("an option of a secret name", _OPTION),
+    ("bearer or basic credentials", _SHAPES[0]),
+    ("a JSON web token", _SHAPES[1]),
+    ("an AWS key id", _SHAPES[2]),
+    ("a private key", _SHAPES[3]),
+)
+"""What secrets look like in texts that are no values, and what each is called."""
+
+URL_CREDENTIALS = ("user and password in a URL", _URL)
+"""Taken out of values too."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -133,6 +153,7 @@ class Redactor:
         self._texts: list[re.Pattern[str]] = []
         self._variables = -1
         self._known: tuple[str, ...] = ()
+        self._learned: dict[str, None] = {}
         paths: list[str] = []
         for pattern in patterns:
             self._add(pattern, paths)
@@ -188,6 +209,11 @@ class Redactor:
             text = self._scrub_shapes(text)
         return text
 
+    def _scrub_also(self, secrets: tuple[str, ...], text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, REDACTED)
+        return self.scrub(text)
+
     def _scrub_shapes(self, text: str) -> str:
         text = _HEADER.sub(rf"\g<name>\g<cookie>{REDACTED}", text)
         text = _NAMED.sub(rf"\g<name>{REDACTED}", text)
@@ -198,12 +224,15 @@ class Redactor:
             text = pattern.sub(REDACTED, text)
         return text
 
-    def rules(self, *, scrub_values: bool = True, under: str | None = None) -> Rules:
+    def rules(
+        self, *, scrub_values: bool = True, under: str | None = None, secrets: tuple[str, ...] = ()
+    ) -> Rules:
         """These rules, applied in another way.
 
         Args:
             scrub_values: Whether every text in a value is scrubbed.
             under: The argument that the value is: its paths begin with this name.
+            secrets: More texts that are secret, longest first.
         """
         rule = self.path_rule
         if rule is not None and under is not None:
@@ -211,7 +240,7 @@ class Redactor:
         return Rules(
             safe=self.safe,
             types=self.types,
-            scrub=self.scrub,
+            scrub=partial(self._scrub_also, secrets) if secrets else self.scrub,
             scrub_values=scrub_values or self.scrub_values,
             path_rule=rule,
             secret=self.secret,
@@ -227,8 +256,18 @@ class Redactor:
         except Exception:  # foreign code
             return True
 
+    def learn(self, secret: str) -> bool:
+        """Look for a secret in texts from now on; whether it is a new one, and long enough."""
+        if len(secret) < MIN_SECRET or secret in self._learned:
+            return False
+        while len(self._learned) >= MAX_LEARNED:
+            self._learned.pop(next(iter(self._learned)), None)
+        self._learned[secret] = None
+        self._variables = -1
+        return True
+
     def environment(self) -> tuple[str, ...]:
-        """The secrets of this process's environment, longest first."""
+        """The secrets of this process's environment, and those it was told of, longest first."""
         if len(os.environ) != self._variables:
             self._variables = len(os.environ)
             found = {
@@ -236,6 +275,8 @@ class Redactor:
                 for name, value in list(os.environ.items())
                 if len(value) >= MIN_SECRET and self.names_secret(name, value)
             }
+            found.update(one for one in _own_secrets() if len(one) >= MIN_SECRET)
+            found.update(list(self._learned))
             self._known = tuple(sorted(found, key=len, reverse=True))
         return self._known
 
@@ -244,7 +285,8 @@ class Redactor:
         last = name.lower().rpartition("_")[2]
         if last in NO_SECRET_ENDS or name.startswith("TRACEDIFF_"):
             return False
-        return self.secret(name) and not os.path.exists(value)
+        named = last in _ENDS or last.endswith(_WHOLE_ENDS) or self.secret(name)
+        return named and not os.path.exists(value)
 
     def plain_types(self) -> frozenset[type]:
         """The types whose objects are secret by their name at most, whatever they are part of."""
@@ -252,7 +294,12 @@ class Redactor:
         return frozenset() if special or self.environment() else values.NUMBERS
 
     def encoder(
-        self, warn: Callable[[str], None], *, under: str | None = None, texts: bool = False
+        self,
+        warn: Callable[[str], None],
+        *,
+        under: str | None = None,
+        texts: bool = False,
+        secrets: tuple[str, ...] = (),
     ) -> Callable[[Any], bytes]:
         """What turns a value into canonical bytes, its secrets sealed.
 
@@ -263,12 +310,15 @@ class Redactor:
             warn: Called when something of a value could not be kept.
             under: The name of the argument that the values are, where paths are secret.
             texts: Scrub every text, as in exceptions.
+            secrets: More texts that are secret, longest first.
         """
         known = tuple(os.fsencode(secret) for secret in self.environment())
+        known += tuple(secret.encode(errors="surrogatepass") for secret in secrets)
         plain = under is None and not texts
-        rules = self if plain else self.rules(scrub_values=texts, under=under)
+        rules = self if plain else self.rules(scrub_values=texts, under=under, secrets=secrets)
         exactly = partial(values.encode, redaction=rules, warn=warn)
-        scrubbed = partial(values.encode, redaction=self.rules(under=under), warn=warn)
+        strict = self.rules(under=under, secrets=secrets)
+        scrubbed = partial(values.encode, redaction=strict, warn=warn)
         quick = self.plain_types() if plain else frozenset()
         number = values.encode_number
 
@@ -287,6 +337,16 @@ class Redactor:
             return data
 
         return encode
+
+
+def _own_secrets() -> Iterator[str]:
+    """The keys that tracediff itself has of the environment: whole, and each of several."""
+    for name in _OWN_KEYS:
+        text = os.environ.get(name, "")
+        yield text
+        for entry in text.split(","):
+            key = entry.partition("=")[2].strip()
+            yield from (key, key.rstrip("="))
 
 
 def _suspicious(data: bytes, known: Iterable[bytes]) -> bool:
@@ -335,44 +395,3 @@ def _load_type(pattern: str) -> type:
             hint="write it as type:package.module.Class",
         )
     return found
-
-
-def redaction_key(directory: Path | None) -> bytes:
-    """The key of the digests: from the environment, from the local store, else for this process.
-
-    Args:
-        directory: The local store's directory, where a key is made on first use; None if remote.
-    """
-    given = os.environ.get("TRACEDIFF_REDACTION_KEY")
-    if given:
-        return given.encode()
-    if directory is None:
-        return os.urandom(32)
-    file = directory / "redaction.key"
-    try:
-        os.makedirs(directory, exist_ok=True)  # the first secret may come before the first trace
-        names = set(os.listdir(directory))
-        if names and names.isdisjoint(STORE_NAMES):  # the store will refuse it
-            return os.urandom(32)
-        try:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _existing_key(file)
-        with os.fdopen(descriptor, "wb") as stream:
-            key = os.urandom(32)
-            stream.write(key)
-            return key
-    except OSError:  # a store that cannot be written reports that itself; digests last the process
-        return os.urandom(32)
-
-
-def _existing_key(file: Path) -> bytes:
-    """A key that another process may be writing just now."""
-    import time  # only in this race
-
-    for _ in range(100):
-        key = file.read_bytes()
-        if len(key) == 32:
-            return key
-        time.sleep(0.01)
-    return os.urandom(32)

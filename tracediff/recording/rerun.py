@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import perf_counter_ns
 from typing import Any
 
@@ -13,7 +13,8 @@ from tracediff.recording.buffers import Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.jobs import Job
 from tracediff.recording.marks import called
-from tracediff.recording.session import Run, _process
+from tracediff.recording.runs import Run
+from tracediff.recording.session import _process
 from tracediff.recording.spans import Span, lane, mutations
 from tracediff.recording.tracing import Tracing
 from tracediff.runtime import Server
@@ -30,6 +31,7 @@ def run(  # noqa: PLR0913 - what a replay puts back, named one by one
     started_at: int,
     seed: int,
     tracing: Tracing | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> Run:
     """Run a job with its inputs served. What it raises is in the run's ``trace()``.
 
@@ -43,6 +45,8 @@ def run(  # noqa: PLR0913 - what a replay puts back, named one by one
         started_at: The recorded start, in nanoseconds since the epoch.
         seed: The recorded seed.
         tracing: Which calls of autotraced functions become steps.
+        begin: Called when the job begins: puts its clock at the start, or instants that the job
+            reads would lie behind the trace's end where preparing it took long.
     """
     recorder = _process.for_replays(config)
     receiver = (job.factory(),) if job.method and job.factory is not None else ()
@@ -60,6 +64,8 @@ def run(  # noqa: PLR0913 - what a replay puts back, named one by one
     )
     root = replayed.root
     try:
+        if begin is not None:
+            begin()
         result = _settled(job.function(*receiver, *args, **kwargs), job, root)
         root.end = root.end or perf_counter_ns()
         root.result = replayed.buffer.capture(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracediff.recording.assembly import arguments
-from tracediff.recording.buffers import UNSET
+from tracediff.recording.buffers import UNSET, Later
 from tracediff.recording.marks import Mark
 from tracediff.recording.spans import Span
 from tracediff.runtime import Call, Served
@@ -26,7 +26,12 @@ def answer(span: Span, *, items: bool = False) -> Served:
         return _LIVE
     args = arguments(span, mark)
     identity = args if span.key is UNSET else span.buffer.packed(span.key)
-    served = server.serve(Call(mark.kind, mark.name, identity, args, path(span), position(span)))
+    later = span.args if isinstance(span.args, Later) else None
+    url = None if later is None else later.url
+    call = Call(mark.kind, mark.name, identity, args, path(span), position(span), url)
+    served = server.serve(call)
+    if later is not None and served.args is not None:
+        later.become(served.args)
     if served.error is not None and not items:
         raise served.error
     return served

@@ -1,4 +1,4 @@
-"""One recorded or replayed run of a job: from its call to its finished trace.
+"""Whether and how this process records: which calls of jobs, where to and with what settings.
 
 Nothing here raises into a job: what goes wrong in the recorder is logged once and the job runs
 unrecorded; with ``strict`` recording it raises, for tests.
@@ -10,209 +10,31 @@ import logging
 import os
 import random
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracediff import runtime, values
-from tracediff.config import Config, load_config, override
-from tracediff.errors import RecordingError
-from tracediff.model import Depth, Environment, Trace, Value
+from tracediff import runtime
+from tracediff.config import Config, JobRule, load_config, override
+from tracediff.model import (
+    Depth,
+    Mode,
+)
 from tracediff.recording import autotracing
-from tracediff.recording.assembly import artifacts_of, steps_of
-from tracediff.recording.buffers import MAX_TEXT, Buffer
+from tracediff.recording.buffers import Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
-from tracediff.recording.ids import new_id
 from tracediff.recording.libraries import install
 from tracediff.recording.recorder import Callbacks, Recorder
-from tracediff.recording.spans import mutations, open_span
+from tracediff.recording.runs import Retention, Run, trouble
 from tracediff.recording.tracing import tracing_of
-from tracediff.recording.writer import FORK_DEADLINE, SPAN_BYTES, Finished
+from tracediff.recording.writer import FORK_DEADLINE
 from tracediff.runtime import current
 
 if TYPE_CHECKING:
     from tracediff.recording.jobs import Job
 
 log = logging.getLogger("tracediff")
-Retention = int | Callable[[Trace], int | None] | None
-"""Days, or a function that gives them for a finished trace; None is for ever."""
-
-MAX_META = 160
-MAX_CONTEXT = 1_000
-
-
-class Run:
-    """One job that is being recorded."""
-
-    __slots__ = ("args", "buffer", "environment", "id", "job", "kwargs", "meta", "recorder",
-                 "retention", "root", "started_at", "token")  # fmt: skip
-
-    def __init__(
-        self,
-        recorder: Recorder,
-        job: Job,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        buffer: Buffer,
-        started_at: int,
-        surroundings: Environment,
-        retention: Retention = None,
-    ) -> None:
-        self.id = new_id()
-        self.recorder = recorder
-        self.job = job
-        self.args = args
-        self.kwargs = kwargs
-        self.buffer = buffer
-        self.started_at = started_at
-        self.environment = surroundings
-        self.retention = retention
-        buffer.tag(map(str, job.tags))
-        self.meta = self._described()
-        self.root = open_span(job.mark, buffer, None, args, kwargs)
-        self.token = current.set(self.root)
-
-    def _described(self) -> str | None:
-        """What the job's ``meta`` and ``context`` functions say of the arguments."""
-        job, buffer, meta = self.job, self.buffer, None
-        try:
-            if job.meta is not None:
-                said = str(job.meta(*self.args, **self.kwargs))
-                meta = buffer.scrub(said[:MAX_TEXT])[:MAX_META]
-            if job.context is not None:
-                add_context(buffer, job.context(*self.args, **self.kwargs))
-        except (Exception, SystemExit) as error:  # no fault of the job's
-            buffer.warn(f"meta or context of {job.key!r} raised {brief(error)}")
-        return meta
-
-    def succeeded(self, result: Any) -> None:
-        """The job returned."""
-        root = self.root
-        root.end = perf_counter_ns()
-        self.leave()
-        try:
-            root.result = self.buffer.capture(result)
-            if root.packed:
-                mutations(root, self.args, self.kwargs)
-            self._submit()
-        except Exception as error:
-            _trouble(self.recorder, error)
-
-    def failed(self, error: BaseException) -> None:
-        """The job raised."""
-        root = self.root
-        root.end = perf_counter_ns()
-        self.leave()
-        try:
-            root.error = self.buffer.fault(error, None)
-            if root.packed:
-                mutations(root, self.args, self.kwargs)
-            self._submit()
-        except Exception as problem:
-            _trouble(self.recorder, problem)
-
-    def finish(self) -> None:
-        """The job was a generator, which has set its result or error itself."""
-        try:
-            self._submit()
-        except Exception as problem:
-            _trouble(self.recorder, problem)
-
-    def leave(self) -> None:
-        """Make the caller of the job the current span again."""
-        try:
-            current.reset(self.token)
-        except ValueError:  # the job ended in another context than it began, as a closed generator
-            current.set(None)
-
-    def _submit(self) -> None:
-        buffer, recorder = self.buffer, self.recorder
-        if recorder.callbacks.on_end is not None:
-            root = self.root
-            state = buffer.state or root.state or ("success" if root.error is None else "error")
-            recorder.call("on_end", self.id, self.job.key, state)
-        if buffer.ignored or recorder.pid != os.getpid():
-            return
-        size = buffer.bytes + SPAN_BYTES * len(buffer.spans)
-        self.args, self.kwargs, buffer.known = (), {}, {}
-        if not recorder.config.strict:
-            recorder.writer.submit(Finished(self.trace, size))
-            return
-        trace = self.trace()
-        recorder.writer.submit(Finished(lambda: trace, size))
-        problem = None if recorder.writer.flush() else recorder.writer.problem
-        complaints = [*trace.warnings, *([problem] if problem else [])]
-        if complaints:
-            raise RecordingError(
-                f"the trace of {self.job.key!r} is not whole: {'; '.join(complaints)}",
-                slug="recording-incomplete",
-                hint="without strict recording these are warnings on the trace, or in the log",
-            )
-
-    def trace(self) -> Trace:
-        """The finished run as a trace."""
-        buffer, root = self.buffer, self.root
-        root.state = buffer.state or root.state
-        steps = steps_of(buffer, f"{self.recorder.config.root}{os.sep}")
-        retention = self.retention
-        found = Trace(
-            id=self.id,
-            key=self.job.key,
-            job=self.job.unit,
-            steps=steps,
-            state=steps[0].state,
-            depth=buffer.depth,
-            started_at=self.started_at,
-            duration=steps[0].duration,
-            tags=tuple(buffer.tags),
-            meta=self.meta if self.meta is not None else described(steps[0].args),
-            context=dict(buffer.context),
-            code=self.recorder.code.current(),
-            environment=self.environment,
-            artifacts=artifacts_of(buffer),
-            warnings=tuple(buffer.warnings),
-            retention=None if callable(retention) else retention,
-        )
-        return self._kept(found, retention) if callable(retention) else found
-
-    def _kept(self, trace: Trace, retention: Callable[[Trace], int | None]) -> Trace:
-        """The trace with the days that the job's function gives it; a failing one is for ever."""
-        try:
-            days = retention(trace)
-            if days is not None and (type(days) is not int or days < 0):
-                raise TypeError(f"{days!r:.100} is no number of days")
-        except Exception as error:
-            self.recorder.call("on_error", error)
-            said = f"the retention function of {self.job.key!r} raised {brief(error)}"
-            return replace(trace, warnings=(*trace.warnings, self.buffer.scrub(said)))
-        return replace(trace, retention=days)
-
-
-def described(args: Value | None) -> str:
-    """A job's arguments as one short line, "store_id=9, product_id=42"."""
-    found = values.inert(args) if args is not None else {}
-    if not isinstance(found, Mapping):
-        return ""
-    line = ", ".join(f"{name}={values.text(value, 40)}" for name, value in found.items())
-    return line if len(line) <= MAX_META else line[: MAX_META - 1] + "…"
-
-
-def add_context(buffer: Buffer, fields: Mapping[str, Any]) -> None:
-    """Add searchable fields: texts, numbers and flags; texts are scrubbed, secrets left out."""
-    for key, value in fields.items():
-        name = str(key)
-        if buffer.redactor.secret(name):
-            buffer.warn(f"context field {name!r} was left out: its name says that it is secret")
-        elif type(value) is str:
-            buffer.context[name] = buffer.scrub(value[:MAX_TEXT])[:MAX_CONTEXT]
-        elif type(value) in (int, float, bool):
-            buffer.context[name] = value
-        else:
-            buffer.warn(f"context field {name!r} is a {type(value).__name__}, which is not indexed")
 
 
 class _Process:
@@ -285,8 +107,20 @@ os.register_at_fork(
 )
 
 
-def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
-    """Start recording a call of a job; None when it is not recorded. Never raises."""
+def begin(
+    job: Job,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    later: Callable[[], dict[str, Any]] | None = None,
+) -> Run | None:
+    """Start recording a call of a job; None when it is not recorded. Never raises.
+
+    Args:
+        job: The job.
+        args: The call's positional arguments.
+        kwargs: Its keyword arguments.
+        later: Gives the latter instead, once it is clear that the call is recorded.
+    """
     if runtime.guard is not None:
         return None  # a replay saves nothing, and its guard would stop what the recorder starts
     recorder = _process.recorder if _process.ready else _process.find()
@@ -298,10 +132,11 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
         chosen = choose(recorder, job)
         if chosen is None:
             return None
-        depth, retention = chosen
-        buffer = Buffer(recorder.redactor, depth)
-        if depth == "full" and autotracing.is_on():
-            buffer.tracing = tracing_of(recorder.config)
+        if later is not None:
+            kwargs = later()
+        buffer = Buffer(recorder.redactor, chosen.depth)
+        if chosen.depth == "full" and autotracing.is_on():
+            buffer.tracing = tracing_of(recorder.config, autotracing.patterns())
         seed = int.from_bytes(os.urandom(4), "big")
         if job.seed:
             random.seed(seed)
@@ -311,49 +146,63 @@ def begin(job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None
             args,
             kwargs,
             buffer=buffer,
-            started_at=time.time_ns(),
             surroundings=environment(seed),
-            retention=retention,
+            retention=chosen.retention,
         )
+        if chosen.mode == "live":
+            recorder.writer.watch(begun.lives(chosen.bump_every))
         if recorder.callbacks.on_start is not None:
             recorder.call("on_start", begun.id, job.key)
     except Exception as error:
-        _trouble(recorder, error)
+        trouble(recorder, error)
         return None
     return begun
 
 
-def choose(recorder: Recorder, job: Job) -> tuple[Depth, Retention] | None:
-    """How deep this call is recorded and how many days it is kept; None when it is not recorded.
+def get_ready() -> None:
+    """Read the settings and put the libraries in place now, as the first job would. Never raises.
+
+    Before modules are imported that keep one of a library's functions where nobody finds it, as a
+    model's field does with its default ``uuid.uuid4``.
+    """
+    if runtime.guard is None and _process.replaying is None and not _process.ready:
+        _process.find()
+
+
+class Chosen(NamedTuple):
+    """How deep a call is recorded, how many days it is kept, and when it is written."""
+
+    depth: Depth
+    retention: Retention
+    mode: Mode
+    bump_every: float
+
+
+def choose(recorder: Recorder, job: Job) -> Chosen | None:
+    """How a call is recorded; None when it is not.
 
     The configuration comes first, then what the job says.
     """
     config = recorder.config
-    rule = config.rule_for(job.key) if config.rules else None
-    if rule is not None and rule.enabled is False:
+    if job.listed and not recorder.permits(job.unit):
         return None
-    sample = rule.sample if rule is not None and rule.sample is not None else job.sample
+    rule = config.rule_for(job.key) if config.rules else _NO_RULE
+    if rule.enabled is False:
+        return None
+    sample = job.sample if rule.sample is None else rule.sample
     if sample is None:
         sample = config.sample
     if sample < 1 and recorder.dice.random() >= sample:
         return None
-    depth = (rule.depth if rule is not None else None) or job.depth or config.depth
-    kept = rule.retention if rule is not None else None
-    return depth, job.retention if kept is None else kept
+    return Chosen(
+        rule.depth or job.depth or config.depth,
+        job.retention if rule.retention is None else rule.retention,
+        rule.mode or job.mode or config.mode,
+        rule.bump_every or config.bump_every,
+    )
 
 
-def _trouble(recorder: Recorder, error: Exception) -> None:
-    """Report a fault of the recorder itself; it must not become a fault of the job."""
-    recorder.call("on_error", error)
-    if recorder.config.strict:
-        if isinstance(error, RecordingError):
-            raise error
-        raise RecordingError(
-            f"the recorder failed: {brief(error)}",
-            slug="recorder-failed",
-            hint="without strict recording the job would have run on, unrecorded",
-        ) from error
-    log.error("tracediff could not record a job", exc_info=error)
+_NO_RULE = JobRule(pattern="")
 
 
 def configure(
@@ -385,7 +234,7 @@ def configure(
     install(config if config.enabled else replace(config, inputs=()))
     previous = _process.recorder
     if previous is not None:
-        previous.writer.close()
+        previous.writer.retire()
     told = Callbacks(
         on_start=on_start, on_end=on_end, on_ack=on_ack, on_loss=on_loss, on_error=on_error
     )
@@ -395,7 +244,7 @@ def configure(
 
 
 def flush(deadline: float | None = None, *, upload: bool = False) -> bool:
-    """Wait until every finished trace is saved; False when some are not.
+    """Wait until every finished trace is saved, and what live ones have so far; False when not.
 
     Args:
         deadline: The seconds after which to give up; by default, when the store refuses.

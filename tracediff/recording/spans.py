@@ -12,7 +12,7 @@ from _thread import get_ident
 from collections.abc import Mapping
 from time import perf_counter_ns
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracediff import values
 from tracediff.model import ErrorInfo, Kind, Source
@@ -22,6 +22,9 @@ from tracediff.recording.marks import Mark
 from tracediff.recording.snapshots import Held
 from tracediff.runtime import current
 
+if TYPE_CHECKING:
+    from tracediff.recording.cutting import Written
+
 is_fixed = FIXED.issuperset
 
 
@@ -29,8 +32,8 @@ class Span:
     """One step: open while it is the context's current span, raw record afterwards."""
 
     __slots__ = (
-        "args", "buffer", "depth", "end", "error", "key", "kwargs", "lane", "mark", "mutated",
-        "packed", "parent", "result", "start", "state",
+        "args", "buffer", "depth", "end", "error", "inside", "key", "kwargs", "lane", "mark",
+        "mutated", "packed", "parent", "result", "start", "state", "written",
     )  # fmt: skip
 
     mark: Mark | Line
@@ -41,6 +44,7 @@ class Span:
     kwargs: Any
     result: Any
     error: ErrorInfo | None
+    inside: bool
     state: str | None
     key: Any
     mutated: tuple[str, ...]
@@ -48,6 +52,7 @@ class Span:
     lane: Any
     end: int
     start: int
+    written: Written  # of a live trace, once it was looked at
 
 
 def new_span(
@@ -184,7 +189,7 @@ def user_key(mark: Mark, buffer: Buffer, args: tuple[Any, ...], kwargs: Mapping[
     if not callable(key):
         return UNSET
     try:
-        return buffer.capture(key(*args, **kwargs))
+        return buffer.capture(buffer.apart(key, *args, **kwargs))
     except Exception as error:  # the job must not fail because of its recording
         buffer.warn(f"the key function of {mark.name!r} raised {brief(error)}")
         return UNSET

@@ -3,6 +3,9 @@
 Submitting costs the job a deque append. The thread starts with the first trace; after a fork the
 child discards what it inherited and starts its own. What cannot be written is kept and tried again
 with growing pauses, up to the bound; drops are counted and reported, never silent.
+
+While jobs run whose traces are live, the thread looks at each of them now and then, and has what is
+new written as a part.
 """
 
 from __future__ import annotations
@@ -15,25 +18,34 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tracediff.errors import StoreError
-from tracediff.model import Trace
+from tracediff.model import Part, Trace
 from tracediff.recording import lifetime
+from tracediff.recording.live import LOOK, Live, Running
+from tracediff.recording.queued import (
+    BATCH,
+    SPAN_BYTES,
+    Entry,
+    Finished,
+    Ignored,
+    Losses,
+    Made,
+    Ready,
+)
+from tracediff.recording.saving import Saving, trace_in
 from tracediff.stores.base import Store
 
 log = logging.getLogger("tracediff")
 
+__all__ = ["MAX_BYTES", "SPAN_BYTES", "Finished", "Losses", "Writer"]
+
 MAX_BYTES = 64 * 1024 * 1024
 """What may wait in memory; beyond it new traces are dropped and counted."""
-
-SPAN_BYTES = 300
-"""What a span holds besides the values that were counted when they were captured."""
 
 LINGER = 0.02
 """Seconds the thread waits for more before it writes."""
 
-BATCH = 256
 YIELD = 0.005
 MIN_PAUSE = 0.1
 MAX_PAUSE = 30.0
@@ -42,34 +54,8 @@ MAX_PAUSE = 30.0
 EXIT_DEADLINE = 10.0
 CLOSE_DEADLINE = 1.0
 FORK_DEADLINE = 5.0
-TRACE_SLUGS = frozenset({"trace-too-large", "row-invalid"})
-"""What a store says of one trace, where it would take others."""
-
 RETRIES = 2
 """Attempts after which a flush without a deadline, or the end of the process, gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Traces of this process that are lost, and what is wrong now.
-
-    ``dropped`` found no room in memory, ``failed`` could not be encoded or were refused for what
-    they are.
-    """
-
-    dropped: int = 0
-    failed: int = 0
-    problem: str | None = None
-
-
-class Finished:
-    """A finished job that waits to be turned into a trace: ``build`` gives it, on the thread."""
-
-    __slots__ = ("build", "size")
-
-    def __init__(self, build: Callable[[], Trace], size: int) -> None:
-        self.build = build
-        self.size = size
 
 
 class Writer:
@@ -90,23 +76,20 @@ class Writer:
         on_ack: Callable[[str], None] | None = None,
         on_loss: Callable[[Losses], None] | None = None,
     ) -> None:
-        self._open_store = open_store
-        self._after = after
-        self._on_ack = on_ack
+        self._saving = Saving(open_store, after, on_ack)
         self._on_loss = on_loss
-        self._store: Store | None = None
         self.reset()
         lifetime.writers.add(self)
 
     def reset(self) -> None:
         """Start anew: what a forked child inherits is its parent's to write."""
-        if self._store is not None:
-            lifetime.inherited.append(self._store)  # closing it here could hurt the parent's
+        self._saving.reset()
         self._pid = os.getpid()
         self._queue: deque[Finished] = deque()
-        self._ready: deque[tuple[Trace, int]] = deque()
-        self._store = None
+        self._ready = Ready()
+        self._running = Running()
         self._submitted = 0
+        self._unsaved = 0
         self._done = 0
         self._waiting = 0
         self._attempts = 0
@@ -114,15 +97,14 @@ class Writer:
         self.failed = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._using = threading.RLock()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._progress = threading.Condition()
         self._closing = False
+        self._retired = False
         self._gave_up = False
         self._told = 0
         self._told_losses = Losses()
-        self._shared = False
         self._in_vain = -1
         self._problem: str | None = None
 
@@ -134,20 +116,54 @@ class Writer:
         """
         if self._pid != os.getpid():
             self.reset()
+        live = finished.live
+        if live is not None:
+            self._running.remove(live)
         if self._waiting > MAX_BYTES:
-            self.dropped += 1
-            if self.dropped == 1:
-                log.warning("tracediff drops traces: %s", self._problem or "the store is too slow")
-            return
-        self._waiting += finished.size
-        self._submitted += 1
-        self._queue.append(finished)
+            if live is None or not live.writes:
+                self.dropped += 1
+                if self.dropped == 1:
+                    self._say_dropping()
+                return
+            live.shed()  # of what is there already its end is told
+            finished.size = 0
+        self._unsaved += 1
+        self._put(finished)
         if self._thread is None:
             self._start()
         elif not self._wake.is_set():
             self._wake.set()
-        if self._closing:  # a job that ends after the recorder was closed, as the process ends
+        if self._closing or self._retired:  # no flush waits for it any more
             self._settle(EXIT_DEADLINE, RETRIES)
+
+    def _say_dropping(self) -> None:
+        log.warning("tracediff drops traces: %s", self._problem or "the store is too slow")
+
+    def watch(self, live: Live) -> None:
+        """Have a job's trace written in parts while it runs, if the store can. Never raises."""
+        if self._pid != os.getpid():
+            self.reset()
+        self._put(self._running.add(live))
+        if self._thread is None:
+            self._start()
+        elif not self._wake.is_set():
+            self._wake.set()
+
+    def wake(self) -> None:
+        """A live trace has grown: look at it soon."""
+        self._wake.set()
+
+    def _put(self, finished: Finished) -> None:
+        self._waiting += finished.size
+        self._submitted += 1
+        self._queue.append(finished)
+
+    def _look(self, *, all_of_them: bool = False) -> None:
+        """Have the live traces written whose time has come; bound what they hold where it waits."""
+        for bump in self._running.bumps(all_of_them=all_of_them):
+            self._put(bump)
+        if self._problem is not None:
+            self._running.shed(MAX_BYTES - self._waiting)
 
     def flush(self, deadline: float | None = None, *, upload: bool = False) -> bool:
         """Wait until what was submitted before is saved; False when it is not.
@@ -157,6 +173,8 @@ class Writer:
             upload: Wait until it is in the store itself too, where traces wait on this machine.
         """
         until = None if deadline is None else time.monotonic() + deadline
+        if self._pid == os.getpid():
+            self._look(all_of_them=True)
         saved = self._settle(deadline, RETRIES if deadline is None else None)
         if not upload:
             return saved
@@ -167,6 +185,7 @@ class Writer:
         """Have all moved to the store while threads and imports still work as ever."""
         if self._pid == os.getpid() and self._thread is not None:
             until = time.monotonic() + EXIT_DEADLINE
+            self._look(all_of_them=True)
             self._settle(EXIT_DEADLINE, RETRIES)
             self._upload_at_end(max(0.0, until - time.monotonic()))
 
@@ -175,20 +194,19 @@ class Writer:
         if self._in_vain == self._submitted or self._upload(deadline, patient=False):
             return
         self._in_vain = self._submitted
-        unmoved = getattr(self._store, "unmoved", str)()
+        unmoved = getattr(self._saving.store, "unmoved", str)()
         if unmoved:
             _say(unmoved)
 
     def _upload(self, deadline: float | None, *, patient: bool) -> bool:
         """Have what was saved moved to the store itself; a fork may have closed the store."""
-        if not self._shared or self._pid != os.getpid():
+        if not self._saving.shared or self._pid != os.getpid():
             return True
-        with self._using:
-            try:
-                store = self._store = self._store or self._open_store()
-            except Exception as error:
-                self._problem = str(error)
-                return False
+        try:
+            store = self._saving.opened()
+        except Exception as error:
+            self._problem = str(error)
+            return False
         return store.flush(deadline, patient=patient)
 
     def _settle(self, deadline: float | None, retries: int | None) -> bool:
@@ -216,6 +234,7 @@ class Writer:
         thread = self._thread
         if thread is not None:
             until = time.monotonic() + deadline
+            self._look(all_of_them=True)
             self._gave_up = not self._settle(deadline, RETRIES)
             self._upload_at_end(max(0.0, until - time.monotonic()))
             self._closing = True  # only now: the thread would close the store
@@ -223,12 +242,20 @@ class Writer:
             self._hurry.set()
             if thread is not threading.current_thread():
                 thread.join(CLOSE_DEADLINE)  # it lets go of the store
-            self._tell_losses()
-        lost = self._submitted - self._done + self.failed + self.dropped
+            self._tell_losses(given_up=self._unsaved)
+        lost = self._unsaved + self.failed + self.dropped
         if lost > self._told:
             self._told = lost
             traces = "1 trace was" if lost == 1 else f"{lost} traces were"
             _say(f"{traces} not saved: {self._problem or 'the store is too slow'}")
+
+    def retire(self) -> None:
+        """Save what is left, for another takes its place; live jobs that run are written on."""
+        if self._pid != os.getpid() or not self._running:
+            self.close()
+            return
+        self._retired = True
+        self.flush(EXIT_DEADLINE)
 
     @property
     def problem(self) -> str | None:
@@ -248,27 +275,43 @@ class Writer:
                 self._thread = None
                 self._problem = str(error)
                 self._drain()
-                self._close_store()
+                self._saving.close()
 
     def _run(self) -> None:
         pause = 0.0
-        while not (self._closing and (self._idle() or self._gave_up)):
+        while not self._is_over():
             if self._idle():
-                self._wake.wait()
+                self._wake.wait(self._running.wait())
             self._wake.clear()
-            if self._hurry.wait(max(LINGER, pause)):  # else more may have come meanwhile
+            self._look()
+            if self._idle() and not self._hurry.is_set():
+                continue
+            if self._hurried(max(LINGER, pause)):  # else more may have come meanwhile
                 self._hurry.clear()
                 pause = 0.0
             saved = self._drain()
             self._tell_losses()
             pause = 0.0 if saved else min(MAX_PAUSE, max(MIN_PAUSE, pause * 2))
-        self._close_store()
+        self._saving.close()
         self._thread = None
         if not self._idle() and not self._gave_up:  # submitted just now
             self._start()
 
-    def _tell_losses(self) -> None:
-        losses = Losses(self.dropped, self.failed, self._problem)
+    def _is_over(self) -> bool:
+        closing = self._closing or (self._retired and not self._running)
+        return closing and (self._idle() or self._gave_up)
+
+    def _hurried(self, seconds: float) -> bool:
+        """Wait for so long, and see to the live traces meanwhile; True when somebody cannot."""
+        while self._running and seconds > LOOK:
+            if self._hurry.wait(LOOK):
+                return True
+            seconds -= LOOK
+            self._look()
+        return self._hurry.wait(seconds)
+
+    def _tell_losses(self, *, given_up: int = 0) -> None:
+        losses = Losses(self.dropped + given_up, self.failed, self._problem)
         if self._on_loss is None or losses == self._told_losses:
             return
         self._told_losses = losses
@@ -282,67 +325,90 @@ class Writer:
 
     def _drain(self) -> bool:
         """Save all that waits; False when the store refused."""
-        while self._queue or self._ready:
+        while self._save_ready():  # first: while a store refuses, no more is built of what waits
+            if not self._queue:
+                return True
             while self._queue and len(self._ready) < BATCH:
+                if self._queue[0].live is not None and not self._ask(self._queue[0].live):
+                    return False
                 self._build(self._queue.popleft())
-            if self._ready and not self._save(list(self._ready)[:BATCH]):
+        return False
+
+    def _save_ready(self) -> bool:
+        """Save what was built; False when the store refused."""
+        some = bool(self._ready)
+        while batch := self._ready.batch():
+            if not self._save(batch):
                 return False
-            if self._queue:
-                time.sleep(YIELD)  # other processes may want the same store
+        if some and self._queue:
+            time.sleep(YIELD)  # other processes may want the same store
+        return True
+
+    def _ask(self, live: Live) -> bool:
+        """See whether the store takes parts; False when it cannot be opened."""
+        if self._saving.lives is None:
+            try:
+                store = self._saving.opened()
+            except Exception as error:
+                return self._refused(error)
+            if not self._saving.lives:
+                log.warning("tracediff writes live traces to %s when they end only", store.url)
+        live.writes = self._saving.lives
         return True
 
     def _build(self, finished: Finished) -> None:
+        size, made = finished.size, None
         try:
-            with self._using:  # a fork waits: a module that is being imported would stay locked
-                trace = finished.build()
-            self._ready.append((trace, finished.size))
+            # A fork waits: a module that is being imported would stay locked.
+            with self._saving.using:
+                made = finished.build()
         except Exception as error:
             log.exception("tracediff could not assemble a trace")
-            self._lose(error, finished.size)
+            if finished.ends:
+                self._lose(error, finished)
+                return
+        self._waiting += finished.size - size
+        if made is None:
+            self._advance([finished])
+        else:
+            self._ready.add(made, finished)
 
-    def _lose(self, error: Exception, size: int) -> None:
+    def _lose(self, error: Exception, finished: Finished) -> None:
         self._problem = f"{type(error).__name__}: {error}"
-        self.failed += 1
-        self._advance(1, size)
+        self.failed += finished.ends
+        self._advance([finished])
 
-    def _save(self, batch: list[tuple[Trace, int]]) -> bool:
-        """Save the first of what is ready; False when the store refused."""
-        traces = [trace for trace, _ in batch]
-        error, at_fault = self._write(traces)
+    def _save(self, batch: list[Entry]) -> bool:
+        """Save the first ones of one kind; False when the store refused."""
+        error, at_fault = self._saving.write([made for made, _ in batch])
         if error is None:
             self._problem = None
-            for _ in batch:
-                self._ready.popleft()
-            self._acknowledge(traces)
-            self._advance(len(batch), sum(size for _, size in batch))
+            self._ready.done(batch)
+            self._saving.acknowledge([made for made, _ in batch])
+            self._advance([finished for _, finished in batch])
             return True
         if not at_fault:
             return self._refused(error)
         if len(batch) > 1:  # one of them cannot be written; the others can
             return all(self._save([one]) for one in batch)
-        log.error("tracediff could not write a trace of %s", traces[0].key, exc_info=error)
-        self._ready.popleft()
-        self._lose(error, batch[0][1])
-        return True
+        return self._give_up(*batch[0], error)
 
-    def _write(self, traces: list[Trace]) -> tuple[Exception | None, bool]:
-        """What went wrong, if anything did, and whether that was for what one of the traces is."""
-        with self._using:
-            try:
-                store = self._store = self._store or self._open_store()
-                self._shared = store.capabilities.shared
-            except Exception as error:
-                return error, False
-            try:
-                store.save(traces)
-            except Exception as error:
-                refused = isinstance(error, StoreError | OSError)
-                return error, not refused or getattr(error, "slug", "") in TRACE_SLUGS
-            try:
-                self._after(store, traces)
-            except Exception:
-                log.exception("tracediff could not keep the sources of traces")
-            return None, False
+    def _give_up(self, made: Made, finished: Finished, error: Exception) -> bool:
+        """One that cannot be written; of a live trace the rest can."""
+        if isinstance(made, Part) and finished.live is not None:
+            less = finished.live.reduced(made, error)
+            if less is not None:
+                log.error("tracediff could not write steps of %s", made.row.key, exc_info=error)
+                self._ready.replace(less)
+                return self._save([(less, finished)])
+        key = made.id if isinstance(made, Ignored) else trace_in(made).key
+        if isinstance(error, StoreError):  # it says what to do: its frames would hide that
+            log.error("tracediff could not write a trace of %s: %s (%s)", key, error, error.hint)
+        else:
+            log.error("tracediff could not write a trace of %s", key, exc_info=error)
+        self._ready.done([(made, finished)])
+        self._lose(error, finished)
+        return True
 
     def _refused(self, error: Exception) -> bool:
         hint = error.hint if isinstance(error, StoreError) else None
@@ -355,42 +421,27 @@ class Writer:
             self._progress.notify_all()
         return False
 
-    def _acknowledge(self, traces: list[Trace]) -> None:
-        if self._on_ack is None:
-            return
-        for trace in traces:
-            try:
-                self._on_ack(trace.id)
-            except Exception:
-                log.exception("tracediff: on_ack failed for %s", trace.id)
-
-    def _close_store(self) -> None:
-        with self._using:
-            store, self._store = self._store, None
-            try:
-                if store is not None:
-                    store.close()
-            except Exception:
-                log.exception("tracediff could not close the store")
-
     def before_fork(self) -> bool:
         """Let go of the store, and hold it off until ``after_fork``; False: it could not be had.
 
         A child would inherit the locks and files of a store in use: SQLite's are of the process,
         and one that another thread holds at this moment is never released in the child.
         """
-        held = self._using.acquire(timeout=FORK_DEADLINE)
+        held = self._saving.using.acquire(timeout=FORK_DEADLINE)
         if held:
-            self._close_store()
+            self._saving.close()
         return held
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
-        self._using.release()
+        self._saving.using.release()
 
-    def _advance(self, count: int, size: int) -> None:
+    def _advance(self, done: list[Finished]) -> None:
+        count, ended = len(done), sum(one.ends for one in done)
+        size = sum(one.size for one in done)
         with self._progress:
             self._done += count
+            self._unsaved -= ended
             self._waiting -= size
             self._progress.notify_all()
 

@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from tracediff.model import Trace
@@ -17,12 +17,15 @@ from tracediff.recording.environment import timezone_name
 
 
 @contextlib.contextmanager
-def recorded_surroundings(trace: Trace) -> Iterator[None]:
+def recorded_surroundings(trace: Trace) -> Iterator[Callable[[], None]]:
     """Tick from the recorded start; set time zone, locale, Decimal context and seed.
 
     The clock ticks rather than stands, since a frozen one makes deadline loops endless.
+
+    Yields:
+        What puts the clock at the recorded start again, for when the job begins.
     """
-    time_machine = _time_machine()
+    time_machine = clock_library()
     surroundings = trace.environment
     with (
         _timezone(surroundings.timezone),
@@ -33,8 +36,9 @@ def recorded_surroundings(trace: Trace) -> Iterator[None]:
         context.prec = surroundings.decimal_prec
         context.rounding = surroundings.decimal_rounding
         # A number, since a datetime would set its own time zone.
-        with time_machine.travel(trace.started_at / 1e9, tick=True):
-            yield
+        start = trace.started_at / 1e9
+        with time_machine.travel(start, tick=True) as clock:
+            yield lambda: clock.move_to(start)
 
 
 @contextlib.contextmanager
@@ -64,7 +68,7 @@ def _seeded(seed: int) -> Iterator[None]:
             numpy_random.set_state(numpy_before)
 
 
-def _time_machine() -> ModuleType:
+def clock_library() -> ModuleType:
     """The library that moves the clock, without what it imports wherever that is installed.
 
     It has a pytest plugin and reads dates with dateutil; the replay of a small job would spend a

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,10 +21,12 @@ from tracediff.recording import Job, run
 from tracediff.recording.libraries import install
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.deep import deepened, tracing_for
+from tracediff.replay.ending import end_group, when_ended
 from tracediff.replay.finding import bind, find_job, on_its_class
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
 from tracediff.replay.permissions import parse_permissions
+from tracediff.replay.starting import died, started
 from tracediff.replay.watching import Watching
 from tracediff.replay.whatif import WhatIf
 from tracediff.runtime import ReplayAbort
@@ -80,48 +81,28 @@ def replay(
     request = ormsgpack.packb(
         [str(config.root), on_miss, [one.packed() for one in what_ifs], codec.dump(trace), deep]
     )
-    executable = python or config.python or sys.executable
     limit = timeout if timeout is not None else config.replay_timeout
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as out, \
             tempfile.TemporaryFile() as err:  # fmt: skip
-        variables = {**os.environ, **(environment or {})}
-        code = _spawn(executable, config, request, limit, variables, (reply, out, err))
+        theirs, ours = os.pipe()
+        try:
+            process = started("tracediff.replay.worker", config, [reply.fileno(), theirs],
+                              out=out, errors=err, told=environment, python=python)  # fmt: skip
+            _finish(process, request, limit)
+        finally:
+            os.close(theirs)
+            os.close(ours)
         stdout, stderr = _text(out), _text(err)
         reply.seek(0)
         data = reply.read()
     if not data:
-        raise _died(trace, code, stderr)
+        raise died(f"the process that replayed {trace.id}", process.returncode, stderr)
     new, opened, strayed = _read_reply(data)
     return Replayed(new, stdout, stderr, opened, strayed)
 
 
-def _spawn(
-    executable: str,
-    config: Config,
-    request: bytes,
-    limit: float | None,
-    variables: Mapping[str, str],
-    files: tuple[IO[bytes], IO[bytes], IO[bytes]],
-) -> int:
-    reply, out, err = files
-    try:
-        process = subprocess.Popen(
-            # -P: a file of the project must not stand in for one of tracediff's or Python's own.
-            [executable, "-P", "-m", "tracediff.replay.worker", str(reply.fileno())],
-            cwd=config.root,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=out,
-            stderr=err,
-            pass_fds=[reply.fileno()],
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ReplayError(
-            f"{executable} cannot be started: {error.strerror or error}",
-            slug="replay-python",
-            hint="correct `python` in [tool.tracediff]",
-        ) from None
+def _finish(process: subprocess.Popen[bytes], request: bytes, limit: float | None) -> None:
+    taken_back = when_ended(lambda: end_group(process.pid))
     try:
         process.communicate(request, timeout=limit)
     except subprocess.TimeoutExpired:
@@ -131,25 +112,14 @@ def _spawn(
             hint="raise replay_timeout in [tool.tracediff]",
         ) from None
     finally:
-        with contextlib.suppress(ProcessLookupError):  # forked workers of the job outlive it
-            os.killpg(process.pid, signal.SIGKILL)
+        end_group(process.pid)  # forked workers of the job outlive it
         process.wait()
-    return process.returncode
+        taken_back()
 
 
 def _text(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read(MAX_OUTPUT).decode("utf-8", "replace")
-
-
-def _died(trace: Trace, code: int, stderr: str) -> ReplayError:
-    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    last = " | ".join(stderr.strip().splitlines()[-3:])
-    return ReplayError(
-        f"the process that replayed {trace.id} ended {how}" + (f": {last}" if last else ""),
-        slug="replay-died",
-        hint="the job or a library ended the whole process; run the job by itself to see why",
-    )
 
 
 def _read_reply(data: bytes) -> tuple[Trace, tuple[str, ...], tuple[str, ...]]:
@@ -195,10 +165,10 @@ def replay_here(
             tracing = tracing_for(trace, config, deep=deep)
             if tracing is not None:
                 entered.enter_context(deepened(trace, config))
-            job = on_its_class(find_job(trace, allow))
+            job = on_its_class(find_job(trace, config))
             args, kwargs = bind(job, trace, allow)
             server.begin()
-            entered.enter_context(recorded_surroundings(trace))
+            restart = entered.enter_context(recorded_surroundings(trace))
             entered.enter_context(values.reported(server.used))
             with watching or contextlib.nullcontext():
                 done = run(
@@ -211,6 +181,7 @@ def replay_here(
                     started_at=trace.started_at,
                     seed=trace.environment.seed,
                     tracing=tracing,
+                    begin=restart,
                 )
         finally:
             runtime.guard = None

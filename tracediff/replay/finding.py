@@ -9,29 +9,35 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from tracediff import values
+from tracediff import frameworks, values
+from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, jobs
 from tracediff.runtime import ReplayAbort
 
 
-def find_job(trace: Trace, allow: values.Allow) -> Job:
+def find_job(trace: Trace, config: Config) -> Job:
     """The job with the trace's key, else the one at its recorded place.
 
     Raises:
-        ReplayError: ``job-not-allowed``, ``job-not-importable``, ``job-unknown``.
+        ReplayError: ``job-not-allowed``, ``job-not-importable``, ``job-unknown``,
+            ``django-not-set-up``.
     """
+    allow = values.Allow(config.jobs)
+    frameworks.prepare(trace, config)
     allowed = allow.permits(trace.job)
     problem: ReplayError | None = None
     if allowed:
         problem = _load(trace.job.partition(":")[0])
         if problem is not None and not isinstance(problem, _AbsentError):
             raise problem  # though the job may be defined: no caller would get at it
+        frameworks.settle(trace, config)
         for job in jobs.get(trace.key, ()):
             if job.unit == trace.job:
                 return job
     problems = _load_all(allow)
+    frameworks.settle(trace, config)
     found = [job for job in jobs.get(trace.key, ()) if allow.permits(job.unit)]
     if found:
         return found[-1]
@@ -48,7 +54,7 @@ def find_job(trace: Trace, allow: values.Allow) -> Job:
     raise ReplayError(
         f"no job {trace.key!r} is defined by {', '.join(allow.patterns)}",
         slug="job-unknown",
-        hint=f"did you mean {near[0]!r}?" if near else f"it was recorded as {trace.job}",
+        hint=f"did you mean {near[0]!r}?" if near else _recorded_as(trace),
     )
 
 
@@ -58,6 +64,13 @@ def _not_allowed(trace: Trace) -> ReplayError:
         f"the trace names the job {trace.job}, which is not among the modules that may be replayed",
         slug="job-not-allowed",
         hint=f'if it is yours, add it: jobs = ["{module}"] in [tool.tracediff]',
+    )
+
+
+def _recorded_as(trace: Trace) -> str:
+    return (
+        f"it was recorded as {trace.job}; if that is a function without a mark, name it: "
+        f'entry = ["{trace.job}"] in [tool.tracediff]'
     )
 
 

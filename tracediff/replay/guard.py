@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 from tracediff.replay.permissions import Permissions
@@ -19,6 +20,7 @@ from tracediff.runtime import ReplayAbort
 
 _MAX_NOTED = 50
 _MAX_LINE = 500
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 class Guard:
@@ -67,7 +69,7 @@ class Guard:
         if getattr(self._asking, "on", False):
             return
         described = _EVENTS[event](self, args)
-        if described is None or (self._permissions.inputs and self._reading()):
+        if described is None or self._is_reading():
             return
         what, entry = described
         self._note(what)
@@ -82,6 +84,13 @@ class Guard:
             hint="make the call a recorded input (@td.input) or output (@td.output), or allow it: "
             f'replay_allow = ["{entry}"]',
         )
+
+    def passes(self) -> bool:
+        """Whether whatever is reached now is permitted: the guard itself asks, or an input runs."""
+        return getattr(self._asking, "on", False) or self._is_reading()
+
+    def _is_reading(self) -> bool:
+        return self._permissions.inputs and self._reading()
 
     def program(self, event: str, name: object) -> tuple[str, str] | None:
         """Judge the start of a program."""
@@ -114,6 +123,9 @@ class Guard:
         if not isinstance(address, tuple) or len(address) < 2:
             return f"the address {address!r} ({event})", "socket"
         host, port = str(address[0]), _port(address[1])
+        # A free port of this machine asks nobody, and urllib3 looks so for IPv6 when imported.
+        if event == "socket.bind" and port == 0 and host in _LOOPBACK and _is_importing():
+            return None
         if self._permissions.host(host, port) or self._is_permitted_address(host, port):
             return None
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -215,6 +227,14 @@ def _is_number(host: str) -> bool:
     return False
 
 
+def _is_importing() -> bool:
+    """Whether a module is imported now, by this thread."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to what calls
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
 def _entry(host: str, port: int | None) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"socket:{name}" if port is None else f"socket:{name}:{port}"
@@ -231,6 +251,15 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     # Called for every audit event of the process: imports, opens, attribute look-ups.
     if _Switch.guard is not None and event in _EVENTS:
         _Switch.guard.judge(event, args)
+
+
+def refusal(event: str, args: tuple[Any, ...]) -> str | None:
+    """What an audit event is, as it is told, if the guard that is active would refuse it."""
+    guard = _Switch.guard
+    if guard is None or event not in _EVENTS or guard.passes():
+        return None
+    described = _EVENTS[event](guard, args)
+    return None if described is None else described[0]
 
 
 @contextlib.contextmanager

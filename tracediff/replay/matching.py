@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 from tracediff import runtime, values
 from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Miss, ReplayInfo, Step, Trace, Value
+from tracediff.replay.addresses import without_server
 from tracediff.replay.errors import rebuild
 from tracediff.replay.unkept import holds
 from tracediff.replay.whatif import Answers, WhatIf
 from tracediff.reports.paths import names
 from tracediff.runtime import Call, ReplayAbort, Served
+
+_T = TypeVar("_T")
 
 OnMiss = Literal["fail", "nearest", "stub", "live"]
 NEAREST = 3
@@ -70,6 +73,8 @@ class RecordedServer:
         self._misses: list[Miss] = []
         self._notes: list[str] = []
         self._unkept: set[int] = set()
+        self._elsewhere: set[int] = set()  # what was asked of another server than recorded
+        self._reduced: dict[str, dict[bytes, Any]] = {}
         self._hint = _IMPORTING
         self.begun = False
         self._live: list[Any] = []  # spans of the inputs that run for real
@@ -80,6 +85,7 @@ class RecordedServer:
             what_if, index = self._answers.choose(call, self._take(call))
             if index is not None:
                 self._served.append((index, call.step))
+                self._note_server(index, call)
                 # Its body does not run, so nobody asks for what it asked for.
                 self._passed.update(dict.fromkeys(self._inside.get(index, ()), call.kind))
                 if self._paths.get(index, call.path) != call.path:
@@ -90,6 +96,14 @@ class RecordedServer:
             if index is None:
                 return Served(live=True) if call.kind == "step" else self._missed(call)
         return self._answer(index, call)
+
+    def recorded(self, name: str) -> Sequence[bytes]:
+        """The canonical arguments of the recorded inputs of this name."""
+        return [
+            step.args.data
+            for step in self._trace.steps
+            if step.kind == "input" and step.name == name and step.args is not None
+        ]
 
     def begin(self) -> None:
         """The job starts; before that, its modules are imported."""
@@ -148,6 +162,19 @@ class RecordedServer:
                 )
         return ReplayAbort(error.message, slug=error.slug, hint=error.hint)
 
+    def _note_server(self, index: int, call: Call) -> None:
+        """Say where a call asked another server than the recorded one did."""
+        recorded = recorded_identity(self._trace.steps[index])
+        if call.url is None or call.kind != "input" or recorded == values.identity(call.identity):
+            return
+        old, new = (without_server(one, call.url) for one in (recorded, call.identity))
+        if old is None or new is None or old[0] != new[0] or old[1] == new[1]:
+            return
+        self._elsewhere.add(index)
+        said = f"{call.name}: recorded at {old[1]}, asked at {new[1]}"
+        if said not in self._notes:
+            self._notes.append(said)
+
     def _gave(self, index: int, node: object) -> bool:
         step = self._trace.steps[index]
         return holds(step.result if index else step.args, node)
@@ -177,14 +204,51 @@ class RecordedServer:
         waiting = self._waiting.get((call.kind, call.name, values.identity(call.identity)))
         if waiting and self._is_left(waiting):
             return waiting.popleft()
-        if call.kind != "output":
-            return None
-        others = [
-            line
-            for (kind, name, _), line in self._waiting.items()
-            if kind == "output" and name == call.name and self._is_left(line)
-        ]
+        others = self._with_other_secrets(call) or self._at_another_server(call)
+        if not others and call.kind == "output":
+            others = [line for _, line in self._left(call)]
         return min(others, key=lambda line: line[0]).popleft() if others else None
+
+    def _with_other_secrets(self, call: Call) -> list[deque[int]]:
+        """Recordings of this call with other secrets, or with secrets sealed by another key."""
+        asked = values.without_secrets(call.identity)
+        if asked is None:
+            return []
+        alike = self._alike("", values.without_secrets)
+        return [line for one, line in self._left(call) if alike(one) == asked]
+
+    def _at_another_server(self, call: Call) -> list[deque[int]]:
+        """Recordings of this call where it asked another server for the same."""
+        url = call.url
+        asked = None if url is None or call.kind != "input" else without_server(call.identity, url)
+        if asked is None or url is None:
+            return []
+        alike = self._alike(url, lambda identity: without_server(identity, url))
+        return [
+            line
+            for one, line in self._left(call)
+            if (found := alike(one)) is not None and found[0] == asked[0]
+        ]
+
+    def _alike(self, what: str, reduced: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+        """A function of identities that reads each recorded one once, however many calls ask."""
+        known = self._reduced.setdefault(what, {})
+
+        def look(identity: bytes) -> _T:
+            if identity not in known:
+                known[identity] = reduced(identity)
+            found: _T = known[identity]
+            return found
+
+        return look
+
+    def _left(self, call: Call) -> list[tuple[bytes, deque[int]]]:
+        """The recordings of calls of this name that are left, with the identity of each."""
+        return [
+            (identity, line)
+            for (kind, name, identity), line in self._waiting.items()
+            if kind == call.kind and name == call.name and self._is_left(line)
+        ]
 
     def _is_left(self, line: deque[int]) -> bool:
         """Whether a recording is left to serve, which is then the line's first."""
@@ -203,11 +267,12 @@ class RecordedServer:
     def _answer(self, index: int, call: Call) -> Served:
         step = self._trace.steps[index]
         error = None if step.error is None else rebuild(step.error, self._allow)
+        args = step.args.data if index in self._elsewhere and step.args is not None else None
         if step.result is None:
-            return Served(data=values.encode(None), error=error)
+            return Served(data=values.encode(None), error=error, args=args)
         try:
             result = values.live(step.result, self._allow)
-            return Served(result=result, data=step.result.data, error=error)
+            return Served(result=result, data=step.result.data, error=error, args=args)
         except (CodecError, ReplayError) as error:
             message = f"the recorded result of {call.name!r} cannot be rebuilt: {error.message}"
             with self._lock:

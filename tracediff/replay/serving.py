@@ -17,7 +17,7 @@ from tracediff.recording.jobs import Job
 from tracediff.recording.libraries import install
 from tracediff.recording.marks import Mark
 from tracediff.recording.recorder import Recorder
-from tracediff.recording.session import Run
+from tracediff.recording.runs import Run
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.guard import guarded
 from tracediff.replay.matching import OnMiss, RecordedServer
@@ -56,7 +56,7 @@ def served(
         os.environ[runtime.REPLAYING] = trace.id
         server.begin()
         try:
-            with recorded_surroundings(trace), values.reported(server.used):
+            with recorded_surroundings(trace) as restart, values.reported(server.used):
                 run = Run(
                     recorder,
                     job,
@@ -66,6 +66,7 @@ def served(
                     started_at=trace.started_at,
                     surroundings=environment(trace.environment.seed),
                 )
+                restart()
                 try:
                     yield lambda: replace(run.trace(), replay=server.info())
                 finally:

@@ -1,7 +1,8 @@
-"""The process a replay runs in: ``python -m tracediff.replay.worker FD``.
+"""The process a replay runs in: ``python -m tracediff.replay.worker FD FD``.
 
 The request comes on standard input, the answer goes to a descriptor of its own, so that a job that
-prints cannot spoil it. The process then ends at once, whatever threads the job left behind.
+prints cannot spoil it; the other is what it hangs on, see ``replay.ending``. The process then ends
+at once, whatever threads the job left behind.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from tracediff import codec
 from tracediff.config import load_config
 from tracediff.errors import TracediffError
 from tracediff.replay.bytecode import drop_stale_bytecode
+from tracediff.replay.ending import hang_on
 from tracediff.replay.engine import replay_here
 from tracediff.replay.libraries import serve_told
 from tracediff.replay.placing import imports_placed, placed
 from tracediff.replay.whatif import WhatIf
 
 
-def main(reply: int) -> None:
+def main(reply: int, starter: int) -> None:
     """Answer one request."""
+    hang_on(starter)
     own, place = os.getpid(), os.fstat(reply)
     root, on_miss, what_ifs, data, deep = ormsgpack.unpackb(sys.stdin.buffer.read())
     with Path(os.devnull).open("rb") as nothing:
@@ -57,4 +60,4 @@ def main(reply: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -11,7 +11,7 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any, Final
 
-from tracediff.checked import Acceptance, Change, Checked, Group, Mark, Result, Total
+from tracediff.checked import Acceptance, Change, Checked, Group, Mark, Result, Total, TraceShare
 from tracediff.reports import amounts
 from tracediff.reports.explanation import exact
 
@@ -84,6 +84,18 @@ def _group(one: Group) -> dict[str, Any]:
         "accepted": _acceptance(one.accepted) if one.accepted is not None else None,
         "drift": list(one.drift),
         "smallest": _result(one.smallest),
+        "traces": [_share(it) for it in one.traces],
+    }
+
+
+def _share(one: TraceShare) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "key": one.key,
+        "meta": one.meta,
+        "change": _amount(one.change) if one.change is not None else None,
+        "old": one.old,
+        "new": one.new,
     }
 
 

@@ -8,19 +8,20 @@ from typing import Any
 from tracediff.errors import CodecError
 from tracediff.model import MISSING, ErrorInfo, Step, Value
 from tracediff.reports.clean import clean
-from tracediff.values import inert, text
+from tracediff.values import glimpse, inert, text
 
 _LONG = 20_000
 
 
-def seen(value: Value) -> object:
+def seen(value: Value, limit: int | None = None) -> object:
     """Return the inert form of a value; a hurt one becomes a remark instead of ending the report.
 
     Args:
         value: The recorded value.
+        limit: How many characters of it are shown; only what they need is read.
     """
     try:
-        return inert(value)
+        return inert(value) if limit is None else glimpse(value, limit)
     except CodecError as error:
         return Unreadable(error.message)
 
@@ -46,7 +47,7 @@ def short(thing: object, limit: int = 80) -> str:
 
 def short_value(value: Value | None, limit: int = 80) -> str:
     """Return a recorded value on one line; nothing for None."""
-    return "" if value is None else short(seen(value), limit)
+    return "" if value is None else short(seen(value, limit), limit)
 
 
 def cut(line: str, limit: int) -> str:
@@ -77,11 +78,18 @@ def arguments(value: Value | None, limit: int = 80) -> str:
     """Return a call's arguments as ``country='DE', net=100``."""
     if value is None:
         return ""
-    named = seen(value)
+    named = seen(value, limit)
     if not isinstance(named, dict):
         return short(named, limit)
     each = max(24, limit // 2)
-    return cut(", ".join(f"{clean(str(k))}={short(v, each)}" for k, v in named.items()), limit)
+    told: list[str] = []
+    room = limit
+    for name, one in named.items():
+        told.append(f"{clean(str(name))}={short(one, each)}")
+        room -= len(told[-1]) + 2
+        if room < -2:  # what follows would be cut
+            break
+    return cut(", ".join(told), limit)
 
 
 def fault(error: ErrorInfo, limit: int = 80) -> str:
@@ -97,7 +105,11 @@ def outcome(step: Step, limit: int = 80) -> str:
 
 def size(value: Value | None) -> str:
     """Return how large a value's recorded form is, as ``12.3 kB``."""
-    count: float = len(value.data) if value else 0
+    return bytes_of(len(value.data) if value else 0)
+
+
+def bytes_of(count: float) -> str:
+    """Return a number of bytes as ``12.3 kB``."""
     if count < 1000:
         return f"{count} B"
     for unit in ("kB", "MB"):

@@ -18,6 +18,7 @@ from tracediff.model import (
     Source,
     Trace,
 )
+from tracediff.reports import living
 from tracediff.reports.paths import names
 
 
@@ -31,7 +32,10 @@ def page_document(page: Page) -> dict[str, Any]:
 
 
 def row_document(row: Row) -> dict[str, Any]:
-    """One row of an index; times in nanoseconds."""
+    """One row of an index; times in nanoseconds.
+
+    ``heard_at`` is when the last part of a running or lost trace was written, else None.
+    """
     return {
         "id": row.id,
         "key": row.key,
@@ -44,6 +48,8 @@ def row_document(row: Row) -> dict[str, Any]:
         "context": dict(row.context),
         "commit": row.commit,
         "error": row.error,
+        "parts": row.parts,
+        "heard_at": living.heard_at(row) if row.state in ("running", "lost") else None,
     }
 
 

@@ -22,6 +22,10 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """The same: templates take it as it is."""
+        return str(self)
+
 
 def escaped(text: str) -> Markup:
     """Return a text as markup, on one line, with what no page can hold made visible."""

@@ -91,7 +91,7 @@ def waterfall_svg(found: Explanation) -> str:
         *(line for at, bar in enumerate(drawn.bars) for line in _row(drawn, bar, at, place)),
         *_foot(drawn, main, place),
     ]
-    return _document(found, main.path, title, _described(drawn, main), body, place.height)
+    return _document(found, main.path, title, described(drawn, main), body, place.height)
 
 
 def _document(
@@ -236,7 +236,7 @@ def _whole(main: Effect) -> str:
     return waterfall.change(main) or "100%"
 
 
-def _described(drawn: Waterfall, main: Effect) -> str:
+def described(drawn: Waterfall, main: Effect) -> str:
     """All that the picture shows, in words."""
     parts = []
     for bar in drawn.bars:

@@ -202,7 +202,8 @@ def mark(one: Mark) -> str:
 
 def accepted(one: Acceptance) -> str:
     """Return ``the new tariff (Ada, 2026-11-26)``."""
-    behind = ", ".join(clean(word[:_NAME]) for word in (one.who, one.when) if word)
+    day = one.when.partition("T")[0]
+    behind = ", ".join(clean(word[:_NAME]) for word in (one.who, day) if word)
     reason = clean(one.reason[:LONGEST]) or "no reason given"
     return f"{reason} ({behind})" if behind else reason
 

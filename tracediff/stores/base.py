@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from tracediff.errors import StoreError
-from tracediff.model import Page, Query, Row, Trace
+from tracediff.model import Page, Part, Query, Row, Trace
+from tracediff.statistics.checking import Checked, Rebuilt
+from tracediff.statistics.folding import Statistics
+from tracediff.statistics.places import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,7 @@ class Capabilities:
     durable: bool = True
     shared: bool = False
     sources: bool = False
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,9 @@ class Index(Protocol):
 
     def create(self, rows: Sequence[Row]) -> None:
         """Insert the rows in one batch; a row whose id is there already is left as it is.
+
+        Rows of a live trace, those with ``parts``, take the place of one that knows fewer; a lost
+        one stays lost until one comes that has ended. An index that can do that is a ``LiveIndex``.
 
         A row that no driver could keep (``stores.rows.checked``) raises StoreError ``row-invalid``,
         and none of its batch is kept.
@@ -65,6 +72,27 @@ class Index(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
+
+
+@runtime_checkable
+class LiveIndex(Protocol):
+    """An index of live traces too, whose rows change while their jobs run."""
+
+    def parts(self, trace_id: str) -> list[tuple[int, tuple[str, int, int]]]:
+        """The number and location of each part that is known of a live trace, in order."""
+
+    def lose(self, rows: Iterable[Row]) -> int:
+        """Make those of these traces lost that are running; returns how many that were.
+
+        Of a row only ``id``, ``key`` and ``started_at`` are looked at: who finds out that a process
+        died may know no more, and may not read what is there.
+        """
+
+    def bury(self, ids: Iterable[str]) -> None:
+        """Take these live traces back: those that run are removed, and what comes later left out.
+
+        One that has ended, or is lost, stays: it is there to be deleted.
+        """
 
 
 @runtime_checkable
@@ -157,6 +185,58 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; a second call does nothing."""
+
+
+@runtime_checkable
+class LiveStore(Protocol):
+    """A store that keeps the parts of traces whose jobs still run."""
+
+    def save_parts(self, parts: Sequence[Part]) -> None:
+        """Keep these parts; when it returns they are acknowledged. Saving one twice keeps one.
+
+        Raises:
+            StoreError: As ``Store.save`` does.
+        """
+
+    def load_parts(self, row: Row, first: int = 0) -> list[Part]:
+        """The parts of a live trace from this number on, in order, up to those its row counts.
+
+        Who watches a trace grow reads only what is new. A part that is missing or hurt is left out.
+
+        Raises:
+            StoreError: As ``Store.load`` does, but for what single parts lack.
+        """
+
+    def ignore(self, ids: Iterable[str]) -> None:
+        """Take back what was saved of these live traces: their jobs want to be forgotten."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A store, or an index, that keeps statistics of the traces that ended: see ``statistics``.
+
+    A trace counts as soon as it is found, exactly once, however often it is written. Deleting one
+    takes it out again; what expires stays counted.
+    """
+
+    def statistics(self, key: str, runs: Sequence[Run]) -> Statistics:
+        """The buckets of traces whose keys begin with ``key``; those of all traces for "".
+
+        Raises:
+            StoreError: ``statistics-hurt``: they cannot be read; ``rebuild_statistics`` mends that.
+        """
+
+    def counted_span(self, key: str) -> tuple[int, int] | None:
+        """About from which to which minute since 1970 traces of a key began; None of none."""
+
+    def fold_statistics(self) -> int:
+        """Make what was written last cheap to read; returns how many deltas that was."""
+
+    def verify_statistics(self) -> Iterator[Checked]:
+        """Count all rows, and say of each bucket whether it says the same."""
+
+    def rebuild_statistics(self) -> Rebuilt:
+        """Count all rows, and make the buckets say so, but for those that count expired traces."""
 
 
 @runtime_checkable

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracediff.config import Config, StoreSettings, mask
 from tracediff.stores.base import Store
+from tracediff.stores.encryption import keyring_of_environment
 from tracediff.stores.urls import SERVERS, open_remote, open_store, scheme_of
+
+if TYPE_CHECKING:
+    from tracediff.stores.remote import RemoteStore
 
 
 def open_configured(config: Config, name: str | None = None) -> Store:
@@ -25,6 +30,7 @@ def _options(config: Config, found: StoreSettings) -> dict[str, Any]:
         "durability": config.durability,
         "context": found.context,
         "classes": config.retentions,
+        "tenant": config.tenant,
     }
 
 
@@ -35,15 +41,33 @@ def open_for_recording(config: Config) -> Store:
         return open_configured(config)
     from tracediff.stores.spool import SpoolStore  # a local store does without
 
-    found = config.store_settings()
     return SpoolStore(
         directory,
-        functools.partial(open_remote, found.index, found.blobs, **_options(config, found)),
+        _opener(config, None),
         durability=config.durability,
         max_bytes=config.spool_bytes,
         upload_every=config.upload_every,
         classes=config.retentions,
+        keyring=keyring_of_environment(),
+        tenant=config.tenant,
     )
+
+
+def spools(config: Config, *, every_store: bool = True) -> dict[Path, Callable[[], RemoteStore]]:
+    """The spools and what opens the store that each is for.
+
+    Args:
+        config: The settings.
+        every_store: Those of each store that the settings name, not of the chosen one alone.
+    """
+    names = (None, *config.stores) if every_store else (None,)
+    found = [(spool_directory(config, one), one) for one in names]
+    return {directory: _opener(config, one) for directory, one in found if directory is not None}
+
+
+def _opener(config: Config, name: str | None) -> Callable[[], RemoteStore]:
+    found = config.store_settings(name)
+    return functools.partial(open_remote, found.index, found.blobs, **_options(config, found))
 
 
 def spool_directory(config: Config, name: str | None = None) -> Path | None:

@@ -53,6 +53,15 @@ def read_only(where: str) -> StoreError:
     )
 
 
+def not_live(where: str) -> StoreError:
+    """The index keeps no live traces: ``store-not-live``."""
+    return StoreError(
+        f"the index of {where} keeps no live traces",
+        slug="store-not-live",
+        hint='record with mode = "deferred", or use an index that is a LiveIndex',
+    )
+
+
 def closed(message: str) -> StoreError:
     """The store was closed before: ``store-closed``."""
     return StoreError(
@@ -95,6 +104,15 @@ def trace_gone(trace_id: str, error: StoreError) -> StoreError:
         f"the bytes of trace {trace_id} cannot be read: {error.message}",
         slug="trace-gone" if error.slug == "blob-missing" else "trace-hurt",
         hint=error.hint,
+    )
+
+
+def no_statistics(url: str) -> StoreError:
+    """A store whose index keeps no statistics: ``store-unsuitable``."""
+    return StoreError(
+        f"the store {url} keeps no statistics",
+        slug="store-unsuitable",
+        hint="local stores and those in MongoDB do; name one with --store",
     )
 
 

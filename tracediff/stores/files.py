@@ -7,12 +7,14 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tracediff.errors import StoreError
 from tracediff.stores.failures import blob_missing, system_error
 from tracediff.stores.keys import check_key, check_range, cut, is_key
+from tracediff.stores.listed import Listed
 
 TEMPORARY = ".tmp-"
 """How the names of unfinished files begin; a crash may leave one behind, nothing reads it."""
@@ -85,6 +87,38 @@ class FileBlobs:
                 if key.startswith(prefix) and not name.startswith(TEMPORARY):
                     found.append(key)
         return iter(sorted(found))
+
+    def listed(self, prefix: str = "") -> Iterator[Listed]:
+        """All blobs with this prefix, in no order, with their sizes and ages."""
+        top = prefix.rpartition("/")[0]
+        if top and not is_key(top):
+            return
+        for found in self._walked(top):
+            if found.key.startswith(prefix) and TEMPORARY not in found.key:
+                yield found
+
+    def leftovers(self, grace: float) -> Iterator[Listed]:
+        """What writers that died left unfinished, older than the grace."""
+        for found in self._walked(""):
+            if found.key.rpartition("/")[2].startswith(TEMPORARY) and found.age >= grace:
+                yield found
+
+    def drop(self, key: str) -> None:
+        """Remove a leftover."""
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise system_error(error, f"delete {key}") from error
+
+    def _walked(self, top: str) -> Iterator[Listed]:
+        now = time.time()
+        for directory, _, names in os.walk(self._root / top if top else self._root):
+            for name in names:
+                path = Path(directory) / name
+                with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                    told = path.stat(follow_symlinks=False)
+                    key = str(path.relative_to(self._root))
+                    yield Listed(key=key, size=told.st_size, age=max(0.0, now - told.st_mtime))
 
     def close(self) -> None:
         """Nothing to release."""

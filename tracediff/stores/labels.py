@@ -29,18 +29,21 @@ def row_labels(row: Row) -> list[Label]:
     return [(_hash(text), state, row.started_at, row.id) for text in texts]
 
 
-def search_labels(query: Query) -> set[int]:
-    """The labels to merge: the narrowest filter, by what filters usually leave over."""
-    if query.tags:
-        return {_hash(f"tag {tag}") for tag in query.tags}
-    if query.context:
-        name, value = next(iter(query.context.items()))
-        return {_hash(context_label(name, value))}
+def search_labels(query: Query) -> tuple[set[int], list[int]]:
+    """The labels of which a row has one, and those that it has all besides.
+
+    The first are of the narrowest filter, by what filters usually leave over.
+    """
+    all_of = [_hash(context_label(name, value)) for name, value in query.context.items()]
     if query.path_signature:
-        return {_hash(f"path {query.path_signature.hex()}")}
+        all_of.append(_hash(f"path {query.path_signature.hex()}"))
     if query.key is not None:
-        return {_hash(f"key {_prefixes(query.key)[-1]}")}
-    return {_hash("all")}
+        all_of.append(_hash(f"key {_prefixes(query.key)[-1]}"))
+    if query.tags:
+        return {_hash(f"tag {tag}") for tag in query.tags}, all_of
+    if all_of:
+        return {all_of[0]}, all_of[1:]
+    return {_hash("all")}, []
 
 
 def search_states(query: Query) -> Iterable[int]:

@@ -1,4 +1,4 @@
-"""The one segment a process appends to, owned by a lock on its file."""
+"""Files that one process writes and owns by a lock while it lives: the segment it appends to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tracediff.stores.failures import system_error
@@ -20,6 +21,15 @@ TRIES = 20
 def segment_name() -> str:
     """A new segment's name; names of later segments come later."""
     return f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
+
+
+def age_of(name: str) -> float:
+    """The seconds since a segment got its name; 0 for one that does not tell."""
+    begun, _, _ = name.partition("-")
+    try:
+        return max(0.0, time.time() - int(begun, 16) / 1e9)
+    except ValueError:  # a name that is not of ours
+        return 0.0
 
 
 class OpenSegment:
@@ -36,7 +46,7 @@ class OpenSegment:
         self._broken = False
         try:
             make_directories(directory, sync=sync)
-            self.name, self._file = _made(directory)
+            self.name, self._file = make_owned(directory, segment_name)
             if sync:
                 sync_directory(directory)
         except OSError as error:
@@ -44,8 +54,11 @@ class OpenSegment:
 
     @property
     def full(self) -> bool:
-        """Whether the next trace goes to another segment: this one is long, hurt or deleted."""
-        return self._broken or self.end >= ROLL_AT or os.fstat(self._file).st_nlink == 0
+        """Whether the next trace goes to another segment: this one is long, hurt or deleted.
+
+        Or has a second link: an erasure asks for it.
+        """
+        return self._broken or self.end >= ROLL_AT or os.fstat(self._file).st_nlink != 1
 
     def append(self, data: bytes) -> int:
         """Add whole frames and return where they start; on a failure nothing of them stays."""
@@ -70,14 +83,14 @@ class OpenSegment:
 
     def close(self) -> None:
         """Give the segment up; it is complete."""
-        _give_up(self._file)
+        give_up(self._file)
 
 
-def _made(directory: Path) -> tuple[str, int]:
-    """A new segment that is locked: another process may take it for one that was left."""
+def make_owned(directory: Path, new_name: Callable[[], str]) -> tuple[str, int]:
+    """A new file that is locked: another process may take it for one that was left."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     for _ in range(TRIES):
-        name = segment_name()
+        name = new_name()
         file = os.open(directory / name, flags, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,19 +107,27 @@ def _made(directory: Path) -> tuple[str, int]:
 
 
 class Ownership:
-    """A try to own a segment that nobody writes any more.
+    """A try to own a file that nobody writes any more.
 
-    Use as ``with Ownership(path) as file:``; ``file`` is None while its writer lives.
+    Use as ``with Ownership(path) as file:``; ``file`` is None while its writer lives. With
+    ``shared`` several may have it at once, and none keeps another from it who only looks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self._path = path
+        self._how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._file: int | None = None
 
     def __enter__(self) -> int | None:
-        file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            # It was merged into another one, and a link to that is in its place.
+            raise FileNotFoundError(errno.ENOENT, "it was merged", str(self._path)) from None
+        try:
+            fcntl.flock(file, self._how | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
             return None
@@ -119,13 +140,13 @@ class Ownership:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            _give_up(self._file)
+            give_up(self._file)
 
 
 _owned: set[int] = set()
 
 
-def _give_up(file: int) -> None:
+def give_up(file: int) -> None:
     """Close it, unless this is a child that has let go of it already."""
     if file in _owned:
         _owned.discard(file)

@@ -6,30 +6,44 @@ without bytes. All of it may be done again: rows go in by trace id, segments by 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tracediff import codec
 from tracediff.errors import StoreError
-from tracediff.model import Page, Query, Row, Trace
+from tracediff.model import Page, Part, Query, Row, Trace
+from tracediff.statistics.checking import Checked, Rebuilt
+from tracediff.statistics.folding import Statistics
+from tracediff.statistics.places import Run
 from tracediff.stores import sources
-from tracediff.stores.base import Blobs, Capabilities, Diagnosis, Index
+from tracediff.stores.base import Blobs, Capabilities, Counting, Diagnosis, Index, LiveIndex
 from tracediff.stores.dictionaries import Dictionaries, Dictionary, train
-from tracediff.stores.failures import closed, trace_gone
+from tracediff.stores.encryption import NO_KEYS, Keyring
+from tracediff.stores.failures import closed, no_statistics, not_live, trace_gone
 from tracediff.stores.open_segment import segment_name
 from tracediff.stores.packing import pack, packed_frames, unpack
+from tracediff.stores.parts import in_order, load_live, read_parts, with_live
 from tracediff.stores.places import (
     Group,
+    Layout,
     artifact_key,
     grouped,
+    grouped_parts,
     segment_key,
     with_large,
     without_large,
 )
+from tracediff.stores.rereading import asks_again, asks_again_for_all
 from tracediff.stores.retention import CLASSES
 from tracediff.stores.segments import MAX_BYTES
+from tracediff.stores.walking import Unread
+
+if TYPE_CHECKING:
+    from tracediff.stores.upkeep.base import Kept
 
 CHECKED = 200
 """Traces that ``check`` reads back, the newest: all would be millions."""
@@ -37,7 +51,9 @@ CHECKED = 200
 ASKED_EVERY = 300.0
 """Seconds after which it is asked again which dictionary is the current one."""
 
-_WITHOUT = frozenset({"store-denied", "dictionary-missing", "dictionary-hurt"})
+_WITHOUT = frozenset(
+    {"store-denied", "dictionary-missing", "dictionary-hurt", "encryption-missing", "key-missing"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +75,11 @@ class RemoteStore:
         blobs: Where the bytes go.
         classes: The retention classes there are, in days.
         max_bytes: What a trace may decompress to.
+        keyring: What payloads are encrypted and decrypted with.
+        tenant: The context field that names the tenant.
     """
 
-    capabilities = Capabilities(durable=True, shared=True, sources=True)
+    capabilities = Capabilities(durable=True, shared=True, sources=True, live=True)
 
     def __init__(
         self,
@@ -71,22 +89,65 @@ class RemoteStore:
         *,
         classes: Sequence[int] = CLASSES,
         max_bytes: int = MAX_BYTES,
+        keyring: Keyring = NO_KEYS,
+        tenant: str | None = None,
     ) -> None:
         self.url = url
         self.index = index
         self.blobs = blobs
         self.classes = tuple(classes)
-        self.dictionaries = Dictionaries(blobs)
+        self.keyring = keyring
+        self.layout = Layout(classes=self.classes, tenant=tenant, keyring=keyring)
+        self.dictionaries = Dictionaries(blobs, keyring)
         self._max_bytes = max_bytes
         self._dictionary: Dictionary | None = None
+        self.dictionary_number: int | None = None  # of the current one, also without its key
         self._asked_at = float("-inf")
         self._closed = False
 
     def save(self, traces: Sequence[Trace]) -> None:
-        """Keep these traces, in one segment for each retention class among them."""
+        """Keep these traces, in one segment for each retention class and tenant among them."""
         self._usable()
-        for kept, group in grouped(traces, self.classes, self.dictionary()).items():
+        for kept, group in grouped(traces, self.layout, self.dictionary()).items():
             self._upload(kept, segment_name(), group)
+
+    def save_parts(self, parts: Sequence[Part]) -> None:
+        """Keep these parts of live traces, in one segment for each class and tenant among them."""
+        self._usable()
+        if not parts:
+            return
+        for kept, group in grouped_parts(parts, self.layout, self.dictionary()).items():
+            self._upload(kept, segment_name(), group)
+
+    def ignore(self, ids: Iterable[str]) -> None:
+        """Take back what was saved of these live traces; their bytes stay until ``gc``."""
+        self._usable()
+        self._live.bury(ids)
+
+    @property
+    def _live(self) -> LiveIndex:
+        if not isinstance(self.index, LiveIndex):
+            raise not_live(self.url)
+        return self.index
+
+    def load_parts(self, row: Row, first: int = 0) -> list[Part]:
+        """The parts of a live trace from this number on, in order."""
+        return in_order(self._parts(row, first, row.parts))
+
+    def _parts(
+        self, row: Row, first: int = 0, end: int | None = None
+    ) -> Iterator[Part | StoreError]:
+        self._usable()
+        places = self._live.parts(row.id)
+        return read_parts(
+            self.blobs,
+            row,
+            [one for one in places if first <= one[0] and (end is None or one[0] < end)],
+            max_bytes=self._max_bytes,
+            dictionaries=self.dictionaries,
+            keyring=self.keyring,
+            completed=lambda trace, key: with_large(trace, key, self.blobs, self.keyring),
+        )
 
     def _upload(self, kept: str, name: str, group: Group) -> None:
         for sha256, data in group.artifacts.items():
@@ -101,8 +162,11 @@ class RemoteStore:
             ]
         )
 
+    @asks_again
     def load(self, row: Row) -> Trace:
         """The whole trace, by one range read; large artifacts take one more each."""
+        if row.parts:
+            return load_live(row, self._parts(row))
         self._usable()
         key, start, length = row.location
         try:
@@ -111,18 +175,30 @@ class RemoteStore:
             if not error.slug.startswith("blob-"):
                 raise  # the trace may be there: the store cannot be asked
             raise trace_gone(row.id, error) from error
-        trace = unpack(data, row.id, max_bytes=self._max_bytes, dictionaries=self.dictionaries)
-        return with_large(trace, key, self.blobs)
+        trace = unpack(
+            data,
+            row.id,
+            max_bytes=self._max_bytes,
+            dictionaries=self.dictionaries,
+            keyring=self.keyring,
+        )
+        return with_large(trace, key, self.blobs, self.keyring)
 
+    @asks_again_for_all
     def load_packed(self, rows: Sequence[Row]) -> Iterator[tuple[Row, bytes | StoreError]]:
         """Each row with its trace's bytes, or why they cannot be read; see ``PackedStore``.
 
         Rows of one segment that lie near each other take one range read together.
         """
         self._usable()
-        return packed_frames(
-            self.blobs, rows, max_bytes=self._max_bytes, dictionaries=self.dictionaries
+        frames = functools.partial(
+            packed_frames,
+            self.blobs,
+            max_bytes=self._max_bytes,
+            dictionaries=self.dictionaries,
+            keyring=self.keyring,
         )
+        return with_live(rows, frames, self.load)
 
     def dictionary(self) -> Dictionary | None:
         """What new traces are compressed with; asked for again after some minutes.
@@ -132,7 +208,8 @@ class RemoteStore:
         now = time.monotonic()
         if now - self._asked_at > ASKED_EVERY:
             try:
-                self._dictionary = self.dictionaries.current()
+                number = self.dictionary_number = self.dictionaries.current_number()
+                self._dictionary = None if number is None else self.dictionaries.load(number)
             except StoreError as error:
                 if error.slug not in _WITHOUT:
                     raise
@@ -143,12 +220,15 @@ class RemoteStore:
     def train(self, query: Query) -> Training:
         """Make a dictionary of the newest traces that match; new ones are compressed with it.
 
-        Every tenth trace is left out of it and tells what it saves.
+        Every tenth trace is left out of it and tells what it saves. Tenants with keys of their own
+        have no part in it: others read it.
 
         Raises:
             StoreError: ``dictionary-untrainable``: they are too few or have nothing in common.
         """
-        traces = [without_large(self.load(row))[0] for row in self.search(query).rows]
+        rows = self.search(query).rows
+        shared = [row for row in rows if not self.keyring.has_own(self.layout.tenant_of(row))]
+        traces = [without_large(self.load(row))[0] for row in shared]
         trained = train(codec.dump(one) for at, one in enumerate(traces) if at % 10)
         held = traces[::10]
         sizes = [sum(len(pack(one, dictionary=d).frame) for one in held) for d in (None, trained)]
@@ -172,15 +252,45 @@ class RemoteStore:
         self._usable()
         return self.index.delete(ids)
 
+    def statistics(self, key: str, runs: Sequence[Run]) -> Statistics:
+        """The buckets of traces whose keys begin with ``key``.
+
+        Raises:
+            StoreError: ``store-unsuitable``: this index keeps no statistics; as the others do.
+        """
+        return self._counting().statistics(key, runs)
+
+    def counted_span(self, key: str) -> tuple[int, int] | None:
+        """About from which to which minute traces of a key began."""
+        return self._counting().counted_span(key)
+
+    def fold_statistics(self) -> int:
+        """Make what was written last cheap to read; returns how many deltas that was."""
+        return self._counting().fold_statistics()
+
+    def verify_statistics(self) -> Iterator[Checked]:
+        """Count all rows, and say of each bucket whether it says the same."""
+        return self._counting().verify_statistics()
+
+    def rebuild_statistics(self) -> Rebuilt:
+        """Count all rows, and make the buckets say so."""
+        return self._counting().rebuild_statistics()
+
+    def _counting(self) -> Counting:
+        self._usable()
+        if not isinstance(self.index, Counting):
+            raise no_statistics(self.url)
+        return self.index
+
     def save_source(self, blob: str, data: bytes) -> None:
         """Keep a source file under its git blob id."""
         self._usable()
-        sources.save_source(self.blobs, blob, data)
+        sources.save_source(self.blobs, blob, data, self.keyring)
 
     def load_source(self, blob: str) -> bytes | None:
         """The source file with this git blob id, None when it is not kept."""
         self._usable()
-        return sources.load_source(self.blobs, blob)
+        return sources.load_source(self.blobs, blob, self.keyring)
 
     def flush(self, deadline: float | None = None, *, patient: bool = True) -> bool:
         """Nothing to wait for: what is saved is there."""
@@ -190,12 +300,14 @@ class RemoteStore:
         """Read the newest traces back; one sentence for each that is hurt."""
         return [*self._hurt(), *self.dictionaries.check()]
 
-    def _hurt(self) -> Iterator[str]:
+    def _hurt(self) -> list[str]:
+        unread = Unread()
         for row in self.search(Query(limit=CHECKED)).rows:
             try:
                 self.load(row)
             except StoreError as error:
-                yield error.message
+                unread.add(row.id, error)
+        return unread.sentences()
 
     def prepare(self, *, dry_run: bool = False) -> list[str]:
         """What the index and the blobs need, one sentence each; made unless ``dry_run``."""
@@ -216,6 +328,13 @@ class RemoteStore:
             if look is not None:
                 found += look(*more)
         return found
+
+    def upkeep(self) -> Kept:
+        """What gc and erasure need of it; see ``upkeep.base``."""
+        from tracediff.stores.upkeep.remote import RemoteKept  # nobody else needs it
+
+        self._usable()
+        return RemoteKept(self)
 
     def connect(self) -> None:
         """Make both clients, which imports much; no server is asked."""

@@ -12,8 +12,9 @@ from typing import Any
 from tracediff.errors import StoreError
 from tracediff.model import DEPTHS, STATES, Row
 from tracediff.stores.keys import is_key
-from tracediff.stores.segments import LONGEST_ID, Frame
+from tracediff.stores.segments import LONGEST_ID, PART, Frame
 
+_INT32 = 1 << 31
 _INT64 = 1 << 63
 _CONTEXT_BITS = 4096
 """Longer numbers are refused by Python's own reader of decimal digits."""
@@ -26,6 +27,9 @@ def checked(row: Row) -> Row:
     """The row itself; raises StoreError ``row-invalid`` if no driver could keep it."""
     if row.state not in STATES:
         raise _invalid(row.id, f"its state is {row.state!r}")
+    for name, number in (("start", row.started_at), ("duration", row.duration)):
+        if not isinstance(number, int):
+            raise _invalid(row.id, f"its {name} is a {type(number).__name__}, not nanoseconds")
     if not -_INT64 <= row.started_at < _INT64:
         raise _invalid(row.id, "its start lies outside what 64 bits of nanoseconds can say")
     if not is_id(row.id):
@@ -34,6 +38,8 @@ def checked(row: Row) -> Row:
             f"ids are 1 to {LONGEST_ID} printable ASCII characters without blank or slash, the "
             "first no full stop",
         )
+    if type(row.parts) is not int or not 0 <= row.parts < _INT32:
+        raise _invalid(row.id, f"it cannot have {row.parts!r} parts")
     blob, start, length = row.location
     if (blob and not is_key(blob)) or not (0 <= start < _INT64 and 0 <= length < _INT64):
         raise _invalid(row.id, f"its bytes cannot be at {blob[:60]!r}, {start}, {length}")
@@ -43,6 +49,23 @@ def checked(row: Row) -> Row:
         if isinstance(value, int) and value.bit_length() > _CONTEXT_BITS:
             raise _invalid(row.id, f"its context field {name!r} has {value.bit_length():,} bits")
     return row
+
+
+def supersedes(row: Row, known: Row) -> bool:
+    """Whether a row takes the place of the one that is known: both are of one live trace.
+
+    What has ended stays as it is, for good; what is lost stays so until it turns out to have ended.
+    """
+    if not row.parts or not known.parts:
+        return False
+    if known.state == "running":
+        return row.parts > known.parts
+    return known.state == "lost" and has_ended(row)
+
+
+def has_ended(row: Row) -> bool:
+    """Whether the job told its end. What is lost never did."""
+    return row.state not in ("running", "lost")
 
 
 def is_id(text: str) -> bool:
@@ -77,6 +100,8 @@ def dump_row(row: Row) -> bytes:
         "error": row.error,
         "expires_at": row.expires_at,
     }
+    if row.parts:
+        fields["parts"] = row.parts
     return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
 
@@ -107,6 +132,8 @@ def frame_row(frame: Frame, blob: str) -> Row:
     row = load_row(frame.row, (blob, frame.offset, frame.length))
     if row.id != frame.id:
         raise ValueError(f"the row is that of {row.id[:60]!r}")
+    if bool(row.parts) != (frame.kind == PART):
+        raise ValueError(f"a row of {row.parts} parts does not go with it")
     try:
         return checked(row)
     except StoreError as error:
@@ -116,6 +143,7 @@ def frame_row(frame: Frame, blob: str) -> Row:
 def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
     state, depth, context = fields["state"], fields["depth"], fields["context"]
     tags, expires = fields["tags"], fields["expires_at"]
+    parts = fields.get("parts", 0)
     if state not in STATES or depth not in DEPTHS:
         raise ValueError("unknown state or depth")
     if not all(isinstance(fields[name], str) for name in _TEXT):
@@ -132,6 +160,8 @@ def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
         raise ValueError("commit or error is not text")
     if not isinstance(expires, (int, type(None))):
         raise ValueError("expires_at is not a whole number")
+    if type(parts) is not int:
+        raise ValueError("parts is not a whole number")
     return Row(
         id=fields["id"],
         key=fields["key"],
@@ -150,6 +180,7 @@ def _row(fields: dict[str, Any], location: tuple[str, int, int]) -> Row:
         error=fields["error"],
         expires_at=expires,
         location=location,
+        parts=parts,
     )
 
 

@@ -6,8 +6,8 @@ unsigned; xxh3 digests are in their canonical (big-endian) byte order, seed 0.
 
     offset  size  field
          0     4  magic            89 54 44 46  ("\\x89TDF")
-         4     1  version          1
-         5     1  kind             0 a trace, 1 a tombstone
+         4     1  version          1, or 2: the payload is encrypted
+         5     1  kind             0 a trace, 1 a tombstone, 2 a part of a live trace
          6     2  id_length        bytes of the trace id
          8     4  row_length       bytes of the row (0 in a tombstone)
         12     4  generation       see below
@@ -17,10 +17,16 @@ unsigned; xxh3 digests are in their canonical (big-endian) byte order, seed 0.
         48     8  header checksum  xxh3_64 of bytes 0..48 + id
         56        id               ASCII
                   row              ASCII JSON object, one index row; digests are in hex
-                  payload          one zstd frame with its content size: ``tracediff.codec`` bytes
+                  payload          one zstd frame with its content size: ``tracediff.codec`` bytes,
+                                   of a part as of a trace;
+                                   in version 2 an envelope around it, see ``encryption``
 
 A zstd frame that was compressed with a dictionary carries the dictionary's number in its header;
 ``stores.dictionaries`` says where that is kept.
+
+Of a frame of version 2 an envelope authenticates id, kind, generation, raw length and row as well.
+Whoever has no key still sees whole frames with their rows, so an index can be rebuilt, a segment
+moved and a frame copied without one. Code that knows only version 1 skips such a frame and says so.
 
 The next frame starts right after the payload. A frame is good when both checksums hold.
 
@@ -33,27 +39,35 @@ included, can be rebuilt from the segments in any order, and no clock is involve
 its id is known. With a bad header, the reader looks for the next magic that begins a good header.
 Bytes after the last good frame that are no more than the beginning of a frame, or zeros, are a torn
 tail: a write that was never finished. Anything else there was whole once and is left as it is.
+
+**Newer frames.** A frame of an unknown version or kind whose header's checksum holds is of a newer
+tracediff. It is passed over by its lengths, which every version keeps where they are, and reported;
+nobody who does not know it cuts it, moves it or counts it as read.
 """
 
 from __future__ import annotations
 
 import struct
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import xxhash
 import zstandard
 
 from tracediff.errors import StoreError
+from tracediff.stores.compression import compress, expand
 from tracediff.stores.dictionaries import Dictionaries, Dictionary
+from tracediff.stores.encryption import NO_KEYS, EnvelopeError, Keyring
 from tracediff.stores.failures import hurt
 
 MAGIC = b"\x89TDF"
 VERSION = 1
+ENCRYPTED = 2
+"""The version of a frame whose payload is encrypted."""
+
 TRACE = 0
 TOMBSTONE = 1
+PART = 2
 HEADER = struct.Struct("<4sBBHIIQQ16s8s")
 MAX_BYTES = 1 << 30
 """What a payload may decompress to, unless the reader says otherwise."""
@@ -62,11 +76,10 @@ MAX_GENERATION = (1 << 32) - 1
 LONGEST_ID = 200
 _CUT = "cut within a frame's header"
 _SUMMED = HEADER.size - 8
-_CHUNK = 1 << 20
-_MAX_WINDOW = 1 << 27
-_LEVEL = 3
-_REMEMBERED = 8  # a thread's compressors and dictionaries: few are in use at a time
-_thread = threading.local()
+_ABOUT = struct.Struct("<BHIQ")
+
+Encrypt = Callable[[bytes, bytes], bytes]
+"""What puts data into an envelope: the data, and what it is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +94,7 @@ class Frame:
     raw_length: int
     offset: int
     length: int
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,7 @@ class Damage:
     """Bytes of a segment that are no good frame; ``id`` where the header still tells it.
 
     ``torn`` marks what a write that was never finished leaves: it can only be a segment's end.
+    ``newer`` marks a whole frame that only a newer tracediff can read.
     """
 
     offset: int
@@ -95,6 +110,7 @@ class Damage:
     reason: str
     id: str | None = None
     torn: bool = False
+    newer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,8 @@ class _Header:
     raw_length: int
     body_sum: bytes
     body_start: int
+    version: int
+    newer: str = ""
 
     @property
     def length(self) -> int:
@@ -120,9 +138,39 @@ def trace_frame(
     *,
     generation: int = 0,
     dictionary: Dictionary | None = None,
+    encrypt: Encrypt | None = None,
+    kind: int = TRACE,
 ) -> bytes:
-    """The frame of one trace; ``raw`` is compressed here, with the dictionary if there is one."""
-    return _frame(TRACE, trace_id, row, _compress(raw, dictionary), len(raw), generation)
+    """The frame of one trace; ``raw`` is compressed here, with the dictionary if there is one.
+
+    With ``encrypt`` the frame is one of version 2. With ``kind`` it is that of a part.
+    """
+    payload, version = compress(raw, dictionary), VERSION
+    if encrypt is not None:
+        about = _about(kind, trace_id, row, len(raw), generation)
+        payload, version = encrypt(payload, about), ENCRYPTED
+    return _frame(kind, trace_id, row, payload, len(raw), generation, version)
+
+
+def renewed(frame: Frame, keyring: Keyring, tenant: str | None = None) -> bytes | None:
+    """The frame as it would be written now, by the key that writes; None where it is so already.
+
+    Its payload is not decompressed, and only what is encrypted needs a key to read it.
+
+    Raises:
+        StoreError: ``key-missing``, ``trace-hurt``: its payload cannot be read.
+    """
+    if frame.kind == TOMBSTONE:
+        return None
+    key = keyring.writer(tenant)
+    if frame.version == VERSION if key is None else keyring.is_current(frame.payload, tenant):
+        return None
+    payload, version = _payload(frame, keyring), VERSION
+    if key is not None:
+        payload, version = keyring.encrypt(payload, _of(frame), tenant=tenant), ENCRYPTED
+    return _frame(
+        frame.kind, frame.id, frame.row, payload, frame.raw_length, frame.generation, version
+    )
 
 
 def tombstone_frame(trace_id: str, generation: int) -> bytes:
@@ -131,60 +179,42 @@ def tombstone_frame(trace_id: str, generation: int) -> bytes:
 
 
 def _frame(
-    kind: int, trace_id: str, row: bytes, payload: bytes, raw_length: int, generation: int
+    kind: int,
+    trace_id: str,
+    row: bytes,
+    payload: bytes,
+    raw_length: int,
+    generation: int,
+    version: int = VERSION,
 ) -> bytes:
     name = trace_id.encode("ascii")
     body = row + payload
     start = struct.pack(
         "<4sBBHIIQQ16s",
-        *(MAGIC, VERSION, kind, len(name), len(row), generation, len(payload), raw_length),
+        *(MAGIC, version, kind, len(name), len(row), generation, len(payload), raw_length),
         xxhash.xxh3_128_digest(body),
     )
     return b"".join((start, xxhash.xxh3_64_digest(start + name), name, body))
 
 
-def _compress(raw: bytes, dictionary: Dictionary | None) -> bytes:
-    """One compressor a thread and dictionary: sharing one between threads crashes Python."""
-    made = _of_this_thread("compressors")
-    compressor: zstandard.ZstdCompressor | None = made.get(dictionary)
-    if compressor is None:
-        compressor = zstandard.ZstdCompressor(
-            level=_LEVEL, write_checksum=True, dict_data=_prepared(dictionary, for_writing=True)
-        )
-        _remember(made, dictionary, compressor)
-    return compressor.compress(raw)
+def _about(kind: int, trace_id: str, row: bytes, raw_length: int, generation: int) -> bytes:
+    """What an envelope authenticates of the frame around it."""
+    name = trace_id.encode("ascii")
+    return _ABOUT.pack(kind, len(name), generation, raw_length) + name + row
 
 
-def _prepared(
-    dictionary: Dictionary | None, *, for_writing: bool = False
-) -> zstandard.ZstdCompressionDict | None:
-    """The library's form of a dictionary, of this thread alone: it fills it in when first used."""
-    if dictionary is None:
-        return None
-    if for_writing:  # a compressor keeps it
-        made = zstandard.ZstdCompressionDict(dictionary.data)
-        made.precompute_compress(level=_LEVEL)
-        return made
-    known = _of_this_thread("dictionaries")
-    found: zstandard.ZstdCompressionDict | None = known.get(dictionary)
-    if found is None:
-        found = zstandard.ZstdCompressionDict(dictionary.data)
-        _remember(known, dictionary, found)
-    return found
+def _of(frame: Frame) -> bytes:
+    return _about(frame.kind, frame.id, frame.row, frame.raw_length, frame.generation)
 
 
-def _of_this_thread(name: str) -> dict[Dictionary | None, Any]:
-    made: dict[Dictionary | None, Any] | None = getattr(_thread, name, None)
-    if made is None:
-        made = {}
-        setattr(_thread, name, made)
-    return made
-
-
-def _remember(made: dict[Dictionary | None, Any], key: Dictionary | None, what: object) -> None:
-    while len(made) >= _REMEMBERED:
-        del made[next(iter(made))]
-    made[key] = what
+def _payload(frame: Frame, keyring: Keyring) -> bytes:
+    """The compressed payload of a frame, out of its envelope."""
+    if frame.version != ENCRYPTED:
+        return frame.payload
+    try:
+        return keyring.decrypt(frame.payload, _of(frame), f"trace {frame.id}")
+    except EnvelopeError as error:
+        raise hurt(frame.id, str(error)) from error
 
 
 def read_frame(data: bytes, offset: int = 0) -> Frame | Damage:
@@ -207,8 +237,14 @@ def scan(data: bytes, start: int = 0) -> Iterator[Frame | Damage]:
 
 
 def good_end(items: Iterator[Frame | Damage] | list[Frame | Damage], start: int = 0) -> int:
-    """Where the last good frame ends: what follows is a torn tail."""
-    return max((i.offset + i.length for i in items if isinstance(i, Frame)), default=start)
+    """Where the last whole frame ends: what follows is a torn tail."""
+    whole = (one for one in items if isinstance(one, Frame) or one.newer)
+    return max((one.offset + one.length for one in whole), default=start)
+
+
+def newer_frame(items: Iterable[Frame | Damage]) -> Damage | None:
+    """The first frame of these that only a newer tracediff can read, if there is one."""
+    return next((one for one in items if isinstance(one, Damage) and one.newer), None)
 
 
 def _next_header(data: bytes, view: memoryview, position: int) -> int:
@@ -228,6 +264,10 @@ def _at(view: memoryview, position: int, offset: int) -> Frame | Damage:
     if have < header.length:
         reason = f"cut after {have} of {header.length} bytes"
         return Damage(offset=offset, length=have, reason=reason, id=header.id, torn=True)
+    if header.newer:
+        return Damage(
+            offset=offset, length=header.length, reason=header.newer, id=header.id, newer=True
+        )
     body_start = position + header.body_start
     body = view[body_start : position + header.length]
     if xxhash.xxh3_128_digest(body) != header.body_sum:
@@ -242,6 +282,7 @@ def _at(view: memoryview, position: int, offset: int) -> Frame | Damage:
         raw_length=header.raw_length,
         offset=offset,
         length=header.length,
+        version=header.version,
     )
 
 
@@ -260,14 +301,21 @@ def _header(view: memoryview) -> _Header | str:
         return _CUT
     if xxhash.xxh3_64_digest(bytes(view[:_SUMMED]) + name) != header_sum:
         return "the checksum of a frame's header does not hold"
-    if version != VERSION or kind not in (TRACE, TOMBSTONE) or not name.isascii():
-        return f"a frame of version {version} and kind {kind}, which this tracediff does not know"
+    newer = ""
+    known = version in (VERSION, ENCRYPTED) and kind in (TRACE, TOMBSTONE, PART)
+    if not known or not name.isascii():
+        newer = f"a frame of version {version} and kind {kind}, which this tracediff does not know"
     start = HEADER.size + id_length
-    return _Header(kind, name.decode("ascii"), row, generation, payload, raw, body_sum, start)
+    text = name.decode("ascii", "backslashreplace")
+    return _Header(kind, text, row, generation, payload, raw, body_sum, start, version, newer)
 
 
 def decompress(
-    frame: Frame, max_bytes: int = MAX_BYTES, *, dictionaries: Dictionaries | None = None
+    frame: Frame,
+    max_bytes: int = MAX_BYTES,
+    *,
+    dictionaries: Dictionaries | None = None,
+    keyring: Keyring = NO_KEYS,
 ) -> bytes:
     """The frame's payload, never more than it declares nor more than ``max_bytes``.
 
@@ -275,9 +323,11 @@ def decompress(
         frame: A good frame.
         max_bytes: What it may take.
         dictionaries: Where the dictionary is that it may have been compressed with.
+        keyring: Has the key that it may have been encrypted with.
 
     Raises:
-        StoreError: ``trace-too-large``, ``trace-hurt``: it is not what it declares, or
+        StoreError: ``trace-too-large``, ``trace-hurt``: it is not what it declares;
+            ``key-missing``, ``encryption-missing``: it cannot be decrypted here; or
             ``dictionary-missing`` and what else ``Dictionaries.load`` raises.
     """
     if frame.raw_length > max_bytes:
@@ -286,13 +336,11 @@ def decompress(
             slug="trace-too-large",
             hint="record less of it, or raise the limit if you trust where it comes from",
         )
+    payload = _payload(frame, keyring)
     try:
-        told = zstandard.get_frame_parameters(frame.payload)
+        told = zstandard.get_frame_parameters(payload)
         used = _dictionary(frame, told.dict_id, dictionaries)
-        if told.content_size == frame.raw_length:  # so much is taken, and never more
-            out = _decompressor(used).decompress(frame.payload)
-        else:
-            out = _streamed(frame, used)
+        out = expand(payload, told.content_size, frame.raw_length, used)
     except zstandard.ZstdError as error:
         raise hurt(frame.id, f"it cannot be decompressed ({error})") from error
     if len(out) != frame.raw_length:
@@ -300,31 +348,6 @@ def decompress(
             frame.id, f"it does not decompress to the {frame.raw_length:,} bytes it declares"
         )
     return out
-
-
-def _decompressor(dictionary: Dictionary | None) -> zstandard.ZstdDecompressor:
-    made = _of_this_thread("decompressors")
-    found: zstandard.ZstdDecompressor | None = made.get(dictionary)
-    if found is None:
-        found = zstandard.ZstdDecompressor(
-            max_window_size=_MAX_WINDOW, dict_data=_prepared(dictionary)
-        )
-        _remember(made, dictionary, found)
-    return found
-
-
-def _streamed(frame: Frame, dictionary: Dictionary | None) -> bytes:
-    """A payload that does not tell, or not the truth, how much it comes to: no more is taken."""
-    out = bytearray()
-    decompressor = zstandard.ZstdDecompressor(
-        max_window_size=_MAX_WINDOW, dict_data=_prepared(dictionary)
-    )
-    with decompressor.stream_reader(frame.payload) as reader:
-        while len(out) <= frame.raw_length and (
-            chunk := reader.read(min(_CHUNK, frame.raw_length + 1 - len(out)))
-        ):
-            out += chunk
-    return bytes(out)
 
 
 def _dictionary(frame: Frame, number: int, dictionaries: Dictionaries | None) -> Dictionary | None:

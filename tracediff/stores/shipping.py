@@ -1,8 +1,7 @@
 """Moving finished segments from a spool to the store: one thread for each spool of a process.
 
-A segment is taken under its lock, so several processes share the work and none takes what another
-still writes: what a dead process left is anybody's. Artifacts go first, then the segment as one
-object, then its rows in one batch; only then is the file removed. Every part may be done again.
+It decides when; how a segment is moved, ``moving`` says. Where a forwarder moves them, the thread
+only gives segments up, and no client of a server is imported or connected.
 """
 
 from __future__ import annotations
@@ -11,32 +10,27 @@ import functools
 import logging
 import os
 import random
-import re
-import shutil
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from tracediff.errors import StoreError
 from tracediff.model import Row
+from tracediff.stores import merging, standing_in
+from tracediff.stores.base import LiveIndex
 from tracediff.stores.dictionaries import Dictionary
 from tracediff.stores.failures import system_error
-from tracediff.stores.files import make_directories, write_whole
-from tracediff.stores.open_segment import SUFFIX, Ownership, segment_name
-from tracediff.stores.places import artifact_key, segment_key
+from tracediff.stores.forwarding import Forwarding, call, forwarding
+from tracediff.stores.liveness import settle
+from tracediff.stores.moving import Mover
 from tracediff.stores.remote import RemoteStore
-from tracediff.stores.retention import is_class
-from tracediff.stores.rows import frame_row
-from tracediff.stores.segments import TRACE, Frame, good_end, scan
+from tracediff.stores.spooled import SEGMENTS, segments
 
 log = logging.getLogger("tracediff")
 
-SEGMENTS = "segments"
-ARTIFACTS = "artifacts"
-REJECTED = "rejected"
 MIN_PAUSE = 0.5
 MAX_PAUSE = 60.0
 """Seconds between two attempts at a store that refuses; each is cut short by up to a half."""
@@ -48,7 +42,8 @@ LOOK = 0.05
 """Seconds between two looks at segments of this process that another one is moving."""
 
 FORK_DEADLINE = 5.0
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+IMPORTS_DEADLINE = 30.0
+"""Seconds that a fork waits for a store to be opened, and while modules are imported for it."""
 
 _OF_ALL = frozenset({
     "bucket-missing", "store-busy", "store-denied", "store-driver", "store-foreign", "store-full",
@@ -65,28 +60,8 @@ class Source(Protocol):
         """Give up the segments that are old enough to be moved, or all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What lies in a spool: how many segments and bytes, and how old the oldest is, in seconds."""
-
-    segments: int = 0
-    bytes: int = 0
-    age: float = 0.0
-
-
-def waiting(directory: Path) -> Waiting:
-    """Look into a spool; one that does not exist holds nothing."""
-    now, oldest, count, size = time.time(), None, 0, 0
-    for path in _files(directory):
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            continue
-        size += found.st_size
-        if path.suffix == SUFFIX:
-            count += 1
-            oldest = min(oldest or now, found.st_mtime)
-    return Waiting(count, size, 0.0 if oldest is None else max(0.0, now - oldest))
+class _EndedError(Exception):
+    """The process ends and starts no thread any more: another is to move what is left."""
 
 
 class Shipper:
@@ -96,30 +71,43 @@ class Shipper:
         directory: The spool.
         open_remote: Opens the store, called on the thread.
         every: Seconds between two looks into the spool.
+        alone: Move them also where a forwarder does: this is the forwarder's own.
     """
 
     def __init__(
-        self, directory: Path, open_remote: Callable[[], RemoteStore], every: float
+        self,
+        directory: Path,
+        open_remote: Callable[[], RemoteStore],
+        every: float,
+        *,
+        alone: bool = False,
     ) -> None:
         self.directory = directory
+        self._alone = alone
         self.problem: str | None = None
-        self.uploaded = 0
-        self.rejected = 0
-        self.dictionary: Dictionary | None = None
         self._open_remote = open_remote
         self._every = every
         self._remote: RemoteStore | None = None
+        self._mover = Mover(directory, self._opened)
         self._stale = False
         self._own: set[Path] = set()
         self._sources: list[Source] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._hurry = False
+        self._replaced = False
+        self._forwarded = False
+        self._stopped = False
         self._done = threading.Condition(self._lock)
         self._begun = 0
         self._ended = 0
         self._failed = 0
         self._thread: threading.Thread | None = None
+
+    @property
+    def dictionary(self) -> Dictionary | None:
+        """What the store compresses with, once a segment was moved."""
+        return self._mover.dictionary
 
     def renew(self, open_remote: Callable[[], RemoteStore], every: float) -> None:
         """Move to the same store by other means from now on, such as a new password."""
@@ -177,11 +165,29 @@ class Shipper:
             sources = list(self._sources)
         for source in sources:
             source.roll(at_once=True)
+        if self._remote is None and self._forwarding() is None and standing_in.needed():
+            return not self.waiting() or self._moved_elsewhere(deadline)
         while self._passed(until, patient=patient):
             if not self.waiting():
                 return True
             time.sleep(LOOK)
         return False
+
+    def ship_here(self, own: Collection[Path]) -> None:
+        """Move all that nobody writes, on this thread, until the store refuses.
+
+        Those of ``own`` that another is moving are waited for.
+        """
+        while self.ship() and any(path.exists() for path in own):
+            time.sleep(LOOK)
+        self.close()
+
+    def _moved_elsewhere(self, deadline: float | None) -> bool:
+        """Have another process move what this one has no client for, and wait for it."""
+        with self._lock:
+            self._replaced, own = True, list(self._own)
+        self._tell(standing_in.move(self.directory, self._open_remote, own, deadline))
+        return not self.waiting()
 
     def _passed(self, until: float | None, *, patient: bool) -> bool:
         """Wait for a pass through the spool that begins now and does not fail."""
@@ -209,14 +215,16 @@ class Shipper:
             pause = _pause(failures) if failures else self._every
             self._wake.wait(pause)
             self._wake.clear()
+            if self._replaced:
+                return
             with self._lock:
                 sources, hurry, self._hurry = list(self._sources), self._hurry, False
                 self._begun += 1
                 stale, self._stale = self._stale, False
             if stale:
-                self._close()
+                self.close()
             moved = self._ship_all(sources, hurry=hurry)
-            failures = 0 if moved else failures + 1
+            failures = 0 if moved or self._forwarded else failures + 1
             with self._done:
                 idle = 0.0 if self._sources else idle + pause
                 if moved:
@@ -229,81 +237,88 @@ class Shipper:
                     self._thread = None
                 self._done.notify_all()
             if over:
-                self._close()
+                self.close()
                 return
 
     def _ship_all(self, sources: Sequence[Source], *, hurry: bool) -> bool:
         """Move all that nobody writes; False when the store refused any of it."""
+        forwarder = self._forwarding()
+        self._forwarded = forwarder is not None
+        if forwarder is not None:
+            return self._left_to(forwarder, sources, hurry=hurry)
         problem = None
         for work in self._work(sources, hurry=hurry):
+            if self._stopped:
+                break
             try:
                 work()
+            except _EndedError:  # no refusal: ``drain`` has another process move them
+                return False
             except Exception as error:  # noqa: BLE001 - of a client, too: nothing ends this thread
                 problem = problem or self._said(error)
                 if getattr(error, "slug", None) in _OF_ALL:
                     break
+        self._tell(problem)
+        return problem is None
+
+    def _lose(self, rows: list[Row]) -> None:
+        """Traces of processes that are gone: all that they wrote is where it can be found."""
+        index = self._opened().index
+        if isinstance(index, LiveIndex):
+            index.lose(rows)
+
+    def _are_moved(self, names: Collection[str]) -> bool:
+        return not any((self.directory / SEGMENTS / name).exists() for name in names)
+
+    def _forwarding(self) -> Forwarding | None:
+        """Who moves in place of this process, if somebody does."""
+        if self._alone:
+            return None
+        try:
+            return forwarding(self.directory)
+        except OSError:  # it is seen again when a segment is moved
+            return None
+
+    def _left_to(self, forwarder: Forwarding, sources: Sequence[Source], *, hurry: bool) -> bool:
+        """Give segments up and leave them to the forwarder; False when the store refuses it."""
+        for source in sources:
+            source.roll(at_once=hurry)
+        self.close()  # this process needs no connection any more
+        if hurry and self.waiting():
+            call(self.directory)
+        problem = forwarder.problem if self.waiting() else None
+        self._tell(problem)
+        return problem is None
+
+    def ship(self) -> bool:
+        """Move all that nobody writes, on this thread; False when the store refused any of it."""
+        return self._ship_all([], hurry=True)
+
+    def stop(self) -> None:
+        """Let ``ship`` end after the segment that is being moved."""
+        self._stopped = True
+
+    def _tell(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
             log.warning("tracediff keeps traces in %s: %s", self.directory, problem)
         self.problem = problem
-        return problem is None
 
     def _work(self, sources: Sequence[Source], *, hurry: bool) -> Iterator[Callable[[], None]]:
         for source in sources:
             yield functools.partial(source.roll, at_once=hurry)
-        for path in _segments(self.directory):
-            yield functools.partial(self._ship, path)
+        yield functools.partial(merging.merge_small, self.directory)
+        for path in segments(self.directory):
+            yield functools.partial(self._mover.move, path)
+        yield functools.partial(merging.tidy, self.directory)
+        yield functools.partial(settle, self.directory, self._lose, moved=self._are_moved)
 
     def _said(self, error: Exception) -> str:
         if isinstance(error, StoreError):
             return f"{error.message} ({error.hint})" if error.hint else error.message
         if isinstance(error, OSError):
-            return system_error(error, f"read the spool {self.directory}").message
+            return system_error(error, f"use {error.filename or self.directory}").message
         log.error("tracediff could not move traces", exc_info=error)
         return f"{type(error).__name__}: {error}"
-
-    def _ship(self, path: Path) -> None:
-        try:
-            with Ownership(path) as file:
-                if file is None or os.fstat(file).st_nlink == 0:
-                    return  # somebody writes it, or has moved it just now
-                try:
-                    self._move(path, path.read_bytes())
-                except StoreError as error:
-                    if error.slug != "blob-exists":
-                        raise
-                    renamed = self._rename(path)
-                    self._move(renamed, renamed.read_bytes())
-        except FileNotFoundError:
-            return
-
-    def _move(self, path: Path, data: bytes) -> None:
-        kept, name = path.parent.name, path.name
-        items = list(scan(data))
-        data = data[: good_end(items)]
-        beside = self.directory / ARTIFACTS / kept / name
-        rows = list(_rows(items, segment_key(kept, name)))
-        if data:
-            remote = self._opened()
-            for artifact in _artifacts(beside):
-                remote.blobs.put(artifact_key(kept, name, artifact.name), artifact.read_bytes())
-            remote.blobs.put(segment_key(kept, name), data)
-            self.dictionary = remote.dictionary()
-            self._index(remote, rows, data)
-            self.uploaded += len(rows)
-        shutil.rmtree(beside, ignore_errors=True)  # first: nobody would find them without it
-        path.unlink()
-
-    def _rename(self, path: Path) -> Path:
-        """Give a segment a new name: its own is taken by other bytes.
-
-        A machine that lost power after an upload may have lost the end of the file too. Rows that
-        were indexed by then stay where they point to.
-        """
-        name = segment_name()
-        beside = self.directory / ARTIFACTS / path.parent.name
-        if (beside / path.name).exists():
-            (beside / path.name).rename(beside / name)
-        return path.rename(path.with_name(name))
 
     def _opened(self) -> RemoteStore:
         """The store. A fork waits meanwhile: a child would find modules half imported for ever."""
@@ -311,35 +326,14 @@ class Shipper:
             with _opening:
                 opened = self._open_remote()
                 opened.connect()
+                if standing_in.needed():  # only now: importing took a while
+                    opened.close()
+                    raise _EndedError
             self._remote = opened
         return self._remote
 
-    def _index(self, remote: RemoteStore, rows: list[Row], data: bytes) -> None:
-        try:
-            remote.index.create(rows)
-        except StoreError as error:
-            if error.slug != "row-invalid":
-                raise
-        else:
-            return
-        for row in rows:  # one of them the index cannot keep; the others it can
-            try:
-                remote.index.create([row])
-            except StoreError as error:
-                if error.slug != "row-invalid":
-                    raise
-                self._set_aside(row, data, error)
-
-    def _set_aside(self, row: Row, data: bytes, error: StoreError) -> None:
-        """Keep the frame of a trace that the index does not take, where ``doctor`` sees it."""
-        _, start, length = row.location
-        make_directories(self.directory / REJECTED)
-        place = self.directory / REJECTED / f"{row.id}{SUFFIX}"
-        write_whole(place, data[start : start + length], sync=False)
-        self.rejected += 1
-        log.error("tracediff keeps trace %s aside: %s", row.id, error.message)
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of the store; the next segment opens it again."""
         remote, self._remote = self._remote, None
         if remote is not None:
             try:
@@ -357,47 +351,6 @@ def _same(one: Callable[[], RemoteStore], other: Callable[[], RemoteStore]) -> b
 def _pause(failures: int) -> float:
     longest: float = min(MAX_PAUSE, MIN_PAUSE * 2 ** min(failures - 1, 10))
     return longest * (0.5 + random.random() / 2)  # noqa: S311 - so that not all try at once
-
-
-def _segments(directory: Path) -> list[Path]:
-    try:
-        found = list((directory / SEGMENTS).glob(f"*/*{SUFFIX}"))
-    except OSError:  # it is being taken away
-        return []
-    # Reading a pipe would wait for ever, and unlinking is for files that are ours.
-    return sorted(
-        path
-        for path in found
-        if is_class(path.parent.name) and path.is_file() and not path.is_symlink()
-    )
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    for part in (SEGMENTS, ARTIFACTS):
-        for folder, _, names in os.walk(directory / part):
-            yield from (Path(folder) / name for name in names)
-
-
-def _artifacts(directory: Path) -> Iterable[Path]:
-    if not directory.is_dir():
-        return []
-    return [
-        one
-        for one in directory.iterdir()
-        if _SHA256.fullmatch(one.name) and one.is_file() and not one.is_symlink()
-    ]
-
-
-def _rows(items: Iterable[object], key: str) -> Iterator[Row]:
-    """The rows of the good frames, with their places; frames without a usable row have none."""
-    for one in items:
-        if not isinstance(one, Frame):
-            log.error("tracediff: bytes of a segment are hurt: %s", one)
-        elif one.kind == TRACE:
-            try:
-                yield frame_row(one, key)
-            except ValueError as error:
-                log.error("tracediff: trace %s has no usable row: %s", one.id, error)  # noqa: TRY400 - the row is at fault, not the code
 
 
 _shippers: dict[Path, Shipper] = {}
@@ -421,8 +374,16 @@ _held: list[Any] = []
 
 
 def _before_fork() -> None:
-    if _opening.acquire(timeout=FORK_DEADLINE):
-        _held.append(_opening)
+    until = time.monotonic() + IMPORTS_DEADLINE
+    while not _opening.acquire(timeout=FORK_DEADLINE):
+        if not _importing() or time.monotonic() > until:  # a server is waited for: the child is fit
+            return
+    _held.append(_opening)
+
+
+def _importing() -> bool:
+    specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
+    return any(getattr(spec, "_initializing", False) for spec in specs)
 
 
 def _after_fork_in_parent() -> None:

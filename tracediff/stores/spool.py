@@ -1,9 +1,12 @@
 """What a recording process writes to when the store is elsewhere: segments on the local disk.
 
-    DIRECTORY/segments/<class>/*.seg         traces on their way
-    DIRECTORY/artifacts/<class>/<segment>/…  their large artifacts
+    DIRECTORY/segments/<place>/*.seg         traces on their way
+    DIRECTORY/artifacts/<place>/<segment>/…  their large artifacts
+    DIRECTORY/dictionaries/…                 what the store's traces are compressed with
     DIRECTORY/rejected/*.seg                 traces that the index did not take
+    DIRECTORY/forwarder.*                    see ``forwarding``
     DIRECTORY/status/*.json                  see ``status``
+    DIRECTORY/live/*.live                    see ``liveness``
 
 Saving never waits for the network: it is done when the local disk has the trace, and ``shipping``
 moves it from there. So a store that is slow or down costs disk, up to a bound, and no memory.
@@ -13,23 +16,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tracediff.config import mask
 from tracediff.errors import StoreError
-from tracediff.model import Page, Query, Row, Trace
+from tracediff.model import Page, Part, Query, Row, Trace
 from tracediff.stores.base import Capabilities
+from tracediff.stores.dictionaries import Dictionaries, Dictionary
+from tracediff.stores.encryption import NO_KEYS, Keyring
 from tracediff.stores.failures import closed, system_error
-from tracediff.stores.files import make_directories, write_whole
+from tracediff.stores.files import FileBlobs, make_directories, write_whole
+from tracediff.stores.liveness import live_file
 from tracediff.stores.open_segment import OpenSegment
-from tracediff.stores.places import Group, grouped
+from tracediff.stores.places import Group, Layout, grouped, grouped_parts
 from tracediff.stores.remote import RemoteStore
-from tracediff.stores.retention import CLASSES
-from tracediff.stores.shipping import ARTIFACTS, SEGMENTS, Shipper, shipper_of, waiting
+from tracediff.stores.retention import CLASSES, retention_class
+from tracediff.stores.rows import has_ended, is_id
+from tracediff.stores.segments import tombstone_frame
+from tracediff.stores.shipping import Shipper, shipper_of
+from tracediff.stores.spooled import ARTIFACTS, SEGMENTS, waiting
 
 MAX_BYTES = 1 << 30
 UPLOAD_EVERY = 5.0
+MOST_OPEN = 64
+"""Segments that stay open, one a retention class and tenant; of more the least used are moved."""
+
 RECOUNT = 5.0
 """Seconds after which the bytes in the spool are counted again: others fill and empty it too."""
 
@@ -44,9 +56,11 @@ class SpoolStore:
         max_bytes: What may wait here.
         upload_every: Seconds after which a segment is moved that is not full.
         classes: The retention classes there are, in days.
+        keyring: What payloads are encrypted with, here too.
+        tenant: The context field that names the tenant.
     """
 
-    capabilities = Capabilities(durable=True, shared=True, sources=False)
+    capabilities = Capabilities(durable=True, shared=True, sources=False, live=True)
 
     def __init__(
         self,
@@ -57,6 +71,8 @@ class SpoolStore:
         max_bytes: int = MAX_BYTES,
         upload_every: float = UPLOAD_EVERY,
         classes: Sequence[int] = CLASSES,
+        keyring: Keyring = NO_KEYS,
+        tenant: str | None = None,
     ) -> None:
         self.url = str(directory)
         self.directory = directory.absolute()  # the job may change its working directory
@@ -64,9 +80,10 @@ class SpoolStore:
         self._sync = durability == "host"
         self._max_bytes = max_bytes
         self._every = upload_every
-        self._classes = tuple(classes)
+        self._layout = Layout(classes=tuple(classes), tenant=tenant, keyring=keyring)
         self._lock = threading.Lock()
         self._open: dict[str, tuple[OpenSegment, float]] = {}
+        self._places: dict[str, str] = {}  # of the live traces that this process has begun
         self._remote: RemoteStore | None = None
         self._closed = False
         self._used, self._counted_at = 0, float("-inf")
@@ -76,6 +93,8 @@ class SpoolStore:
                 write_whole(self.directory / ".gitignore", b"*\n", sync=False)
         except OSError as error:
             raise system_error(error, f"use {str(directory)!a} as a spool") from error
+        self._kept = Dictionaries(FileBlobs(self.directory), keyring)
+        self._dictionary = self._kept_dictionary()
         self.shipper: Shipper = shipper_of(self.directory, open_remote, upload_every)
         self.shipper.attach(self)
 
@@ -85,7 +104,33 @@ class SpoolStore:
         Raises:
             StoreError: ``spool-full``: too much waits here already; or as any driver's.
         """
-        groups = grouped(traces, self._classes, self.shipper.dictionary)
+        groups = grouped(traces, self._layout, self.shipper.dictionary or self._dictionary)
+        self._save(groups)
+
+    def save_parts(self, parts: Sequence[Part]) -> None:
+        """Keep these parts of live traces on this machine; raises as ``save`` does."""
+        groups = grouped_parts(parts, self._layout, self.shipper.dictionary or self._dictionary)
+        self._save(groups, live=True)
+        for kept, group in groups.items():
+            self._places.update((part.row.id, kept) for part in group.packed)
+        ended = [one.row.id for one in parts if has_ended(one.row)]
+        live_file(self.directory).end(ended)
+        for one in ended:
+            self._places.pop(one, None)
+
+    def ignore(self, ids: Iterable[str]) -> None:
+        """Take back what was saved of these live traces, as soon as the store takes it."""
+        wanted = list(filter(is_id, ids))
+        if not wanted:
+            return
+        groups: dict[str, Group] = {}
+        for one in wanted:  # where its parts are: what is not moved yet never will be
+            place = self._places.pop(one, None) or retention_class(0, self._layout.classes)
+            groups.setdefault(place, Group()).tombstones.append(tombstone_frame(one, 0))
+        self._save(groups)
+        live_file(self.directory).end(wanted)
+
+    def _save(self, groups: Mapping[str, Group], *, live: bool = False) -> None:
         with self._lock:
             if self._closed:
                 raise closed(f"cannot use {self.url}")
@@ -93,18 +138,23 @@ class SpoolStore:
             written: list[tuple[OpenSegment, int]] = []
             try:
                 for kept, group in groups.items():
-                    written.append(self._append(kept, group))
+                    written.append(self._append(kept, group, live=live))
             except BaseException:  # all of them are saved again: none may be there twice
                 for segment, start in written:
                     segment.cut(start)
                 raise
-            for kept in groups:
-                if self._open[kept][0].full:
-                    self._give_up(kept)
-                    self.shipper.wake()
+            full = [kept for kept in groups if self._open[kept][0].full]
+            spare = len(self._open) - len(full) - MOST_OPEN
+            others = [kept for kept in self._open if kept not in full]
+            for kept in (*full, *others[: max(0, spare)]):
+                self._give_up(kept)
+                self.shipper.wake()
 
-    def _append(self, kept: str, group: Group) -> tuple[OpenSegment, int]:
+    def _append(self, kept: str, group: Group, *, live: bool) -> tuple[OpenSegment, int]:
         segment = self._current(kept)
+        if live:
+            running = (one.row for one in group.packed if not has_ended(one.row))
+            live_file(self.directory).begin(running, f"{kept}/{segment.name}", sync=self._sync)
         for sha256, data in group.artifacts.items():
             self._write_artifact(kept, segment.name, sha256, data)
         return segment, segment.append(group.frames)
@@ -133,7 +183,9 @@ class SpoolStore:
     def roll(self, *, at_once: bool) -> None:
         """Give up the segments that are old enough to be moved, or all of them."""
         now = time.monotonic()
+        dictionary = self._kept_dictionary()
         with self._lock:
+            self._dictionary = dictionary
             for kept, (_, since) in list(self._open.items()):
                 if at_once or now - since >= self._every:
                     self._give_up(kept)
@@ -155,6 +207,10 @@ class SpoolStore:
         what = "1 segment of traces waits" if count == 1 else f"{count} segments of traces wait"
         why = mask(self.shipper.problem or "the store does not answer in time")
         return f"{what} in {self.directory} to be uploaded by a later process: {why}"
+
+    def load_parts(self, row: Row, first: int = 0) -> list[Part]:
+        """The parts of a live trace from this number on, from the store."""
+        return self._store().load_parts(row, first)
 
     def load(self, row: Row) -> Trace:
         """The whole trace, from the store."""
@@ -193,9 +249,17 @@ class SpoolStore:
             for kept in list(self._open):
                 self._give_up(kept)
             remote, self._remote = self._remote, None
+        live_file(self.directory).close()
         self.shipper.detach(self)
         if remote is not None:
             remote.close()
+
+    def _kept_dictionary(self) -> Dictionary | None:
+        """The dictionary that whoever moved something last has left here."""
+        try:
+            return self._kept.current()
+        except StoreError:  # compressed without it, they take more room and no more
+            return None
 
     def _store(self) -> RemoteStore:
         with self._lock:
@@ -211,7 +275,9 @@ class SpoolStore:
             found = None
         if found is None:
             place = self.directory / SEGMENTS / kept
-            found = self._open[kept] = (OpenSegment(place, sync=self._sync), time.monotonic())
+            found = (OpenSegment(place, sync=self._sync), time.monotonic())
+        self._open.pop(kept, None)
+        self._open[kept] = found  # the last one is the one that was used last
         return found[0]
 
     def _give_up(self, kept: str) -> None:

@@ -12,47 +12,31 @@ All of it can be rebuilt from the segments, which is why ``synchronous`` may be 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import heapq
 import itertools
 import json
 import os
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracediff.errors import StoreError
 from tracediff.model import Page, Query, Row
-from tracediff.stores.failures import sqlite_error, system_error, trace_unknown
-from tracediff.stores.labels import row_labels, search_labels, search_states
+from tracediff.stores.failures import system_error, trace_unknown
+from tracediff.stores.labels import search_labels, search_states
 from tracediff.stores.queries import check_limit, matches, page, position, read_cursor
-from tracediff.stores.rows import checked, dump_row, load_row
+from tracediff.stores.rows import checked, is_id
+from tracediff.stores.sqlite_changes import Change, read_row
+from tracediff.stores.sqlite_file import connect, errors, make_file
+from tracediff.stores.sqlite_statistics import KeepsStatistics, write_delta
+from tracediff.stores.sqlite_upgrades import check_schema, make_current, refuse_newer
 
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA = 1
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE traces (
-    id TEXT PRIMARY KEY, started_at INTEGER NOT NULL, state TEXT NOT NULL,
-    generation INTEGER NOT NULL, blob TEXT NOT NULL, start INTEGER NOT NULL,
-    length INTEGER NOT NULL, row BLOB NOT NULL
-);
-CREATE TABLE labels (
-    label INTEGER, state INTEGER, started_at INTEGER, id TEXT,
-    PRIMARY KEY (label, state, started_at, id)
-) WITHOUT ROWID;
-CREATE TABLE tombstones (id TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE segments (name TEXT PRIMARY KEY, indexed INTEGER NOT NULL) WITHOUT ROWID;
-"""
 _INT64 = 1 << 63
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
-"""What file systems without hard links say of one."""
+_FEW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +56,7 @@ class Progress:
     end: int
 
 
-class SqliteIndex:
+class SqliteIndex(KeepsStatistics):
     """Rows in one SQLite file. Thread-safe; several processes may use the file at once.
 
     Args:
@@ -84,21 +68,26 @@ class SqliteIndex:
     def __init__(self, path: Path, *, read_only: bool = False, timeout: float = 30.0) -> None:
         self.path = path
         self._lock = threading.RLock()
-        with _errors("open the index"):
+        with errors("open the index"):
+            refuse_newer(path)
             if not read_only and not path.exists():
                 make_file(path)
-            self._db = _connect(path, read_only=read_only, timeout=timeout)
+            self._db = connect(path, read_only=read_only, timeout=timeout)
             try:
                 found = os.stat(path)
                 self._inode = (found.st_dev, found.st_ino)
-                self._check_schema()
+                make_current(self._db, path, read_only=read_only)
             except BaseException:
                 self._db.close()
                 raise
 
     def create(self, rows: Sequence[Row]) -> None:
-        """Insert the rows in one batch; a row whose id is there already is left as it is."""
-        self.record([Entry(row) for row in rows])
+        """Insert the rows in one batch; one whose id is there gives way to one of more parts."""
+        _, graves = self.known([row.id for row in rows])
+        entries = [
+            Entry(row) if row.parts else Entry(row, graves.get(row.id, -1) + 1) for row in rows
+        ]
+        self.record(entries)
 
     def record(
         self,
@@ -110,39 +99,54 @@ class SqliteIndex:
         """Insert rows and tombstones and move a segment's mark on, in one transaction.
 
         A row is left out when a tombstone covers its generation, and replaces one of an older
-        generation: segments may be read in any order. The mark only moves when it
-        stands at ``progress.start``: bytes that failed to be indexed before are scanned again
+        generation, or of fewer parts: segments may be read in any order. The mark only moves when
+        it stands at ``progress.start``: bytes that failed to be indexed before are scanned again
         by the next recovery instead of being skipped for ever.
         """
-        rows = [(checked(entry.row), entry.generation) for entry in entries]
-        values = [(_values(row, generation), row_labels(row)) for row, generation in rows]
-        with self._writing("add rows to the index"):
-            if tombstones:
-                self._bury(tombstones)
-            for value, labels in values:
-                self._bury_row(value[0], value[3] - 1)
-                if self._db.execute(_INSERT, value).rowcount:
-                    self._db.executemany(_INSERT_LABEL, labels)
+        for entry in entries:
+            checked(entry.row)
+        blob = "" if progress is None else f"segments/{progress.segment}"
+        with self._writing("add rows to the index") as change:
+            change.bury(tombstones or {}, blob)
+            for entry in entries:
+                change.insert(entry.row, entry.generation)
             if progress is not None:
-                self._db.execute(_ADVANCE, (progress.segment, progress.end, progress.start))
+                self._db.execute(
+                    _ADVANCE,
+                    {"segment": progress.segment, "end": progress.end, "start": progress.start},
+                )
 
     def update(self, row: Row) -> None:
         """Replace the row with this id; raises StoreError ``trace-unknown`` when there is none."""
         checked(row)
-        with self._writing("update the index"):
-            found = self._db.execute(
-                "SELECT row, blob, start, length, generation FROM traces WHERE id = ?", (row.id,)
-            ).fetchone()
-            if found is None:
+        with self._writing("update the index") as change:
+            if not change.update(row):
                 raise trace_unknown(row.id)
-            self._remove(_row(found[:4]))
-            self._db.execute(_INSERT, _values(row, found[4]))
-            self._db.executemany(_INSERT_LABEL, row_labels(row))
 
     def delete(self, ids: Iterable[str]) -> int:
         """Remove these rows; returns how many were there."""
-        with self._writing("delete from the index"):
-            return sum(self._delete(trace_id) for trace_id in set(ids))
+        with self._writing("delete from the index") as change:
+            return sum(change.delete(trace_id, grave=True) for trace_id in set(ids))
+
+    def parts(self, trace_id: str) -> list[tuple[int, tuple[str, int, int]]]:
+        """The number and location of each part that is known of a live trace, in order."""
+        with self._lock, errors("read the index"):
+            found = self._db.execute(_PARTS, (trace_id,)).fetchall()
+        return [(number, (blob, start, length)) for number, blob, start, length in found]
+
+    def lose(self, rows: Iterable[Row]) -> int:
+        """Make those of these traces lost that are running; returns how many that were."""
+        with self._writing("update the index") as change:
+            return sum(change.lose(trace_id) for trace_id in {row.id for row in rows})
+
+    def bury(self, ids: Iterable[str]) -> None:
+        """Remove these live traces, and leave out what comes of them later."""
+        self.record([], tombstones=dict.fromkeys(filter(is_id, ids), 0))
+
+    def expire(self, ids: Iterable[str], now: int) -> int:
+        """Remove those of these rows that have expired; the statistics go on counting them."""
+        with self._writing("remove rows that have expired") as change:
+            return change.expire(sorted(set(ids)), now)
 
     def find(self, prefix: str, limit: int = 2) -> list[Row]:
         """Rows whose id starts with ``prefix``, newest first, at most ``limit``."""
@@ -151,18 +155,34 @@ class SqliteIndex:
             return list(self.search(Query(limit=limit)).rows)
         if not prefix.isascii() or "\0" in prefix:
             return []
-        bounds = (prefix, prefix + "\x7f", min(limit, _INT64 - 1))
-        with self._lock, _errors("read the index"):
-            return [_row(found) for found in self._db.execute(_FIND, bounds)]
+        bounds = (prefix, prefix + "\x7f")
+        with self._lock, errors("read the index"):
+            found = self._db.execute(_FIND, (*bounds, _FEW)).fetchall()
+            if len(found) == _FEW:  # of a short prefix there may be millions: they are not sorted
+                return self._newest(bounds, limit)
+        return sorted(map(read_row, found), key=position, reverse=True)[:limit]
+
+    def _newest(self, ids: tuple[str, str], limit: int) -> list[Row]:
+        """The newest rows whose ids lie between two, in the order of every listing."""
+        (label,), _ = search_labels(Query())
+        with contextlib.ExitStack() as cursors:
+            streams = []
+            for state in search_states(Query()):
+                cursor = self._db.execute(_BETWEEN, (label, state, -_INT64, _INT64 - 1, *ids))
+                cursors.callback(cursor.close)
+                streams.append(map(read_row, cursor))
+            merged = heapq.merge(*streams, key=position, reverse=True)
+            return list(itertools.islice(merged, min(limit, _INT64 - 1)))
 
     def search(self, query: Query) -> Page:
         """One page of the rows that match, newest first."""
         check_limit(query.limit)
         after = read_cursor(query)
-        with self._lock, _errors("read the index"), contextlib.ExitStack() as cursors:
+        any_of, all_of = search_labels(query)
+        with self._lock, errors("read the index"), contextlib.ExitStack() as cursors:
             streams = [
-                self._stream(label, state, query, after, cursors)
-                for label in search_labels(query)
+                self._stream([label, *all_of], state, query, after, cursors)
+                for label in any_of
                 for state in search_states(query)
             ]
             merged = heapq.merge(*streams, key=position, reverse=True)
@@ -172,7 +192,7 @@ class SqliteIndex:
 
     def _stream(
         self,
-        label: int,
+        labels: Sequence[int],
         state: int,
         query: Query,
         after: tuple[int, str] | None,
@@ -182,21 +202,23 @@ class SqliteIndex:
         high = _INT64 if query.until is None else query.until
         if low >= _INT64 or high <= -_INT64:
             return iter(())
-        bounds = [label, state, max(low, -_INT64), min(high - 1, _INT64 - 1)]
-        sql = _STREAM
+        bounds = [labels[0], state, max(low, -_INT64), min(high - 1, _INT64 - 1)]
+        # Asked of the index: reading each row that one filter leaves over would take far longer.
+        sql = _STREAM + _HAS * len(labels[1:])
+        bounds += labels[1:]
         if after is not None:
             sql += " AND (l.started_at, l.id) < (?, ?)"
             bounds += after  # type: ignore[arg-type]  # SQLite takes both kinds
         cursor = self._db.execute(f"{sql} ORDER BY l.started_at DESC, l.id DESC", bounds)
         cursors.callback(cursor.close)
-        return map(_row, cursor)
+        return map(read_row, cursor)
 
     def rows(self) -> Iterator[Row]:
         """Every row, by id; read in batches, so that others can write meanwhile."""
         last = ""
         while True:
-            with self._lock, _errors("read the index"):
-                batch = [_row(found) for found in self._db.execute(_ALL, (last,))]
+            with self._lock, errors("read the index"):
+                batch = [read_row(found) for found in self._db.execute(_ALL, (last,))]
             if not batch:
                 return
             yield from batch
@@ -205,14 +227,25 @@ class SqliteIndex:
     def known(self, ids: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
         """Of these ids, the generations of those that have a row, and of those deleted."""
         wanted = (json.dumps(list(ids)),)
-        with self._lock, _errors("read the index"):
+        with self._lock, errors("read the index"):
             rows = self._db.execute(_KNOWN.format("traces"), wanted).fetchall()
             graves = self._db.execute(_KNOWN.format("tombstones"), wanted).fetchall()
         return dict(rows), dict(graves)
 
+    def known_parts(self, ids: Iterable[str]) -> tuple[set[tuple[str, int]], set[str]]:
+        """Of these ids, each with the count of parts up to one that is known; and those deleted.
+
+        One that was written at once counts as deleted: its parts are of no use any more.
+        """
+        wanted = (json.dumps(list(ids)),)
+        with self._lock, errors("read the index"):
+            known = self._db.execute(_KNOWN_PARTS, wanted).fetchall()
+            gone = self._db.execute(_NOT_LIVE, wanted * 2).fetchall()
+        return set(known), {one for (one,) in gone}
+
     def segments(self) -> dict[str, int]:
         """How far each segment is indexed."""
-        with self._lock, _errors("read the index"):
+        with self._lock, errors("read the index"):
             return dict(self._db.execute("SELECT name, indexed FROM segments").fetchall())
 
     def forget_segment(self, name: str) -> None:
@@ -222,7 +255,7 @@ class SqliteIndex:
 
     def check(self) -> list[str]:
         """What SQLite itself finds wrong with the file."""
-        with self._lock, _errors("check the index"):
+        with self._lock, errors("check the index"):
             found = [text for (text,) in self._db.execute("PRAGMA integrity_check")]
         if found == ["ok"]:
             return []
@@ -236,7 +269,7 @@ class SqliteIndex:
         """Whether the file that is open is no longer the one under this name."""
         try:
             found = os.stat(self.path)
-        except FileNotFoundError:
+        except FileNotFoundError:  # it was taken away: as good as replaced
             return True
         except OSError as error:
             raise system_error(error, "find the index") from error
@@ -247,184 +280,71 @@ class SqliteIndex:
         with self._lock:
             self._db.close()
 
-    def _check_schema(self) -> None:
-        found = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-        if found is None or found[0] != SCHEMA:
-            raise StoreError(
-                f"the index {self.path.name} has another schema than this tracediff's",
-                slug="index-hurt",
-                hint="it is rebuilt from the segments when the store can be written",
-            )
-
     @contextlib.contextmanager
-    def _writing(self, doing: str) -> Iterator[None]:
+    def _writing(self, doing: str) -> Iterator[Change]:
         """BEGIN IMMEDIATE: a deferred transaction that reads first fails against another writer."""
-        with self._lock, _errors(doing):
+        with self._lock, errors(doing):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                check_schema(self._db, self.path)  # a newer tracediff may have it by now
+                change = Change(self._db)
+                yield change
+                write_delta(self._db, change.added, change.removed)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _bury(self, tombstones: Mapping[str, int]) -> None:
-        for trace_id, generation in tombstones.items():
-            self._db.execute(_BURY, (trace_id, generation))
-            self._bury_row(trace_id, generation)
+    def truncate_log(self) -> bool:
+        """Write the log into the file and empty it; False while somebody reads from it."""
+        with self._lock, errors("write the log of the index"):
+            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
-    def _bury_row(self, trace_id: str, generation: int) -> None:
-        """Remove a row that is of this generation or older: a newer one replaces it."""
-        if generation < 0:
-            return
-        found = self._db.execute(
-            "SELECT generation FROM traces WHERE id = ?", (trace_id,)
-        ).fetchone()
-        if found is not None and found[0] <= generation:
-            self._delete(trace_id)
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, to read from in one view of the index; for upkeep."""
+        with self._lock, errors("read the index"):
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("COMMIT")
 
-    def _delete(self, trace_id: str) -> int:
-        if not trace_id.isascii():
-            return 0
-        found = self._db.execute(
-            "SELECT row, blob, start, length FROM traces WHERE id = ?", (trace_id,)
-        ).fetchone()
-        if found is None:
-            return 0
-        self._remove(_row(found))
-        return 1
+    @contextlib.contextmanager
+    def writing(self, doing: str, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction that only one process has; for upkeep.
 
-    def _remove(self, row: Row) -> None:
-        self._db.execute("DELETE FROM traces WHERE id = ?", (row.id,))
-        self._db.executemany(
-            "DELETE FROM labels WHERE label = ? AND state = ? AND started_at = ? AND id = ?",
-            row_labels(row),
-        )
+        Args:
+            doing: What is done, for errors.
+            durable: Wait until the disk has it, which a row that can be found anew need not.
+        """
+        with self._lock:
+            if durable:
+                self._db.execute("PRAGMA synchronous = FULL")
+            try:
+                with self._writing(doing):
+                    yield self._db
+            finally:
+                if durable:
+                    self._db.execute("PRAGMA synchronous = NORMAL")
 
 
-_INSERT = """INSERT INTO traces SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE id = ?1 AND generation >= ?4)
-ON CONFLICT (id) DO NOTHING"""
-_INSERT_LABEL = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?)"
-_ADVANCE = """INSERT INTO segments SELECT ?1, ?2
-WHERE ?3 = 0 OR EXISTS (SELECT 1 FROM segments WHERE name = ?1)
-ON CONFLICT (name) DO UPDATE SET indexed = ?2 WHERE indexed = ?3"""
-_BURY = """INSERT INTO tombstones VALUES (?, ?)
-ON CONFLICT (id) DO UPDATE SET generation = max(generation, excluded.generation)"""
+_ADVANCE = """INSERT INTO segments SELECT :segment, :end
+WHERE :start = 0 OR EXISTS (SELECT 1 FROM segments WHERE name = :segment)
+ON CONFLICT (name) DO UPDATE SET indexed = :end WHERE indexed = :start"""
+_PARTS = "SELECT number, blob, start, length FROM parts WHERE id = ? ORDER BY number"
 _KNOWN = "SELECT id, generation FROM {} WHERE id IN (SELECT value FROM json_each(?))"
-_FIND = """SELECT row, blob, start, length FROM traces WHERE id >= ? AND id < ?
-ORDER BY started_at DESC, id DESC LIMIT ?"""
+_KNOWN_PARTS = """SELECT id, number + 1 FROM parts
+WHERE id IN (SELECT value FROM json_each(?))"""
+_NOT_LIVE = """SELECT id FROM tombstones WHERE id IN (SELECT value FROM json_each(?))
+UNION SELECT id FROM traces WHERE parts = 0 AND id IN (SELECT value FROM json_each(?))"""
+_FIND = "SELECT row, blob, start, length FROM traces WHERE id >= ? AND id < ? LIMIT ?"
 _ALL = "SELECT row, blob, start, length FROM traces WHERE id > ? ORDER BY id LIMIT 1000"
 _STREAM = """SELECT t.row, t.blob, t.start, t.length
 FROM labels l CROSS JOIN traces t ON t.id = l.id
 WHERE l.label = ? AND l.state = ? AND l.started_at >= ? AND l.started_at <= ?"""
-
-
-def make_file(path: Path) -> None:
-    """Make an empty index under its final name at once, already in WAL mode.
-
-    Switching to WAL needs the file for itself and does not wait for others, so it is done before
-    anybody else can see the file. A log that a deleted index left behind is set aside: SQLite
-    would play it into the new one.
-    """
-    with locked(path.parent):
-        if not path.exists():
-            set_aside(path)
-            _make_file(path)
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory while its index is made or set aside: one process at a time."""
-    with _errors("lock the store"):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with _errors("lock the store"):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def set_aside(path: Path) -> None:
-    """Rename an index that is hurt, its log first, so that nobody opens one without the other."""
-    for suffix in ("-wal", "-shm", ""):
-        hurt = path.with_name(path.name + suffix)
-        with _errors("set the hurt index aside"), contextlib.suppress(FileNotFoundError):
-            os.replace(hurt, path.with_name(f"{hurt.name}.hurt"))
-
-
-def _make_file(path: Path) -> None:
-    temporary = path.with_name(f".tmp-{path.name}-{secrets.token_hex(8)}")
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        db = _connect(temporary, read_only=False, timeout=30.0)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.executescript(_TABLES)
-            db.execute("INSERT INTO meta VALUES ('schema', ?)", (SCHEMA,))
-        finally:
-            db.close()
-        _give_name(temporary, path)
-    finally:
-        for name in (temporary.name, f"{temporary.name}-wal", f"{temporary.name}-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path.with_name(name))
-
-
-def _give_name(temporary: Path, path: Path) -> None:
-    """Never in the place of another's; where there are no links, the lock alone sees to that."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        os.rename(temporary, path)
-
-
-def _connect(path: Path, *, read_only: bool, timeout: float) -> sqlite3.Connection:
-    import sqlite3
-
-    mode = "rw"
-    if read_only:
-        # Without a write-ahead log nobody is writing; with one, SQLite must be able to map it.
-        wal = path.with_name(path.name + "-wal")
-        mode = "ro" if wal.exists() and wal.stat().st_size else "ro&immutable=1"
-    db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=timeout,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        db.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-@contextlib.contextmanager
-def _errors(doing: str) -> Iterator[None]:
-    import sqlite3
-
-    try:
-        yield
-    except (sqlite3.Error, ValueError) as error:
-        raise sqlite_error(error, doing) from error
-    except OSError as error:
-        raise system_error(error, doing) from error
-
-
-def _row(found: tuple[bytes, str, int, int]) -> Row:
-    data, blob, start, length = found
-    return load_row(data, (blob, start, length))
-
-
-def _values(row: Row, generation: int) -> tuple[str, int, str, int, str, int, int, bytes]:
-    data = dump_row(replace(row, location=("", 0, 0)))
-    return (row.id, row.started_at, row.state, generation, *row.location, data)
+_BETWEEN = f"{_STREAM} AND l.id >= ? AND l.id < ? ORDER BY l.started_at DESC, l.id DESC"
+_HAS = """ AND EXISTS (SELECT 1 FROM labels m WHERE m.label = ? AND m.state = l.state
+AND m.started_at = l.started_at AND m.id = l.id)"""

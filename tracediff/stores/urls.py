@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from tracediff.config import mask
 from tracediff.errors import StoreError
 from tracediff.stores.base import Blobs, Store
+from tracediff.stores.encryption import keyring_of_environment
 from tracediff.stores.files import FileBlobs
 from tracediff.stores.memory import MemoryStore
 from tracediff.stores.retention import CLASSES
@@ -40,6 +41,7 @@ def open_store(
     blobs: str | None = None,
     context: Sequence[str] = (),
     classes: Sequence[int] = CLASSES,
+    tenant: str | None = None,
 ) -> Store:
     """Open a store.
 
@@ -52,8 +54,13 @@ def open_store(
             it too, as ``blobs=…``.
         context: For ``mongodb:``, the context fields that traces are searched by.
         classes: For ``mongodb:``, the retention classes, in days.
+        tenant: The context field that names the tenant a trace is of.
+
+    Payloads are encrypted and decrypted with the keys of the environment, where there are any;
+    a store in memory keeps them as they are, and drivers of others do as they do.
 
     Raises:
+        ConfigError: ``encryption-keys-invalid``.
         StoreError: No driver knows the scheme, or the store cannot be opened.
     """
     if not url.strip():
@@ -65,14 +72,20 @@ def open_store(
     scheme = scheme_of(url)
     if scheme in SERVERS:
         return open_remote(
-            url, blobs, root=root, durability=durability, context=context, classes=classes
+            url,
+            blobs,
+            root=root,
+            durability=durability,
+            context=context,
+            classes=classes,
+            tenant=tenant,
         )
     if scheme == "memory":
         return _memory(url)
     if scheme == "file":
-        return _local((root or Path.cwd()) / _path(url), durability)
+        return _local((root or Path.cwd()) / _path(url), durability, tenant)
     if not scheme:
-        return _local((root or Path.cwd()) / url, durability)
+        return _local((root or Path.cwd()) / url, durability, tenant)
     return _third_party(scheme, url, root)
 
 
@@ -90,6 +103,7 @@ def open_remote(
     durability: str = "process",
     context: Sequence[str] = (),
     classes: Sequence[int] = CLASSES,
+    tenant: str | None = None,
 ) -> RemoteStore:
     """Open an index server with the blobs that belong to it; see ``open_store``.
 
@@ -119,9 +133,13 @@ def open_remote(
             hint="install tracediff-calc with its extras `mongo` and `s3`",
         ) from None
     return RemoteStore(
-        f"{mask(url)} + {mask(blobs)}", MongoIndex(url, context=tuple(context)), kept,
+        f"{mask(url)} + {mask(blobs)}",
+        MongoIndex(url, context=tuple(context)),
+        kept,
         classes=classes,
-    )  # fmt: skip
+        keyring=keyring_of_environment(),
+        tenant=tenant,
+    )
 
 
 def _without_blobs(url: str) -> tuple[str, str | None]:
@@ -178,10 +196,11 @@ def _path(url: str) -> str:
     return unquote(parts.path)
 
 
-def _local(directory: Path, durability: str) -> Store:
+def _local(directory: Path, durability: str, tenant: str | None) -> Store:
     from tracediff.stores.local import LocalStore  # imports sqlite3, which others do without
 
-    return LocalStore(directory, durability=durability)
+    keyring = keyring_of_environment()
+    return LocalStore(directory, durability=durability, keyring=keyring, tenant=tenant)
 
 
 def _load(entry: EntryPoint, scheme: str) -> Callable[[str, Path | None], Store]:

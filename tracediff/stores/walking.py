@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tracediff import codec
-from tracediff.errors import StoreError
-from tracediff.model import Query, Row, Trace
+from tracediff.errors import StoreError, TracediffError
+from tracediff.model import UNFINISHED, Query, Row, Trace
 from tracediff.stores.base import PackedStore, Store
 
 _PAGE = 500
-_ITS_OWN = ("trace-gone", "trace-hurt", "trace-too-large")
+_ITS_OWN = ("key-missing", "trace-gone", "trace-hurt", "trace-too-large")
+_SHARED = ("dictionary-hurt", "dictionary-missing", "encryption-missing", "key-missing")
+"""What many traces lack at once: a key, a dictionary, a package."""
+
+
+class Unread:
+    """Why traces cannot be read: a sentence each, but one alone for all that lack the same."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[str, int]] = {}
+
+    def add(self, trace_id: str, error: TracediffError) -> None:
+        """This trace cannot be read."""
+        alike = error.message
+        if error.slug in _SHARED:
+            alike = alike.replace(f"trace {trace_id}", "trace")
+        first, count = self._said.get(alike, (error.message, 0))
+        self._said[alike] = (first, count + 1)
+
+    def sentences(self, most: int | None = None) -> list[str]:
+        """What is to be said, at most so many."""
+        return [
+            first if count == 1 else f"{first}; {_more(count - 1)} it too"
+            for first, count in itertools.islice(self._said.values(), most)
+        ]
+
+
+def _more(count: int) -> str:
+    return "1 more trace lacks" if count == 1 else f"{count:,} more traces lack"
 
 
 def every_row(store: Store, query: Query) -> Iterator[Row]:
@@ -22,6 +51,11 @@ def every_row(store: Store, query: Query) -> Iterator[Row]:
         if page.cursor is None:
             return
         page = store.search(replace(query, limit=_PAGE, cursor=page.cursor))
+
+
+def finished_rows(store: Store, query: Query) -> Iterator[Row]:
+    """As ``every_row``, without traces that lack their end: what runs, and what is lost."""
+    return (row for row in every_row(store, query) if row.state not in UNFINISHED)
 
 
 def loaded(store: Store, row: Row) -> Trace | StoreError:

@@ -13,15 +13,21 @@ when the driver says it is durable. Optimised bytecode (``python -O``) removes t
 """
 
 from tracediff.testing.blobs import BlobsConformance
-from tracediff.testing.builders import make_row, make_trace
+from tracediff.testing.builders import make_parts, make_row, make_trace
+from tracediff.testing.counting import CountingStoreConformance
 from tracediff.testing.index import IndexConformance
+from tracediff.testing.live import LiveIndexConformance, LiveStoreConformance
 from tracediff.testing.refusal import refused
 from tracediff.testing.store import StoreConformance
 
 __all__ = [
     "BlobsConformance",
+    "CountingStoreConformance",
     "IndexConformance",
+    "LiveIndexConformance",
+    "LiveStoreConformance",
     "StoreConformance",
+    "make_parts",
     "make_row",
     "make_trace",
     "refused",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tracediff import values
+from tracediff import digests, values
 from tracediff.model import (
     Artifact,
     Code,
     Environment,
     ErrorInfo,
+    Part,
     Row,
     Source,
     Step,
@@ -56,6 +58,38 @@ def make_trace(trace_id: str = "t0", *, result: object = 19, **fields: Any) -> T
         "artifacts": (Artifact(name="page.png", sha256="0" * 64, size=3, data=b"\x00\xff\n"),),
     }
     return Trace(id=trace_id, **(given | fields))
+
+
+def make_parts(trace: Trace, count: int = 3) -> list[Part]:
+    """What a recorder writes of this trace in live mode.
+
+    Args:
+        trace: A trace that has ended, with a job and at most one artifact a part.
+        count: How many parts, at least two; the last one ends it.
+    """
+    size = -(-(len(trace.steps) - 1) // (count - 1)) or 1
+    ended = digests.row(trace)
+    return [_part(trace, ended, number, size, last=number == count - 1) for number in range(count)]
+
+
+def _part(trace: Trace, ended: Row, number: int, size: int, *, last: bool) -> Part:
+    """One part: the job at the start and at the end, and in between ``size`` other steps."""
+    job = trace.steps[0]
+    seen = min(number * size + 1, len(trace.steps))
+    places = range(max(1, (number - 1) * size + 1), seen)
+    steps = {place: trace.steps[place] for place in places}
+    if last:
+        steps = {0: job} | steps
+    elif number == 0:
+        steps = {0: replace(job, result=None, state="running", open=True)}
+    artifacts = trace.artifacts[number:] if last else trace.artifacts[number : number + 1]
+    held = replace(trace, steps=tuple(steps.values()), artifacts=artifacts)
+    row = replace(ended, parts=number + 1, steps=seen)
+    if not last:  # what came of it, and which path it took, are said at the end
+        held = replace(held, state="running", duration=number)
+        row = replace(row, state="running", duration=number, error=None)
+        row = replace(row, outcome=b"", path_signature=b"")
+    return Part(number=number, trace=held, places=tuple(steps), row=row)
 
 
 def _steps(result: object) -> tuple[Step, ...]:

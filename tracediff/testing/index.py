@@ -68,6 +68,8 @@ class IndexConformance(Searching):
         bad: list[dict[str, Any]] = [
             *({"trace_id": one} for one in BAD_IDS),
             *({"started_at": at} for at in (2**63, -(2**63) - 1)),
+            {"started_at": 1.5},
+            {"duration": 1.5},
             {"state": "odd"},
             {"context": {"a": None}},
             {"context": {"a": [1]}},

@@ -3,43 +3,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from tracediff import digests
-from tracediff.model import ErrorInfo, Query, ReplayInfo, Trace
+from tracediff.errors import StoreError
+from tracediff.model import ErrorInfo, Query, ReplayInfo, Row, Trace
 from tracediff.stores.base import Capabilities, Store
 from tracediff.stores.memory import MemoryStore
 from tracediff.testing.builders import make_trace
 from tracediff.testing.drawing import draw_query, draw_row
 from tracediff.testing.index import BAD_IDS, GOOD_IDS
+from tracediff.testing.opening import StoreSuite
 from tracediff.testing.refusal import refused
 from tracediff.testing.searching import TEXTS
+
+
+def _loaded(store: Store, row: Row) -> Trace | str:
+    """The trace of a row, or the slug of the error."""
+    try:
+        return store.load(row)
+    except StoreError as error:
+        return error.slug
+
 
 CANNOT = ("trace-gone", "trace-hurt", "trace-too-large")
 
 
-class StoreConformance:
+class StoreConformance(StoreSuite[Store]):
     """Subclass it, name the class ``Test…`` and say how to open your store."""
-
-    def make_store(self, directory: Path) -> Store:
-        """Open the store that ``directory`` stands for; empty the first time."""
-        raise NotImplementedError
-
-    @contextlib.contextmanager
-    def opened(self, directory: Path, *traces: Trace) -> Iterator[Store]:
-        """A store that holds ``traces`` and is closed afterwards."""
-        store = self.make_store(directory / "store")
-        try:
-            store.save(traces)
-            yield store
-        finally:
-            store.close()
 
     def loaded(self, store: Store, trace_id: str) -> Trace:
         """The one trace with this id."""
@@ -64,7 +59,7 @@ class StoreConformance:
             make_trace("failed", steps=failed, state="error", warnings=("one \ud800",)),
             make_trace("labelled", tags=("a", "\ud800"), context={"n": 10**30, "f": 0.5, "": True}),
             make_trace("replayed", replay=ReplayInfo(of="plain", served=((1, 1),), unused=(4,))),
-            make_trace("kept", retention=30, started_at=-1, depth="inputs"),
+            make_trace("kept", retention=40_000, started_at=-1, depth="inputs"),
             make_trace("large", result="x" * 3_000_000),
         ]
         with self.opened(tmp_path, *traces) as store:
@@ -73,7 +68,7 @@ class StoreConformance:
             assert store.check() == []
 
     def test_the_row_says_what_the_trace_says(self, tmp_path: Path) -> None:
-        trace = make_trace("a", tags=("x",), context={"n": 1}, retention=3, meta="7, 42")
+        trace = make_trace("a", tags=("x",), context={"n": 1}, retention=40_000, meta="7, 42")
         with self.opened(tmp_path, trace) as store:
             (row,) = store.find("a")
             assert row == digests.row(trace, row.location)
@@ -131,7 +126,7 @@ class StoreConformance:
                 assert self.loaded(store, "a") == again
             assert store.check() == []
 
-    def test_a_row_with_a_wrong_place_gives_an_error_not_another_trace(
+    def test_a_row_with_a_wrong_place_gives_its_trace_or_an_error_not_another_trace(
         self, tmp_path: Path
     ) -> None:
         with self.opened(tmp_path, make_trace("a"), make_trace("b", result="longer")) as store:
@@ -153,8 +148,8 @@ class StoreConformance:
                 (key, start, 1 << 40),
                 (key, 1 << 70, 1 << 70),
             ]:
-                with refused(*CANNOT):
-                    store.load(replace(a, location=place))
+                # A store may ask for the row again: the trace may have been moved.
+                assert _loaded(store, replace(a, location=place)) in (make_trace("a"), *CANNOT)
             assert store.load(a) == make_trace("a")
 
     def test_sources_are_kept_by_their_git_blob_id(self, tmp_path: Path) -> None:

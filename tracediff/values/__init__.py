@@ -14,7 +14,8 @@ from tracediff.values.encode import (
     encode_number,
     encode_numbers,
 )
-from tracediff.values.identity import aliases, identity
+from tracediff.values.glimpse import glimpse
+from tracediff.values.identity import aliases, identity, without_secrets
 from tracediff.values.inert import inert
 from tracediff.values.joining import encode_list, encode_tuple, seal
 from tracediff.values.live import live
@@ -29,7 +30,7 @@ from tracediff.values.nodes import (
     Redacted,
     Reference,
 )
-from tracediff.values.placeholder import Placeholder, reported
+from tracediff.values.placeholder import Placeholder, node_of, reported
 from tracediff.values.redaction import Redaction
 from tracediff.values.refs import main_file
 from tracediff.values.refs import real_module as module_name
@@ -63,6 +64,7 @@ __all__ = [
     "encode_numbers",
     "encode_tuple",
     "from_json",
+    "glimpse",
     "identity",
     "inert",
     "is_scalar",
@@ -70,9 +72,11 @@ __all__ = [
     "live",
     "main_file",
     "module_name",
+    "node_of",
     "register",
     "reported",
     "seal",
     "text",
     "to_json",
+    "without_secrets",
 ]

@@ -14,12 +14,13 @@ from ormsgpack import Ext, Fragment, packb
 from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
+from tracediff.values.interrupts import is_interrupt
 from tracediff.values.leaves import LEAVES, NATIVE, InexactError, big_int, surrogates
 from tracediff.values.nodes import Deep, Global, Reference
 from tracediff.values.nodeshapes import reference
 from tracediff.values.opaque import describe
 from tracediff.values.placeholder import Placeholder
-from tracediff.values.redaction import Redaction, sealed
+from tracediff.values.redaction import FLAGS, Redaction, sealed
 from tracediff.values.refs import clean, type_ref
 from tracediff.values.shapes import attributes, shape_of
 
@@ -43,6 +44,8 @@ def encode_carefully(
     try:
         data = encoder.run(obj)
     except Exception as error:  # a recorder never breaks the job
+        if is_interrupt(error):
+            raise
         encoder.lost.append(f"cannot be recorded: {type(error).__name__}")
         data = tags.extension(tags.DEEP, _name(obj))
     if warn is not None:
@@ -59,6 +62,7 @@ class _Careful:
     def __init__(self, redaction: Redaction | None, nodes: int) -> None:
         self.redaction = redaction
         self.open: dict[int, int] = {}
+        self.seen: dict[Any, Any] = {}
         self.path: list[str | int] = []
         self.nodes = nodes
         self.bytes = 0
@@ -92,11 +96,15 @@ class _Careful:
             return self._seal(obj, redaction), 0
         try:
             leaf = self._leaf(obj, type(obj))
-        except Exception:  # foreign code; whatever it raised, this has no exact form
+        except Exception as error:  # foreign code; whatever it raised, this has no exact form
+            if is_interrupt(error):
+                raise
             return self._opaque(obj), 0
         if leaf is not None:
             self.bytes += len(leaf)
             return leaf, 0
+        if id(obj) in self.seen:  # what stands for it has nothing in it that could lead back
+            return (yield from self._container(obj))
         if id(obj) in self.open:
             levels = len(self.open) - 1 - self.open[id(obj)]
             return packb(reference(levels)), 0
@@ -117,8 +125,10 @@ class _Careful:
             data, height = yield from self._dict(obj)
         else:
             try:
-                shape = shape_of(obj)
-            except Exception:  # foreign code; this has no exact form
+                shape = shape_of(obj, self.seen)
+            except Exception as error:  # foreign code; this has no exact form
+                if is_interrupt(error):
+                    raise
                 return self._opaque(obj), 0
             if isinstance(shape, Ext):
                 return packb(shape), 0
@@ -202,7 +212,8 @@ class _Careful:
                 data.append(packb(key))
             else:
                 data.append((yield key)[0])
-            if redaction is not None and _names_secret(key, redaction):
+            flag = type(value) in FLAGS
+            if redaction is not None and not flag and _names_secret(key, redaction):
                 data.append(self._seal(value, redaction))
                 continue
             path.append(key if type(key) is str or type(key) is int else "*")
@@ -244,7 +255,9 @@ def _visible(obj: Any, redaction: Redaction | None) -> bytes | None:
         inner.strict = True
         data = inner.run(fields)
         return None if inner.lost else xxh3_128_digest(data)
-    except Exception:  # nothing can be said of them, then
+    except Exception as error:  # nothing can be said of them, then
+        if is_interrupt(error):
+            raise
         return None
 
 

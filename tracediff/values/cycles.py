@@ -14,6 +14,9 @@ from tracediff.values.placeholder import Placeholder
 from tracediff.values.rebuild import set_fields
 from tracediff.values.shapes import BASES, attributes
 
+STATE: Final = "_sa_instance_state"
+"""Where an instance of SQLAlchemy has what the library knows of it."""
+
 Chain = tuple[Any, Any]
 Setter = Callable[[Any], Any]
 
@@ -23,9 +26,14 @@ def tie(root: Any) -> Any:
     if type(root) is Reference:
         raise unreadable("a reference to nowhere")
     root = _renewed(root, None)
+    once: set[int] = set()
     stack: list[tuple[Any, Chain | None]] = [(root, None)]
     while stack:
         obj, above = stack.pop()
+        if STATE in getattr(obj, "__dict__", ()):  # it is named in many places
+            if id(obj) in once:
+                continue
+            once.add(id(obj))
         chain: Chain = (obj, above)
         for child, assign in _children(obj):
             if type(child) is Reference:
@@ -102,6 +110,8 @@ def _children(obj: Any) -> Iterator[tuple[Any, Setter | None]]:
 
 def _attributes(obj: Any) -> Iterator[tuple[Any, Setter | None]]:
     for name, value in attributes(type(obj))(obj).items():
+        if name == STATE:
+            continue
         yield value, _attribute_setter(obj, name)
 
 
@@ -116,6 +126,8 @@ def _key_setter(obj: Any, key: Any) -> Setter:
 
 
 def _attribute_setter(obj: Any, name: str) -> Setter:
+    if STATE in getattr(obj, "__dict__", ()):
+        return lambda value: obj.__dict__.__setitem__(name, value)  # past its descriptors
     return lambda value: object.__setattr__(obj, name, value)
 
 

@@ -19,6 +19,8 @@ from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
 from tracediff.values.careful import encode_carefully
+from tracediff.values.graphs import Shared
+from tracediff.values.interrupts import is_interrupt
 from tracediff.values.leaves import DATETIME, FLAT, LEAVES, NATIVE, datetime_bytes
 from tracediff.values.redaction import Redaction, sealed, secret_names
 from tracediff.values.shapes import SHAPES, plan
@@ -91,7 +93,9 @@ def encode(
             if encoder.interrupt is not None:
                 raise encoder.interrupt from None
             raise
-    except Exception:  # the careful encoder finds out, and contains it
+    except Exception as error:  # the careful encoder finds out, and contains it
+        if is_interrupt(error):
+            raise
         return encode_carefully(obj, redaction, warn)
 
 
@@ -189,10 +193,11 @@ def _leaf(obj: Any) -> Ext:
 class _Encoder:
     """One value on its way to bytes; counts what it visits, so that a bomb ends."""
 
-    __slots__ = ("depth", "interrupt", "left", "redaction")
+    __slots__ = ("depth", "interrupt", "left", "redaction", "seen")
 
     def __init__(self, redaction: Redaction | None) -> None:
         self.redaction = redaction
+        self.seen: dict[Any, Any] = {}
         self.depth = 0
         self.left = _MAX_ITEMS
         self.interrupt: BaseException | None = None
@@ -334,14 +339,17 @@ class _Encoder:
             if cls is datetime and obj.tzinfo is UTC:
                 return Ext(tags.AWARE_DATETIME, _UTC_HEAD + datetime_bytes(obj) + _UTC_TAIL)
             return self._extension(obj, cls)
-        except Exception:
+        except Exception as error:
+            if is_interrupt(error):
+                self.interrupt = error
             raise
         except BaseException as error:
             self.interrupt = error
             raise
 
     def _extension(self, obj: Any, cls: type) -> Ext:
-        shape = (SHAPES.get(cls) or plan(cls))(obj)
+        shaper = SHAPES.get(cls) or plan(cls)
+        shape = shaper.among(obj, self.seen) if type(shaper) is Shared else shaper(obj)
         if isinstance(shape, Ext):
             return shape
         tag, parts = shape

@@ -22,6 +22,17 @@ def identity(data: bytes) -> bytes:
     return encode(decode(data, _ByType()))
 
 
+def without_secrets(data: bytes) -> bytes | None:
+    """The identity of a call whose sealed parts count by their types; None if it has none.
+
+    Who replays a trace has other credentials, or seals with another key.
+    """
+    if _REDACTED_MARK not in data:
+        return None
+    found = encode(decode(data, _WithoutSecrets()))
+    return found if found != identity(data) else None
+
+
 class _ByType:
     leaves: ClassVar[dict[int, Callable[[bytes], Any]]] = InertBuilders.leaves
     trees: ClassVar[dict[int, Callable[[Any], Any]]] = {
@@ -30,6 +41,15 @@ class _ByType:
     }
 
 
+class _WithoutSecrets:
+    leaves: ClassVar[dict[int, Callable[[bytes], Any]]] = InertBuilders.leaves
+    trees: ClassVar[dict[int, Callable[[Any], Any]]] = {
+        **_ByType.trees,
+        tags.REDACTED: lambda parts: nodes.Redacted(parts[0].decode(), "", b""),
+    }
+
+
+_REDACTED_MARK: Final = bytes((tags.REDACTED,))
 _OPAQUE_MARK: Final = bytes((tags.OPAQUE,))
 
 

@@ -16,6 +16,7 @@ from tracediff.values.allow import Allow
 from tracediff.values.cycles import tie
 from tracediff.values.decode import decode
 from tracediff.values.factories import NATIVE_EXCEPTIONS
+from tracediff.values.graphs import read
 from tracediff.values.inert import (
     STDLIB_TREES,
     read_opaque,
@@ -54,8 +55,9 @@ def live(data: bytes | Value, allow: Allow) -> object:
     builders = allow.builders
     if builders is None:
         builders = allow.builders = _Live(allow)
-    found = decode(data, builders)
-    return tie(found) if _MARK in data else found
+    if _MARK not in data:
+        return read(functools.partial(decode, data, builders))
+    return read(lambda: tie(decode(data, builders)))
 
 
 class _Live:
@@ -102,6 +104,9 @@ class _Live:
         ref, kind, fields, base = split_record(parts)
         if kind == "registered":
             return self._registered(ref, base)
+        library = _OF_LIBRARIES.get(kind)
+        if library is not None:
+            return _of_library(library, self.allow, kind, ref, fields, base)
         cls = self.allow.load_class(ref)
         try:
             return _BUILD[kind](cls, fields, base)
@@ -208,6 +213,17 @@ def _library(parts: list[Any]) -> Any:
         raise unreadable(f"a value of {key} ({type(error).__name__})") from error
 
 
+def _of_library(name: str, *recorded: Any) -> Any:
+    try:
+        return registry.rebuilder(name)(*recorded)
+    except ImportError as error:
+        raise ReplayError(
+            f"the trace holds an object of {name}, which cannot be imported",
+            slug="class-missing",
+            hint="install that library where you replay",
+        ) from error
+
+
 def _strict(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The live decoder has no use for what stands in for a set or dict."""
 
@@ -227,6 +243,8 @@ def _strict(build: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _MARK: Final = bytes((0xD6, tags.REFERENCE))
 """How a reference begins on the wire; where these bytes are something else, tying does nothing."""
 _STAND_INS: Final = frozenset({nodes.Members, nodes.Pairs, nodes.Record})
+_OF_LIBRARIES: Final = {"sqlalchemy": "sqlalchemy", "django": "django", "queryset": "django"}
+"""The library whose kind of record it is, by the kind."""
 _GROUPS: Final = frozenset({BaseExceptionGroup, ExceptionGroup})
 _BUILD: Final[dict[str, Callable[[type, dict[str, Any], Any], Any]]] = {
     "dataclass": _plain,

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+from tracediff.values.interrupts import is_interrupt
 from tracediff.values.refs import class_attribute, clean, type_ref
 
 MAX_TEXT: Final = 500
@@ -50,7 +51,9 @@ def _called(obj: Any, cls: type) -> str:
     start = time.perf_counter_ns()
     try:
         text = repr(obj)
-    except BaseException:  # whatever foreign code raises, the job must go on
+    except BaseException as error:  # whatever foreign code raises, the job must go on
+        if is_interrupt(error):
+            raise
         return _unwilling(cls, "raising")
     if time.perf_counter_ns() - start > _MAX_NANOSECONDS:
         return _too_slow(cls)

@@ -73,6 +73,11 @@ def _used(placeholder: Placeholder, how: str) -> BaseException:
         if isinstance(node, nodes.Redacted)
         else f"register an encoder for its type, or {wrap}",
     )
+    return refused(node, error)
+
+
+def refused(node: Any, error: ReplayError) -> BaseException:
+    """What to raise where a replay uses what was not kept of a node; whoever listens is told."""
     return _reports[-1](node, error) if _reports else error
 
 

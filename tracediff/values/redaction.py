@@ -41,6 +41,10 @@ class Redaction(Protocol):
         ...
 
 
+FLAGS = frozenset({bool, type(None)})
+"""Types whose values say whether there is a secret at most: under its name they are kept."""
+
+
 def sealed(obj: Any, data: bytes, redaction: Redaction) -> Ext:
     """What is written in place of a secret whose canonical bytes are ``data``."""
     name = type_ref(type(obj))
@@ -60,5 +64,8 @@ def secret_names(pairs: Mapping[Any, Any], redaction: Redaction) -> list[str]:
     return [
         key
         for key in pairs
-        if type(key) is str and key not in redaction.safe and redaction.secret(key)
+        if type(key) is str
+        and key not in redaction.safe
+        and redaction.secret(key)
+        and type(pairs[key]) not in FLAGS
     ]

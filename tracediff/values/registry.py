@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from tracediff.values import tags
-from tracediff.values.refs import module_of, mro, type_ref
+from tracediff.values.refs import class_attribute, module_of, mro, type_ref
 
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
@@ -19,10 +19,15 @@ _encoders: dict[type, Callable[[Any], Any]] = {}
 _decoders: dict[str, Decoder] = {}
 
 LIBRARIES: Final[dict[str, str]] = {
+    "django": "_django",
     "numpy": "_numpy",
     "pandas": "_pandas",
     "polars": "_polars",
+    "psycopg": "_psycopg",
+    "psycopg_binary": "_psycopg",
+    "psycopg_c": "_psycopg",
     "pyarrow": "_pyarrow",
+    "sqlalchemy": "_sqlalchemy",
 }
 """Top-level module of a type to the module of this package that knows its types.
 
@@ -62,6 +67,18 @@ def encoder(cls: type) -> Callable[[Any], Any] | None:
             if found is not None:
                 return found
     return None
+
+
+def mapped(cls: type) -> Any:
+    """What writes instances of a class that SQLAlchemy maps without a base class of its own."""
+    if class_attribute(cls, "_sa_class_manager") is None:
+        return None
+    return _library("_sqlalchemy").encoder(cls)
+
+
+def rebuilder(library: str) -> Any:
+    """What rebuilds instances of a program's classes that are a library's kind of record."""
+    return _library(LIBRARIES[library]).rebuild
 
 
 def decoder(ref: str) -> Decoder | None:

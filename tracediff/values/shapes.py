@@ -22,6 +22,7 @@ from ormsgpack import Ext
 
 from tracediff.values import registry, tags
 from tracediff.values.factories import NATIVE_EXCEPTIONS
+from tracediff.values.graphs import Shared
 from tracediff.values.leaves import LEAVES, InexactError, datetime_bytes, time_bytes
 from tracediff.values.nodeshapes import NODE_SHAPES, Shape, Shaper
 from tracediff.values.refs import class_attribute, mro, namespace, type_ref
@@ -35,11 +36,14 @@ _plans: dict[type, Shaper] = {}
 _generation = 0
 
 
-def shape_of(obj: Any) -> Shape:
-    """The shape of any object; raises InexactError, or whatever the object's own code raises."""
+def shape_of(obj: Any, seen: dict[Any, Any]) -> Shape:
+    """The shape of any object; raises InexactError, or whatever the object's own code raises.
+
+    ``seen`` knows the objects of the value that are written once, as ``Shared`` says.
+    """
     cls = type(obj)
-    shaper = SHAPES.get(cls) or LEAVES.get(cls)
-    return (shaper or plan(cls))(obj)
+    shaper = SHAPES.get(cls) or LEAVES.get(cls) or plan(cls)
+    return shaper.among(obj, seen) if type(shaper) is Shared else shaper(obj)
 
 
 def plan(cls: type) -> Shaper:
@@ -58,6 +62,9 @@ def _new_plan(cls: type) -> Shaper:
     registered = registry.encoder(cls)
     if registered is not None:
         return registered
+    mapped: Shaper | None = registry.mapped(cls)
+    if mapped is not None:
+        return mapped
     bases = mro(cls)
     if Enum in bases:
         return _member(type_ref(cls).encode())

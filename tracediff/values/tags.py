@@ -109,6 +109,9 @@ KINDS: Final = (
     "attrs",
     "pydantic",
     "stdlib",
+    "sqlalchemy",
+    "django",
+    "queryset",
 )
 """The kinds of record; their place in this tuple is what is written. Append only."""
 

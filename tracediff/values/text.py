@@ -144,6 +144,12 @@ def _record(obj: nodes.Record, depth: int) -> Iterator[str]:
     if obj.kind == "stdlib" and obj.type == "zoneinfo:ZoneInfo":
         yield str(obj.base)
         return
+    if obj.kind == "queryset":
+        yield f"{_name(obj.type)}[{_name(str(obj.fields.get('model')))}]"
+        yield "("
+        yield from _render(obj.base, depth + 1) if obj.base is not None else ("not evaluated",)
+        yield ")"
+        return
     yield f"{_name(obj.type)}("
     first = True
     if obj.kind == "exception" and isinstance(obj.base, tuple):
@@ -151,13 +157,19 @@ def _record(obj: nodes.Record, depth: int) -> Iterator[str]:
             yield "" if first else ", "
             yield from _render(item, depth + 1)
             first = False
-    elif obj.base is not MISSING:
+    elif obj.kind == "django" and type(obj.base) is dict:
+        if obj.base.get("adding"):
+            yield "unsaved"
+            first = False
+    elif obj.base is not MISSING and not (obj.kind == "sqlalchemy" and obj.fields):
         yield from _render(obj.base, depth + 1)
         first = False
     for name, value in obj.fields.items():
         yield f"{name}=" if first else f", {name}="
         yield from _render(value, depth + 1)
         first = False
+    if obj.kind == "sqlalchemy" and type(obj.base) is dict and "same" in obj.base:
+        yield ", …"  # it is written out elsewhere in the value
     yield ")"
 
 

@@ -13,17 +13,26 @@ from collections.abc import Iterable
 
 from tracediff.config import Config
 from tracediff.errors import ConfigError
+from tracediff.recording.libraries.http.patterns import request_pattern
 from tracediff.recording.libraries.patching import Applied, Patch
 
 MODULES = {
+    "django.db": "django_db",
+    "httpx": "httpx",
     "open": "files",
     "os.environ": "variables",
     "random": "randomness",
+    "requests": "requests",
+    "sqlalchemy": "sqlalchemy",
     "sqlite3": "sqlite",
     "time": "clock",
     "uuid": "ids",
 }
 """The module of this package that knows a library, by the library's name in the setting."""
+
+
+HTTP = frozenset({"httpx", "requests"})
+"""The libraries beside which an entry may name requests."""
 
 
 class _Process:
@@ -44,11 +53,21 @@ def install(config: Config) -> None:
     if names == _Process.names:
         return
     with _Process.lock:
-        patches = [patch for name in names for patch in _patches(name, config)]
+        patches = [
+            patch
+            for name in names
+            if not _names_requests(name, names)
+            for patch in _patches(name, config)
+        ]
         if _Process.applied is not None:
             _Process.applied.undo()
         _Process.applied = Applied(patches) if patches else None
         _Process.names = names
+
+
+def _names_requests(name: str, names: Iterable[str]) -> bool:
+    """Whether an entry is none of a library: it says which requests of HTTP read."""
+    return request_pattern(name) is not None and not HTTP.isdisjoint(names)
 
 
 def _patches(name: str, config: Config) -> Iterable[Patch]:

@@ -131,7 +131,7 @@ def _is_regular(path: str) -> bool:
     """Whether a path is that of a file whose content stays, or of none yet."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # none yet, or no path: opening says what is wrong
         return True
 
 
@@ -212,7 +212,7 @@ class _Opening:
     def _fits(self) -> bool:
         try:
             found = os.stat(self.path)
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # opening says what is wrong
             return True
         if not stat.S_ISREG(found.st_mode):
             return stat.S_ISDIR(found.st_mode)
@@ -234,13 +234,14 @@ def _closed(opening: _Opening, content: bytes) -> None:
     if parent is None or parent.buffer is not buffer:
         buffer.warn(f"what was written to {path!r} is not recorded: it was closed after the job")
         return
-    WRITE(parent, path, REDACTED if opening.secret else _readable(content))
+    WRITE(parent, path, REDACTED if opening.secret else readable(content))
 
 
-def _readable(content: bytes) -> str | bytes:
+def readable(content: bytes) -> str | bytes:
+    """A file's content as text, if it is one."""
     try:
         return content.decode()
-    except UnicodeDecodeError:
+    except UnicodeDecodeError:  # bytes stay bytes
         return content
 
 

@@ -45,7 +45,8 @@ class Applied:
                 setattr(owner, name, value)
 
     def _put(self, owner: Any, name: str, value: Any) -> None:
-        self._before.append((owner, name, vars(owner).get(name, _MISSING)))
+        kept = owner.__code__ if name == "__code__" else vars(owner).get(name, _MISSING)
+        self._before.append((owner, name, kept))
         setattr(owner, name, value)
 
     def _rebind(self, moved: dict[int, Any]) -> None:

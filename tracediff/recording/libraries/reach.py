@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any
 
 from tracediff import runtime, values
@@ -86,35 +87,82 @@ def recorded_here() -> Span | None:
     parent: Span | None = current.get()
     if parent is None:
         return None
-    above: Span | None = parent
-    while above is not None:
-        if above.mark.kind in _ENDS:
+    try:
+        if parent.inside:
             return None
-        above = above.parent
+    except AttributeError:  # the first that is asked of it
+        if _inside(parent):
+            return None
     if parent.buffer.full:
         parent.buffer.unserved += 1
         return None
     return parent
 
 
+def _inside(span: Span) -> bool:
+    """Whether a span is an input or output or below one; each span is looked at once."""
+    above: Span | None = span
+    unknown: list[Span] = []
+    found = False
+    while above is not None and not found:
+        known: bool | None = getattr(above, "inside", None)
+        if known is not None:
+            found = known
+            break
+        unknown.append(above)
+        found = above.mark.kind in _ENDS
+        above = above.parent
+    for one in unknown:
+        one.inside = found
+    return found
+
+
 def refuse_output(name: str) -> None:
     """Raise where a replayed job would write for real, outside of its context."""
+    _refuse("output", name)
+
+
+def refuse_input(name: str) -> None:
+    """Raise where a replayed job would ask a server, outside of its context, unless it may."""
+    _refuse("input", name)
+
+
+def _refuse(kind: Kind, name: str) -> None:
     guard = runtime.guard
     if guard is not None and guard.begun and current.get() is None:
-        guard.refuse("output", name)
+        guard.refuse(kind, name)
 
 
-def asked_by_python(passed: Container[str] = ()) -> bool:
-    """Whether Python's own library or tracediff made the call, rather than the program.
+def asked_by_python(passed: Container[str] = (), others: Container[str] = ()) -> bool:
+    """Whether Python's own library, tracediff or an import made the call, rather than the program.
 
     What they read once a process would be in the first trace alone.
 
     Args:
         passed: Modules that only pass a program's call on.
+        others: Packages that count as Python's own.
     """
     frame = sys._getframe(2)  # noqa: SLF001 - the only way to see who calls
-    while (name := frame.f_globals.get("__name__") or "") in passed or name in _THREADS:
+    while (name := frame.f_globals.get("__name__") or "") in _THREADS or _public(name) in passed:
         if frame.f_back is None:
             return False
         frame = frame.f_back
-    return name.partition(".")[0] in _OWN
+    top = name.partition(".")[0]
+    return top in _OWN or top in others or _importing(frame)
+
+
+def _public(name: str) -> str:
+    """The module that a private one is part of: from 3.13 on ``pathlib._local`` of ``pathlib``."""
+    return name.partition("._")[0]
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported that the job, or the step it is in, needs only now."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        if name in ("importlib._bootstrap", "_frozen_importlib"):
+            return True
+        if name.startswith("tracediff."):
+            return False
+        frame = frame.f_back
+    return False

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator
-from time import perf_counter_ns
+from collections.abc import Iterable
 from typing import Any
 
 from tracediff import runtime
 from tracediff.config import Config
-from tracediff.recording.buffers import Items
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import Reach, recorded_here, refuse_output
-from tracediff.recording.serving import answer
-from tracediff.recording.spans import Span, open_span
+from tracediff.recording.libraries.rows import Rows, RowsOf
+from tracediff.recording.libraries.sealing import (
+    sealed_parameters,
+    sealed_statement,
+    secret_names,
+)
+from tracediff.recording.libraries.statements import changing
 
-_HEAD = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(\w*)", re.DOTALL)
-_CHANGES = re.compile(r"\b(?:insert|update|delete|replace)\b", re.IGNORECASE)
 _MEMORY = frozenset({":memory:", ""})
 
 
 def patches(config: Config) -> Iterable[Patch]:
     """What records the library."""
-    return [Patch(sqlite3, "connect", _connecting(sqlite3.connect), everywhere=True)]
+    connect = _connecting(sqlite3.connect, os.path.join(config.root, ""))
+    return [Patch(sqlite3, "connect", connect, everywhere=True)]
 
 
 def _connect(database: str) -> None:
@@ -55,14 +56,13 @@ def _end(database: str) -> None:
 
 CONNECT = Reach("input", "sqlite3.connect", _connect)
 QUERY = Reach("input", "sqlite3 query", _query)
-ROWS = Reach("input", "sqlite3 rows", _rows)
-MORE = Reach("input", "sqlite3 rows that were not fetched", _rows)
+ROWS = RowsOf("sqlite3", _rows)
 CHANGE = Reach("output", "sqlite3 statement", _change)
 COMMIT = Reach("output", "sqlite3 commit", _end)
 ROLLBACK = Reach("output", "sqlite3 rollback", _end)
 
 
-def _connecting(real: Any) -> Any:
+def _connecting(real: Any, root: str) -> Any:
     @functools.wraps(real)
     def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
         given = isinstance(database, str | bytes | os.PathLike)
@@ -72,16 +72,18 @@ def _connecting(real: Any) -> Any:
         kwargs["factory"] = Connection
         parent = recorded_here()
         if parent is None and runtime.guard is None:
-            return _named(real(database, *args, **kwargs), name)
+            return _named(real(database, *args, **kwargs), name.removeprefix(root))
         if parent is None:
-            return _outside(real, database, name, args, kwargs)
+            made_outside = _outside(real, database, name, args, kwargs)
+            return _named(made_outside, name.removeprefix(root), made_outside.empty)
         made: list[Any] = []
 
         def run(database_: str) -> None:
             made.append(real(database, *args, **kwargs))
 
-        CONNECT(parent, name, run=run)
-        return _named(made[0] if made else real(":memory:", *args, **kwargs), name, not made)
+        shown = name.removeprefix(root)  # the project's own is elsewhere where old code is laid out
+        CONNECT(parent, shown, run=run)
+        return _named(made[0] if made else real(":memory:", *args, **kwargs), shown, not made)
 
     return connect
 
@@ -162,7 +164,8 @@ class Cursor(sqlite3.Cursor):
 
     counts: tuple[int, int | None] | None = None
     query: tuple[Any, ...] | None = None
-    rows: _Rows | None = None
+    columns: tuple[str, ...] = ()
+    rows: Rows | None = None
     ran = False
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
@@ -173,7 +176,7 @@ class Cursor(sqlite3.Cursor):
         """Run a statement for each of the parameters."""
         if recorded_here() is not None:
             parameters = list(parameters)
-        return self._run(sql, parameters, super().executemany)
+        return self._run(sql, parameters, super().executemany, many=True)
 
     def executescript(self, script: str, /) -> Any:
         """Run several statements."""
@@ -191,51 +194,43 @@ class Cursor(sqlite3.Cursor):
 
     def fetchone(self) -> Any:
         """The next row, or None."""
-        if self.query is None:
-            return super().fetchone()
-        factory = self.row_factory
-        self.row_factory = None
-        try:
-            row = self._next()
-        finally:
-            self.row_factory = factory
-        return row if row is None or factory is None else factory(self, row)
+        found = self._fetch(1, functools.partial(_one, super().fetchone))
+        return found[0] if found else None
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
         """The next rows, as many as asked for."""
-        if self.query is None:
-            return super().fetchmany(self.arraysize if size is None else size)
         wanted = self.arraysize if size is None else size
-        found: list[Any] = []
-        while len(found) < wanted and (row := self.fetchone()) is not None:
-            found.append(row)
-        return found
+        return self._fetch(wanted, functools.partial(super().fetchmany, wanted))
 
     def fetchall(self) -> list[Any]:
         """The rows that are left."""
-        return super().fetchall() if self.query is None else list(self)
+        return self._fetch(None, super().fetchall)
 
     def __next__(self) -> Any:
         """The next row."""
-        if self.query is None:
-            return super().__next__()
         row = self.fetchone()
         if row is None:
             raise StopIteration
         return row
 
-    def _next(self) -> tuple[Any, ...] | None:
+    def _fetch(self, size: int | None, real: Any) -> list[Any]:
         parent = recorded_here()
-        if parent is None and self.ran:
-            row: tuple[Any, ...] | None = super().fetchone()
-            return row
-        if parent is None or self.query is None:
-            return None
+        if self.query is None or (parent is None and self.ran):
+            return real()  # type: ignore[no-any-return]  # a list
+        if parent is None:
+            return []
         if self.rows is None:
-            self.rows = _Rows(parent, self.query, self.ran)
-        return self.rows.next(super().fetchone)
+            names = secret_names(parent.buffer.redactor, self.query[1], self.columns)
+            self.rows = Rows(ROWS, parent, self.query, ran=self.ran, columns=names)
+        factory = self.row_factory
+        self.row_factory = None
+        try:
+            found = self.rows.several(real, size)
+        finally:
+            self.row_factory = factory
+        return found if factory is None else [factory(self, row) for row in found]
 
-    def _run(self, sql: Any, parameters: Any, real: Any) -> Any:
+    def _run(self, sql: Any, parameters: Any, real: Any, *, many: bool = False) -> Any:
         connection: Any = self.connection
         parent = recorded_here() if type(sql) is str else None
         self.counts = self.query = self.rows = None
@@ -248,7 +243,7 @@ class Cursor(sqlite3.Cursor):
             return self
         ran: list[bool] = []
 
-        def run(database: str, sql: str, parameters: Any) -> Any:
+        def run(*_: Any) -> Any:
             real(sql, parameters)
             ran.append(True)
             columns = self.description
@@ -256,9 +251,11 @@ class Cursor(sqlite3.Cursor):
             return [names, _native("rowcount", self), _native("lastrowid", self)]
 
         reach = CHANGE if changes else QUERY
-        said = reach(parent, connection.database, sql, parameters, run=run)
+        shown = sealed_parameters(parent.buffer, sql, parameters, many=many)
+        asked = (connection.database, sealed_statement(parent.buffer, sql), shown)
+        said = reach(parent, *asked, run=run)
         self.ran = bool(ran)
-        self._begin(said, (connection.database, sql, parameters))
+        self._begin(said, asked)
         connection.changed |= changes and connection.isolation_level is not None
         return self
 
@@ -268,68 +265,13 @@ class Cursor(sqlite3.Cursor):
             columns = ["NULL AS " + _quoted(str(one)) for one in names or ()]
             super().execute(f"SELECT {', '.join(columns)}" if columns else "")
         self.counts = (count, last)
+        self.columns = tuple(names or ())
         self.query = asked if names is not None else None
 
 
-class _Rows:
-    """The rows of one query, as they are fetched.
-
-    Args:
-        parent: The span they are fetched in first.
-        query: The database, the statement and its parameters.
-        ran: Whether the query ran for real.
-    """
-
-    def __init__(self, parent: Span, query: tuple[Any, ...], ran: bool) -> None:
-        self.parent = parent
-        self.query = query
-        self.ran = ran
-        self.span = open_span(ROWS.mark, parent.buffer, parent, query, {})
-        self.items = Items()
-        self.span.result = self.items
-        self.span.end = perf_counter_ns()
-        self.served: Iterator[Any] = iter(())
-        self.error: BaseException | None = None
-        if not ran:
-            found = answer(self.span, items=True)
-            self.span.result = Items(found.data)
-            self.served, self.error = iter(found.result or ()), found.error
-
-    def next(self, real: Any) -> tuple[Any, ...] | None:
-        """The next row, None at the end, which is recorded as well."""
-        if not self.ran:
-            return self._again()
-        try:
-            row: tuple[Any, ...] | None = real()
-        except Exception as error:
-            self.span.error = self.span.buffer.fault(error, self.parent)
-            raise
-        finally:
-            self.span.end = perf_counter_ns()
-        if row is not None or not self.items or self.items[-1] is not None:
-            self.items.append(self.span.buffer.capture(row))
-        return row
-
-    def _again(self) -> tuple[Any, ...] | None:
-        for row in self.served:
-            if row is None:
-                self.served = iter((None,))  # however often it is asked for
-            return row  # type: ignore[no-any-return]  # a recorded tuple
-        if self.error is not None:
-            self.span.error = self.span.buffer.fault(self.error, self.parent)
-            raise self.error
-        return MORE(self.parent, *self.query)  # type: ignore[no-any-return]  # there is none recorded
-
-
-def changing(sql: str) -> bool:
-    """Whether a statement writes, or begins or ends a transaction."""
-    found = _HEAD.match(sql)
-    word = found[1].lower() if found is not None else ""
-    if word == "with":
-        return _CHANGES.search(sql) is not None
-    if word == "pragma":
-        return "=" in sql
-    return word not in ("select", "values", "explain")
+def _one(fetch: Any) -> list[Any]:
+    row = fetch()
+    return [] if row is None else [row]
 
 
 def _native(name: str, cursor: Cursor) -> Any:

@@ -16,6 +16,13 @@ from tracediff.recording.libraries.reach import Reach, asked_by_python, recorded
 _PASSED = ("os", "collections.abc", "_collections_abc")
 """``os.getenv`` and the mapping's ``get``, ``items`` and ``in``, which all end here."""
 
+_SERVED = frozenset(
+    """asgiref billiard celery django httpcore httpx kombu psycopg psycopg_pool requests
+    sqlalchemy""".split()
+)
+"""What a replay answers for: what these read for themselves, some once a process, says only where
+their servers, proxies and certificates are."""
+
 
 def patches(config: Config) -> Iterable[Patch]:
     """What records the library."""
@@ -34,7 +41,7 @@ def _item(real: Any) -> Any:
 
     def __getitem__(self: Any, key: Any) -> Any:  # noqa: N807 - it stands for that method
         parent = recorded_here()
-        if self is not os.environ or parent is None or asked_by_python(_PASSED):
+        if self is not os.environ or parent is None or asked_by_python(_PASSED, _SERVED):
             return real(self, key)
         redactor = parent.buffer.redactor
         return reach(parent, key, secret=lambda value: redactor.names_secret(key, value))
@@ -50,7 +57,7 @@ def _names(real: Any) -> Any:
 
     def __iter__(self: Any) -> Iterator[Any]:  # noqa: N807 - it stands for that method
         parent = recorded_here()
-        if self is not os.environ or parent is None or asked_by_python(_PASSED):
+        if self is not os.environ or parent is None or asked_by_python(_PASSED, _SERVED):
             return real(self)  # type: ignore[no-any-return]  # an iterator
         return iter(reach(parent))
 

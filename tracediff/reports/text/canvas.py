@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,8 @@ from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.text import Text
+
+from tracediff.reports import living
 
 NARROWEST: Final = 80
 WIDEST: Final = 160
@@ -25,12 +27,14 @@ CAUSE = "bold magenta"
 GOOD = "bold green"
 BAD = "bold red"
 WARN = "yellow"
+LOST = "magenta"
 
 STATE_GLYPHS = {
     "success": ("✓", "green"),
-    "warning": ("!", WARN),
+    "warning": ("▲", WARN),
     "error": ("✗", BAD),
-    "running": ("…", NAME),
+    "running": ("◌", NAME),
+    "lost": ("⊘", LOST),
 }
 KIND_GLYPHS = {"input": "⇠", "output": "⇢", "artifact": "▤", "note": "·"}
 
@@ -40,13 +44,15 @@ class Look:
     """How a report is drawn.
 
     ``now`` is the time (nanoseconds since the epoch) that ages are counted from; ``limit`` bounds
-    the number of steps a report shows.
+    the number of steps a report shows; ``quiet`` is after how many nanoseconds of silence a running
+    job is no longer taken to be well.
     """
 
     now: int
     width: int = 100
     colour: bool = False
     limit: int = 20
+    quiet: int = living.QUIET
 
     @property
     def columns(self) -> int:
@@ -76,9 +82,14 @@ def apart(left: Text, right: Text, width: int) -> Text:
     return line
 
 
-def rule(title: Text, width: int, end: Text | None = None, stroke: str = "─") -> Text:
-    """Return a bar across the page with a title at its left and a remark at its right."""
-    tail = _tail(end, width // 2, stroke)
+def rule(
+    title: Text, width: int, end: Text | None = None, stroke: str = "─", *, most: int | None = None
+) -> Text:
+    """Return a bar across the page with a title at its left and a remark at its right.
+
+    Of the remark no more is shown than ``most`` cells, which is half of the page by default.
+    """
+    tail = _tail(end, width // 2 if most is None else most, stroke)
     head = span((f"{stroke * 2} ", DIM))
     name = title.copy()
     name.truncate(max(width - tail.cell_len - 6, 8), overflow="ellipsis")
@@ -129,6 +140,14 @@ def wrapped(words: Iterable[str], width: int, separator: str = ", ") -> Iterable
         line = joined
     if line:
         yield line
+
+
+def prose(head: str, style: str, text: str, look: Look) -> Iterator[Text]:
+    """Yield a sentence behind a heading, on as many lines as it takes."""
+    for at, line in enumerate(wrapped(text.split(), look.columns - cell_len(head), " ")):
+        part = span((" " * cell_len(head) if at else head, style), line)
+        part.truncate(look.columns, overflow="ellipsis")
+        yield part
 
 
 def paint(lines: Iterable[Text], look: Look) -> str:

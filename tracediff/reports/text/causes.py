@@ -21,22 +21,22 @@ _PROVEN = ("origin", "mixed", "hidden input")
 
 
 @dataclass(slots=True)
-class _Cause:
+class Cause:
     """A definition that differs and the divergences that it may be the reason of."""
 
     change: CodeChange
     steps: list[Divergence] = field(default_factory=list)
 
 
-def causes(comparison: Comparison) -> list[_Cause]:
+def causes(comparison: Comparison) -> list[Cause]:
     """The definitions that differ behind differing steps, in the order they first show.
 
     Those that are the origin of a difference come before those that may be.
     """
-    found: dict[tuple[str, str], _Cause] = {}
+    found: dict[tuple[str, str], Cause] = {}
     for one in comparison.divergences:
         for change in () if one.within else one.code or ():
-            cause = found.setdefault((change.file, change.name), _Cause(change))
+            cause = found.setdefault((change.file, change.name), Cause(change))
             cause.steps.append(one)
     return sorted(found.values(), key=lambda one: not any(map(_proven, one.steps)))
 

@@ -25,6 +25,7 @@ from tracediff.reports.text.canvas import (
     apart,
     ending,
     fit,
+    prose,
     rule,
     span,
     wrapped,
@@ -83,9 +84,9 @@ def _head(found: Checked, told: verdict.Story, look: Look) -> Iterator[Text]:
         if at == len(lines) - 1 and text.cell_len + len(took) + 2 <= look.columns:
             text = apart(text, span((took, DIM)), look.columns)
         yield text
-    yield from _prose("   ", "", told.answer, look)
+    yield from prose("   ", "", told.answer, look)
     for sentence in found.broken[:_GATES]:
-        yield from _prose("   ✗ ", BAD, clean(sentence[: verdict.LONGEST]), look)
+        yield from prose("   ✗ ", BAD, clean(sentence[: verdict.LONGEST]), look)
     if len(found.broken) > _GATES:
         yield span((f"     … {many(len(found.broken) - _GATES, 'more broken gate')}", DIM))
     if found.changed and not found.broken:
@@ -96,14 +97,6 @@ def _within(found: Checked) -> str:
     if found.accepted >= found.changed:
         return "all that changed is accepted"
     return f"{many(found.changed - found.accepted, 'trace')} may differ"
-
-
-def _prose(head: str, style: str, text: str, look: Look) -> Iterator[Text]:
-    """A sentence behind a heading, on as many lines as it takes."""
-    for at, line in enumerate(wrapped(text.split(), look.columns - cell_len(head), " ")):
-        part = span((" " * cell_len(head) if at else head, style), line)
-        part.truncate(look.columns, overflow="ellipsis")
-        yield part
 
 
 def _totals(found: Checked, look: Look) -> Iterator[Text]:
@@ -149,7 +142,7 @@ def _noise(found: Checked, look: Look) -> Iterator[Text]:
         return
     yield rule(span(("noise, not counted", BOLD)), look.columns)
     for one in found.noise[:_FIELDS]:
-        yield from _prose("   ", "", verdict.noise(one.field, one.count, one.example), look)
+        yield from prose("   ", "", verdict.noise(one.field, one.count, one.example), look)
     if len(found.noise) > _FIELDS:
         yield span((f"   … {many(len(found.noise) - _FIELDS, 'more field')}", DIM))
 
@@ -161,9 +154,9 @@ def _failures(found: Checked, look: Look) -> Iterator[Text]:
     yield rule(span((title, BAD)), look.columns)
     shown = found.failures[:_FAILURES]
     for one in shown:
-        yield from _prose("   ✗ ", BAD, f"{clean(one.id[:40])}  {_said(one.message)}", look)
+        yield from prose("   ✗ ", BAD, f"{clean(one.id[:40])}  {_said(one.message)}", look)
         if one.hint:
-            yield from _prose("     hint: ", DIM, _said(one.hint), look)
+            yield from prose("     hint: ", DIM, _said(one.hint), look)
     if found.failed > len(shown):
         yield span((f"     … and {found.failed - len(shown):,} more", DIM))
 
@@ -174,14 +167,14 @@ def _said(text: str) -> str:
 
 def _stale(found: Checked, look: Look) -> Iterator[Text]:
     for one in found.stale[:_STALE]:
-        yield from _prose(" ! ", WARN, verdict.stale(one), look)
+        yield from prose(" ! ", WARN, verdict.stale(one), look)
     if len(found.stale) > _STALE:
         yield span((f"   … and {len(found.stale) - _STALE:,} more", DIM))
 
 
 def _remarks(found: Checked, look: Look) -> Iterator[Text]:
     for remark in verdict.remarks(found):
-        yield from _prose("   ", "", remark, look)
+        yield from prose("   ", "", remark, look)
 
 
 def _next(found: Checked, told: verdict.Story, look: Look) -> Iterator[Text]:

@@ -8,9 +8,10 @@ from itertools import islice
 
 from rich.text import Text
 
-from tracediff.model import Comparison, Divergence, FieldChange, Miss, ReplayInfo, Trace
+from tracediff.model import Comparison, FieldChange, Trace
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
+from tracediff.reports.outcome import drifted, outcome, root, stopped
 from tracediff.reports.paths import address
 from tracediff.reports.text.canvas import (
     BAD,
@@ -63,10 +64,6 @@ def sides(comparison: Comparison) -> tuple[str, str]:
     return ("recorded", "now" if comparison.new.replay is not None else "other")
 
 
-def _differing(comparison: Comparison) -> list[Divergence]:
-    return [divergence for divergence in comparison.divergences if not divergence.within]
-
-
 def _header(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
     old, new = comparison.old, comparison.new
     yield rule(span((clean(old.key), BOLD)), look.columns, span((clean(old.id), DIM)), "━")
@@ -115,73 +112,24 @@ def _code(old: Trace, new: Trace, look: Look) -> Iterator[Text]:
 
 def verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Iterator[Text]:
     """Yield whether both are the same, and what of the outcome differs."""
-    count = len(_differing(comparison))
-    if not comparison.different:
-        yield _same(comparison, count)
+    found = outcome(comparison)
+    if found.head != "different":
+        yield span((f" ✓ {found.head} ", GOOD), f"  {found.said}")
         return
     line = span((" ✗ different ", BAD), "  ")
     replay = comparison.new.replay
-    stop = _stop(replay)
-    if replay is not None and stop is not None:
-        yield line.append(f"the replay stopped at {stop.kind} ").append(clean(stop.name), BOLD)
+    if found.stop is not None and replay is not None:
+        yield line.append(f"{found.said} ").append(clean(found.stop.name), BOLD)
         yield span()
         yield from misses(comparison.old, replay, look)
-        return
-    root = _root(comparison)
-    before = excerpt.outcome(comparison.old.steps[0], 400) or "None"
-    after = excerpt.outcome(comparison.new.steps[0], 400) or "None"
-    if root and "error" in root.aspects:
-        yield line.append("how it ends")
-        yield from _stacked(before, after, look, heads)
-        return
-    changes = changes_of(root, "result") if root else ()
-    if len(changes) == 1 and not changes[0].path:
-        yield from _one_change(line, changes[0], look, heads)
-    elif changes:
-        yield line.append(f"{many(len(changes), 'field')} of the result")
-        yield from table(listed(changes, _FIELDS_SHOWN, 1), look, heads)
-    elif root and "result" in root.aspects:
-        yield line.append("result")
-        yield from _stacked(before, after, look, heads)
+    elif len(found.changes) == 1 and not found.changes[0].path:
+        yield from _one_change(line, found.changes[0], look, heads)
     else:
-        yield line.append(_elsewhere(comparison, count))
-
-
-def _stop(replay: ReplayInfo | None) -> Miss | None:
-    """The call that ended the replay, if one did: what came after it says nothing."""
-    return next((one for one in replay.misses if one.served == "failed"), None) if replay else None
-
-
-def _same(comparison: Comparison, count: int) -> Text:
-    if count:
-        differ = "step differs" if count == 1 else "steps differ"
-        return span((" ✓ same result ", GOOD), f"  {count:,} {differ} on the way")
-    steps = sum(step.kind not in ("job", "note") for step in comparison.new.steps)
-    return span((" ✓ same ", GOOD), f"  {many(steps, 'step')} unchanged")
-
-
-def _root(comparison: Comparison) -> Divergence | None:
-    for divergence in comparison.divergences:
-        if divergence.old == 0 and divergence.new == 0 and not divergence.within:
-            return divergence
-    return None
-
-
-def _elsewhere(comparison: Comparison, count: int) -> str:
-    outputs = sum(
-        "output"
-        in (
-            comparison.old.steps[d.old].kind if d.old is not None else "",
-            comparison.new.steps[d.new].kind if d.new is not None else "",
-        )
-        for d in _differing(comparison)
-    )
-    if outputs:
-        return f"same result, but {many(outputs, 'output differs', 'outputs differ')}"
-    root = _root(comparison)
-    if root and "state" in root.aspects:
-        return f"same result, but {comparison.old.state} became {comparison.new.state}"
-    return f"same result, but {many(count, 'step differs', 'steps differ')}"
+        yield line.append(found.said)
+        if found.both is not None:
+            yield from _stacked(*found.both, look, heads)
+        if found.changes:
+            yield from table(listed(found.changes, _FIELDS_SHOWN, 1), look, heads)
 
 
 def _one_change(
@@ -214,7 +162,7 @@ def _ending(comparison: Comparison, look: Look) -> Iterator[Text]:
     replay = comparison.new.replay
     blocks: list[Iterator[Text]] = []
     if replay is not None:
-        told = [] if _stop(replay) else [misses(comparison.old, replay, look)]
+        told = [] if stopped(replay) else [misses(comparison.old, replay, look)]
         blocks = [*told, unused(comparison.old, replay, look)]
     blocks += [_remarks(comparison, look), _next(comparison, look)]
     for block in blocks:
@@ -226,8 +174,7 @@ def _ending(comparison: Comparison, look: Look) -> Iterator[Text]:
 
 def _remarks(comparison: Comparison, look: Look) -> Iterator[Text]:
     if comparison.drift:
-        differ = many(comparison.drift, "difference lies", "differences lie")
-        yield span((f"  {differ} within a tolerance", DIM))
+        yield span((f"  {drifted(comparison)}", DIM))
     remarks = [*comparison.remarks, *comparison.new.warnings]
     for remark in islice(remarks, 10):
         yield span(("  ! ", WARN), excerpt.cut(clean(remark), look.columns - 4))
@@ -237,17 +184,21 @@ def _remarks(comparison: Comparison, look: Look) -> Iterator[Text]:
 
 def _summary(comparison: Comparison, look: Look) -> Iterator[Text]:
     """The verdict again, where a reader's eye is after a long report."""
-    first, root = comparison.first, _root(comparison)
+    first, top = comparison.first, root(comparison)
     index = first.new if first and first.new is not None else None
     if not comparison.different or first is None or index is None:
         return
-    change = next(iter(changes_of(root, "result") if root else ()), None)
+    change = next(iter(changes_of(top, "result") if top else ()), None)
     said = "different"
-    if change is not None and not change.path and "error" not in (root.aspects if root else ()):
+    if change is not None and not change.path and "error" not in (top.aspects if top else ()):
         sides = [excerpt.short(side, 24) for side in (change.old, change.new)]
         said = " ".join(filter(None, [" → ".join(sides), wording.signed(change.delta)]))
     step = comparison.new.steps[index]
-    place = f" ({clean(step.source.file)}:{step.source.line})" if step.source else ""
+    place = (
+        f" ({clean(step.source.file)}:{step.source.line})"
+        if step.source and step.source.file
+        else ""
+    )
     line = span(("  ✗ ", BAD), said, (", first at ", DIM), clean(step.name), (place, DIM))
     line.truncate(look.columns, overflow="ellipsis")
     yield line

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Final
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from tracediff.explained import Effect, Explanation
-from tracediff.reports import amounts, excerpt, waterfall
+from tracediff.reports import attributed, excerpt, waterfall
 from tracediff.reports.text.canvas import BOLD, DIM, NEW, OLD, Look, ending, fit, span
 from tracediff.reports.wording import many
 
 _FIELDS_SHOWN: Final = 10
 _TOGETHER_SHOWN: Final = 3
-_WORTH_NAMING: Final = Fraction(1, 100)
 _GAP = "  "
 _TITLE = "also changed"
 
@@ -90,21 +88,11 @@ def _row(
 
 def together(found: Explanation, effect: Effect) -> Iterator[Text]:
     """Yield the largest interactions of an effect that are more than a hundredth of its change."""
-    worth = [
-        one for one in effect.interactions
-        if abs(one.amount) > abs(effect.change) * _WORTH_NAMING
-    ]  # fmt: skip
-    worth.sort(key=lambda one: -abs(one.amount))
-    for one in worth[:_TOGETHER_SHOWN]:
-        first, second = sorted((one.first, one.second))
-        names = waterfall.short_names([found.causes[first], found.causes[second]])
-        amount = amounts.like(one.amount, effect.shown_change)
-        if effect.kind == "indicator":
-            amount = f"{'+' if one.amount > 0 else ''}{amounts.part(one.amount)}"
+    worth = attributed.together(found, effect)
+    for first, second, name, other, amount in worth[:_TOGETHER_SHOWN]:
         yield span(
-            ("  together  ", DIM), f"{first + 1} {names[0]}", (" and ", DIM),
-            f"{second + 1} {names[1]}", ": ", (amount, BOLD),
-            (" beyond each alone", DIM),
+            ("  together  ", DIM), f"{first + 1} {name}", (" and ", DIM),
+            f"{second + 1} {other}", ": ", (amount, BOLD), (" beyond each alone", DIM),
         )  # fmt: skip
     if len(worth) > _TOGETHER_SHOWN:
         yield span((f"  … {many(len(worth) - _TOGETHER_SHOWN, 'more interaction')}", DIM))

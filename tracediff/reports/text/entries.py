@@ -70,15 +70,23 @@ def unchanged(comparison: Comparison, old: int | None, new: int | None, depth: i
 
 
 def fields(comparison: Comparison, divergence: Divergence, depth: int) -> Iterator[Entry]:
-    """Yield a line for each field that differs inside a step, args first, bounded.
+    """Yield a line for each field that differs inside a step, args first, bounded."""
+    for inner in picked(divergence):
+        yield left_out(inner, depth) if isinstance(inner, int) else one_field(inner, depth)
+    yield from _state(comparison, divergence, depth)
+
+
+def picked(divergence: Divergence) -> Iterator[FieldChange | int]:
+    """Yield the changes inside a step that are worth a line, and how many others there are.
 
     Few for a step that only passes on what it was given: the number that did is above it.
     """
     effect = divergence.label in ("propagated", "absorbed")
     for aspect, most in (_SHOWN_OF_EFFECTS if effect else _SHOWN).items():
         inner = [change for change in changes_of(divergence, aspect) if change.path]
-        yield from listed(inner, most, depth)
-    yield from _state(comparison, divergence, depth)
+        yield from inner[:most]
+        if len(inner) > most:
+            yield len(inner) - most
 
 
 def listed(changes: Sequence[FieldChange], most: int, depth: int) -> Iterator[Entry]:
@@ -86,8 +94,13 @@ def listed(changes: Sequence[FieldChange], most: int, depth: int) -> Iterator[En
     for change in changes[:most]:
         yield one_field(change, depth)
     if len(changes) > most:
-        left = wording.many(len(changes) - most, "more field")
-        yield Entry(mark=" ", title=f"… {left}", depth=depth, quiet=True, field=True)
+        yield left_out(len(changes) - most, depth)
+
+
+def left_out(count: int, depth: int) -> Entry:
+    """Return the line that says how many field changes have none of their own."""
+    title = f"… {wording.many(count, 'more field')}"
+    return Entry(mark=" ", title=title, depth=depth, quiet=True, field=True)
 
 
 def one_field(change: FieldChange, depth: int) -> Entry:
@@ -155,22 +168,31 @@ def _title(before: Step | None, after: Step | None) -> str:
 def _detail(
     comparison: Comparison, divergence: Divergence, before: Step | None, after: Step | None
 ) -> str:
-    said: list[str] = []
-    turns = (divergence.kind, *divergence.also)
-    if "moved" in turns and divergence.old is not None:
-        parents = names(comparison.old.steps, divergence.old)[:-1]
-        said.append(f"moved from {' › '.join(map(clean, parents)) or 'the top level'}")
+    said = turns(comparison, divergence)
     step = after or before
-    if "renamed" in turns and step and step.kind != "note":
-        said.append("renamed")
-    if "reordered" in turns:
-        said.append("reordered")
-    if step and step.kind in ("note", "output", "artifact"):
-        said.append(step.kind)
     if step and not said and "args" not in divergence.aspects and step.kind != "job":
         call = excerpt.short_value(step.key, 40) or excerpt.arguments(step.args, 40)
         said.append(f"({call})" if call else "")
     return ", ".join(filter(None, said))
+
+
+def turns(comparison: Comparison, divergence: Divergence) -> list[str]:
+    """Return how a step's place or name changed, and what it is when it is no plain step."""
+    said: list[str] = []
+    kinds = (divergence.kind, *divergence.also)
+    step = _side(comparison.new.steps, divergence.new) or _side(
+        comparison.old.steps, divergence.old
+    )
+    if "moved" in kinds and divergence.old is not None:
+        parents = names(comparison.old.steps, divergence.old)[:-1]
+        said.append(f"moved from {' › '.join(map(clean, parents)) or 'the top level'}")
+    if "renamed" in kinds and step and step.kind != "note":
+        said.append("renamed")
+    if "reordered" in kinds:
+        said.append("reordered")
+    if step and step.kind in ("note", "output", "artifact"):
+        said.append(step.kind)
+    return said
 
 
 def _state(comparison: Comparison, divergence: Divergence, depth: int) -> Iterator[Entry]:

@@ -8,9 +8,9 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
-from tracediff.explained import Blame, Cause, Hunk, LineChange, Passed
-from tracediff.model import Source
-from tracediff.reports import excerpt, waterfall
+from tracediff.explained import Blame, Cause, Passed
+from tracediff.reports import attributed, excerpt, waterfall
+from tracediff.reports.attributed import LONGEST
 from tracediff.reports.clean import clean
 from tracediff.reports.text.canvas import (
     BOLD,
@@ -34,7 +34,6 @@ _COMMITS_SHOWN: Final = 3
 _UNITS_SHOWN: Final = 6
 _ENDS_SHOWN: Final = 3
 _LEAD: Final = 12
-_LONGEST: Final = 2_000  # characters of one recorded text that are looked at
 _MARKS = {"-": OLD, "+": NEW}
 
 
@@ -54,7 +53,7 @@ def cause_block(cause: Cause, number: int, share: str, job: str, width: int) -> 
     yield rule(title, width, place if place.cell_len else None)
     for block in (
         _merged(cause, width),
-        _commits(cause.commits, width),
+        _commits(attributed.commits(cause), width),
         _hunks(cause, width),
         _variable(cause, width),
         _travelled(cause.travelled, job, width),
@@ -69,7 +68,7 @@ def _name(cause: Cause, room: int) -> Text:
         return span()
     first, others = cause.units[0], len(cause.units) - 1
     more = f" and {many(others, 'more unit')}" if others else f"  {first.kind}"
-    whole, bare = clean(first.name[:_LONGEST]), waterfall.bare(first)
+    whole, bare = clean(first.name[:LONGEST]), waterfall.bare(first)
     tried = [(whole, more), (bare, more), (whole, ""), (bare, "")]
     for name, behind in tried[:2] if others else tried:
         if cell_len(name) + len(behind) <= room:
@@ -87,12 +86,10 @@ def _merged(cause: Cause, width: int) -> Iterator[Text]:
     """Why several units are one, and which they are."""
     if len(cause.units) < 2:
         return
-    yield _line(
-        "merged", span((clean((cause.merged or "they cannot run apart")[:_LONGEST]), WARN)), width
-    )
+    yield _line("merged", span((clean((cause.merged or attributed.MERGED)[:LONGEST]), WARN)), width)
     for unit in cause.units[:_UNITS_SHOWN]:
         place = span((ending(waterfall.spot(unit), width // 3), NAME))
-        left = span(" " * (_LEAD + 3), clean(unit.name[:_LONGEST]), (f"  {unit.kind}", DIM))
+        left = span(" " * (_LEAD + 3), clean(unit.name[:LONGEST]), (f"  {unit.kind}", DIM))
         yield apart(left, span("  ").append_text(place) if place.cell_len else place, width)
     if len(cause.units) > _UNITS_SHOWN:
         yield _more(len(cause.units) - _UNITS_SHOWN, "more unit", width)
@@ -102,17 +99,15 @@ def _more(count: int, noun: str, width: int) -> Text:
     return _line("", span((f"… {many(count, noun)}", DIM)), width)
 
 
-def _commits(commits: Sequence[Blame], width: int) -> Iterator[Text]:
-    """The commits behind the changed lines, each once."""
-    found = list({one.sha: one for one in commits}.values())
+def _commits(found: Sequence[Blame], width: int) -> Iterator[Text]:
     for at, one in enumerate(found[:_COMMITS_SHOWN]):
         head = "" if at else "commit" if len(found) == 1 else "commits"
         if one.sha is None:
             yield _line(head, span(("not committed yet", WARN)), width)
             continue
         day = f", {one.date:%Y-%m-%d}" if one.date else ""
-        who = f"{excerpt.cut(clean(one.author[:_LONGEST]), 40)}{day}"
-        text = span((clean(one.sha[:7]), NAME), f"  {clean(one.subject[:_LONGEST])}")
+        who = f"{excerpt.cut(clean(one.author[:LONGEST]), 40)}{day}"
+        text = span((clean(one.sha[:7]), NAME), f"  {clean(one.subject[:LONGEST])}")
         yield apart(_line(head, text, width), span((f"  {who}", DIM)) if who else span(), width)
     if len(found) > _COMMITS_SHOWN:
         yield _more(len(found) - _COMMITS_SHOWN, "more commit", width)
@@ -121,21 +116,14 @@ def _commits(commits: Sequence[Blame], width: int) -> Iterator[Text]:
 def _hunks(cause: Cause, width: int) -> Iterator[Text]:
     for hunk in cause.hunks[:_HUNKS_SHOWN]:
         if len(cause.hunks) > 1 or hunk.old_path != hunk.path:
-            yield _line("", span((_where(hunk), DIM)), width)
+            yield _line("", span((attributed.where(hunk), DIM)), width)
         for line in hunk.lines[:_LINES_SHOWN]:
-            mark, rest = line[:1], clean(line[1:_LONGEST].expandtabs(4))
+            mark, rest = line[:1], clean(line[1:LONGEST].expandtabs(4))
             yield _line("", span((f"{mark} {rest}", _MARKS.get(mark, DIM))), width)
         if len(hunk.lines) > _LINES_SHOWN:
             yield _more(len(hunk.lines) - _LINES_SHOWN, "more line", width)
     if len(cause.hunks) > _HUNKS_SHOWN:
         yield _more(len(cause.hunks) - _HUNKS_SHOWN, "more hunk", width)
-
-
-def _where(hunk: Hunk) -> str:
-    new = clean(f"{hunk.path[:_LONGEST]}:{hunk.line}")
-    if hunk.old_path == hunk.path:
-        return new
-    return f"{clean(f'{hunk.old_path[:_LONGEST]}:{hunk.old_line}')} → {new}"
 
 
 def _variable(cause: Cause, width: int) -> Iterator[Text]:
@@ -146,31 +134,20 @@ def _variable(cause: Cause, width: int) -> Iterator[Text]:
     old, new = _values(found.old, found.new, (width - _LEAD - 30) // 2)
     text = span((clean(found.name[:60]), BOLD), ": ", (old, OLD), " → ", (new, f"{BOLD} {NEW}"))
     source = found.new_source or found.old_source
-    spot = span() if source is None else span((f"  {ending(_spot(source), width // 2)}", NAME))
+    spot = (
+        span()
+        if source is None
+        else span((f"  {ending(attributed.spot(source), width // 2)}", NAME))
+    )
     yield apart(_line("variable", text, width), spot, width)
-    code = _code(cause, found)
+    code = attributed.code_of(cause, found)
     if code:
         yield _line("", span((code.strip(), DIM)), width)
 
 
-def _spot(source: Source) -> str:
-    return clean(f"{source.file[:_LONGEST]}:{source.line}")
-
-
 def _values(old: str | None, new: str | None, room: int) -> tuple[str, str]:
-    texts = ["—" if one is None else clean(one[: 10 * _LONGEST]) for one in (old, new)]
+    texts = ["—" if one is None else clean(one[: 10 * LONGEST]) for one in (old, new)]
     return excerpt.pair(texts[0], texts[1], max(room, 8))
-
-
-def _code(cause: Cause, found: LineChange) -> str:
-    """The line of source where a variable differs, when a hunk shows it."""
-    for source, mark in ((found.new_source, "+"), (found.old_source, "-")):
-        for hunk in cause.hunks if source else ():
-            path, at = (hunk.path, hunk.line) if mark == "+" else (hunk.old_path, hunk.old_line)
-            own = [line for line in hunk.lines if line[:1] in (mark, " ")]
-            if source and path == source.file and 0 <= source.line - at < len(own):
-                return clean(own[source.line - at][1:_LONGEST])
-    return ""
 
 
 def _travelled(steps: Sequence[Passed], job: str, width: int) -> Iterator[Text]:
@@ -192,7 +169,7 @@ def _travelled(steps: Sequence[Passed], job: str, width: int) -> Iterator[Text]:
 
 def _path(path: Sequence[str], job: str, room: int) -> str:
     """The names from the job down to a step, the first of them left out where they are too long."""
-    names = [clean(name[:_LONGEST]) for name in path] or [clean(job[:_LONGEST])]
+    names = [clean(name[:LONGEST]) for name in path] or [clean(job[:LONGEST])]
     text = " › ".join(names)
     while len(names) > 1 and cell_len(text) > room:
         names = names[1:]
@@ -202,7 +179,7 @@ def _path(path: Sequence[str], job: str, room: int) -> str:
 
 def _kept(kept: Sequence[str], width: int) -> Iterator[Text]:
     """The added and removed definitions that come and go with the cause."""
-    names = [clean(name[:_LONGEST]) for name in kept[:_UNITS_SHOWN]]
+    names = [clean(name[:LONGEST]) for name in kept[:_UNITS_SHOWN]]
     if len(kept) > _UNITS_SHOWN:
         names.append(f"{len(kept) - _UNITS_SHOWN:,} more")
     for at, line in enumerate(wrapped(names, width - _LEAD - 3)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Final
 
 from rich.text import Text
 
 from tracediff.explained import Certificate, Effect, Explanation
-from tracediff.reports import amounts, excerpt, waterfall, wording
+from tracediff.reports import amounts, attributed, excerpt, waterfall, wording
+from tracediff.reports.attributed import LONGEST
 from tracediff.reports.clean import clean
 from tracediff.reports.text.canvas import (
     BAD,
@@ -36,15 +36,7 @@ from tracediff.reports.wording import many
 
 _NAMED: Final = 5
 _TOLD: Final = 3
-_ROUNDED: Final = Fraction(1, 100)
 _REMARKS_SHOWN: Final = 10
-_LONGEST: Final = 2_000
-_DATA: Final = ("input", "arguments")
-_METHODS = {
-    "exact": "exact, over {}",
-    "groups": "exact within groups (Owen values), over {}",
-    "sampling": "sampled, over {}; ± is half of a 95 % confidence interval",
-}
 
 
 def explanation_lines(found: Explanation, look: Look, *, every: bool = False) -> Iterator[Text]:
@@ -75,7 +67,7 @@ def _header(found: Explanation, look: Look) -> Iterator[Text]:
     yield rule(span((clean(old.key), BOLD)), look.columns, span((clean(old.id), DIM)), "━")
     call = excerpt.arguments(old.steps[0].args, look.columns - 4) if old.steps else ""
     if call or old.meta:
-        yield _cut(span("   ", call or clean(old.meta[:_LONGEST])), look)
+        yield _cut(span("   ", call or clean(old.meta[:LONGEST])), look)
 
 
 def _cut(line: Text, look: Look) -> Text:
@@ -107,18 +99,16 @@ def _headline(
 def certificate_lines(said: Certificate, look: Look) -> Iterator[Text]:
     """How far the recorded code reproduces the recording: what a difference can be trusted for."""
     mark = (" ✓ ", GOOD) if said.whole else (" ! ", WARN)
-    yield _cut(span(mark, clean(str(said)[:_LONGEST])), look)
-    paths = [" › ".join(clean(one[:60]) for one in path) or "the job itself"
-             for path in said.unrecorded or said.unreproduced]  # fmt: skip
-    what = "reads something unrecorded: " if said.unrecorded else "not reproduced: "
-    yield from _words("   " + what, paths, look, _NAMED)
+    yield _cut(span(mark, clean(str(said)[:LONGEST])), look)
+    what, paths = attributed.unreproduced(said)
+    yield from _words(f"   {what}", paths, look, _NAMED)
     for remark in said.remarks[:_REMARKS_SHOWN]:
         yield from _prose("   ", "", remark, look)
 
 
 def _prose(head: str, style: str, text: str, look: Look) -> Iterator[Text]:
     """A sentence of somebody else's behind a heading, on as many lines as it takes."""
-    words = clean(text[:_LONGEST]).split(" ")
+    words = clean(text[:LONGEST]).split(" ")
     for at, line in enumerate(wrapped(words, look.columns - len(head), " ")):
         yield _cut(span((" " * len(head) if at else head, style), line), look)
 
@@ -166,59 +156,29 @@ def _picture(
             yield from (_cut(line, look) for line in lines)
 
 
-def _share(main: Effect, cause: int, drawn: Waterfall) -> str:
-    bar = next((one for one in drawn.bars if one.cause == cause), None)
-    if bar is None:
-        return "elsewhere"
-    return " ".join(filter(None, (bar.amount, bar.margin, bar.percent and f"({bar.percent})")))
+def _share(main: Effect, at: int, drawn: Waterfall) -> str:
+    amount, margin, percent = attributed.share(main, at, drawn)
+    return " ".join(filter(None, (amount, margin, percent and f"({percent})")))
 
 
 def _sum(drawn: Waterfall, main: Effect, look: Look) -> Iterator[Text]:
     """The proof that nothing is left over: the shares as they stand above, and what they make."""
-    total = amounts.added(main.shown)
-    exact = sum(main.shares, Fraction(0)) == main.change
-    if not exact or total is None or total != amounts.parsed(main.shown_change):
-        yield span(("  ! ", WARN), "the shares do not add up to the change")
+    found = attributed.proof(drawn, main)
+    if not found.holds:
+        yield span(("  ! ", WARN), attributed.DOES_NOT_ADD_UP)
         return
-    steps = [bar.amount for bar in drawn.bars[1:-1]]
-    ends = "= 100%" if main.kind == "indicator" else f"= {waterfall.change(main)}{_ends(main)}"
-    lines = wrapped([*steps, ends], look.columns - 5, " ")
+    lines = wrapped([*found.parts, found.whole], look.columns - 5, " ")
     for at, line in enumerate(lines):
         yield _cut(span(("   " if at else " ✓ ", GOOD), (line, DIM)), look)
 
 
-def _ends(main: Effect) -> str:
-    """``= 221.79 - 219.38``, where that is what the change is."""
-    old, new = amounts.number(main.old), amounts.number(main.new)
-    said = amounts.parsed(main.shown_change)
-    if old is None or new is None or said is None:
-        return ""
-    off = abs(new - old - Fraction(said))
-    if off > abs(new - old) * _ROUNDED:
-        return ""
-    return f" {'≈' if off else '='} {excerpt.short(main.new, 40)} - {excerpt.short(main.old, 40)}"
-
-
 def _data(found: Explanation, main: Effect, look: Look) -> Iterator[Text]:
-    parts = next((found.data[at] for at, one in enumerate(found.effects)
-                  if one is main and at in found.data), None)  # fmt: skip
+    parts = attributed.data_and_code(found, main)
     if parts is not None:
-        read = [all(unit.kind in _DATA for unit in one.units) for one in found.causes]
-        data, code = (
-            _summed(main, [at for at, one in enumerate(read) if one is side], part)
-            for side, part in zip((True, False), parts, strict=True)
-        )
+        data, code = parts
         yield _cut(
             span(("   of that ", DIM), data, (" by data, ", DIM), code, (" by code", DIM)), look
         )
-
-
-def _summed(main: Effect, causes: Sequence[int], exact: Fraction) -> str:
-    """What some causes have together, of their shares as they are shown: so it adds up."""
-    total = amounts.added([main.shown[at] for at in causes])
-    if total is None or sum((main.shares[at] for at in causes), Fraction(0)) != exact:
-        return amounts.like(exact, main.shown_change)
-    return amounts.plain(total, sign=True) + amounts.unit(main.shown_change)
 
 
 def _without(found: Explanation, look: Look) -> Iterator[Text]:
@@ -228,27 +188,24 @@ def _without(found: Explanation, look: Look) -> Iterator[Text]:
         yield from _prose("  no attribution: ", f"{BOLD} {WARN}", found.refused, look)
         yield from _first(found, look)
     elif found.noise:
-        yield span(("   what differs is noise: the recorded code does not reproduce it", DIM))
+        yield span((f"   {attributed.NOISE}", DIM))
     elif not found.comparison.different:
-        yield span(("   there is no change to explain", DIM))
+        yield span((f"   {attributed.NO_CHANGE}", DIM))
 
 
 def _first(found: Explanation, look: Look) -> Iterator[Text]:
-    first, comparison = found.comparison.first, found.comparison
-    if first is None:
+    known = attributed.first(found)
+    if known is None:
         return
-    before = None if first.old is None else comparison.old.steps[first.old]
-    after = None if first.new is None else comparison.new.steps[first.new]
+    before, after, place = known
     step = after or before
-    if step is None:
-        return
+    name = step.name if step else ""
     room = (look.columns - 40) // 4
     texts = [excerpt.outcome(one, room) or "—" if one else "—" for one in (before, after)]
-    place = f"{step.source.file[:_LONGEST]}:{step.source.line}" if step.source else ""
     yield apart(
-        span(("  first divergence: ", DIM), (clean(step.name[:_LONGEST]), BOLD), ": ",
+        span(("  first divergence: ", DIM), (clean(name[:LONGEST]), BOLD), ": ",
              (texts[0], OLD), " → ", (texts[1], NEW)),
-        span((f"  {ending(clean(place), look.columns // 2)}", NAME)) if place else span(),
+        span((f"  {ending(place, look.columns // 2)}", NAME)) if place else span(),
         look.columns,
     )  # fmt: skip
 
@@ -261,31 +218,18 @@ def _ending(found: Explanation, main: Effect | None, look: Look, *, every: bool)
             yield from lines
 
 
-def _innocents(found: Explanation) -> Iterator[str]:
-    """Names, with the kind where two are equal: of a function, and of its decorator."""
-    names = [one.name for one in found.innocent]
-    for one in found.innocent:
-        kind = f" ({one.kind})" if names.count(one.name) > 1 else ""
-        yield clean(one.name[:_LONGEST]) + kind
-
-
 def _rest(found: Explanation, main: Effect | None, look: Look, *, every: bool) -> Iterator[Text]:
     """What did nothing, how it was found out, and what stays open."""
     most = None if every else _NAMED
     if found.innocent:
-        yield span(
-            ("  innocent  ", DIM),
-            f"{many(len(found.innocent), 'changed unit')} ran and changed nothing",
-        )
-        yield from _words("            ", list(_innocents(found)), look, most)
+        yield span(("  innocent  ", DIM), attributed.innocent(found))
+        yield from _words("            ", list(attributed.innocents(found)), look, most)
     if found.idle:
-        yield span(("  idle      ", DIM), f"{many(found.idle, 'changed unit')} never ran")
+        yield span(("  idle      ", DIM), attributed.idle(found))
     if main is not None:
-        mixtures = many(found.hybrids, "mixture") + " of old and new code"
-        said = _METHODS[found.method].format(mixtures)
-        yield from _prose("  method    ", DIM, said, look)
-    yield from _words("  noise     ", [clean(one[:_LONGEST]) for one in found.noise], look, most)
-    remarks = list(dict.fromkeys([*found.remarks, *found.comparison.remarks]))
+        yield from _prose("  method    ", DIM, attributed.method(found), look)
+    yield from _words("  noise     ", [clean(one[:LONGEST]) for one in found.noise], look, most)
+    remarks = attributed.remarks(found)
     for remark in remarks[: None if every else _REMARKS_SHOWN]:
         yield from _prose("  ! ", WARN, remark, look)
     if not every and len(remarks) > _REMARKS_SHOWN:

@@ -9,8 +9,7 @@ from rich.text import Text
 from tracediff.model import Comparison, Divergence, FieldChange, Source, Step
 from tracediff.reports import excerpt, wording
 from tracediff.reports.clean import clean
-from tracediff.reports.deep import deep_lines
-from tracediff.reports.paths import names
+from tracediff.reports.divergence import in_few_lines, meaning, within
 from tracediff.reports.text.canvas import (
     BOLD,
     CAUSE,
@@ -27,23 +26,6 @@ from tracediff.reports.text.entries import changes_of
 from tracediff.reports.wording import many
 
 _FIELDS_SHOWN = 6
-_MEANINGS = {
-    "origin": "same arguments, another result: the change is in this step's own code",
-    "propagated": "its own code is the same; what it was given differs",
-    "mixed": "its code and what it was given both changed the result",
-    "absorbed": "it was given something else and came to the same result",
-    "hidden input": "same code, same arguments, another result: it reads something unrecorded",
-    "clock": "times within the run itself",
-    "unproven": "",
-}
-_KINDS = {
-    "added": "only the new execution runs this step",
-    "removed": "the new execution no longer runs this step",
-    "moved": "the step runs at another place",
-    "renamed": "the step has another name",
-    "reordered": "the steps run in another order",
-    "changed": "",
-}
 
 
 def first_divergence(
@@ -65,11 +47,10 @@ def _body(
     if step is None:
         return
     yield apart(_name(before, after), _place(before, after), width)
-    where = _where(comparison, divergence)
+    where = within(comparison, divergence)
     if where:
         yield span(("in ", DIM), (excerpt.cut(where, width - 3), NAME))
-    meaning = _MEANINGS[divergence.label] if divergence.label != "unproven" else ""
-    said = _KINDS[divergence.kind] or meaning
+    said = meaning(divergence)
     if said:
         yield span((said, DIM))
     yield span()
@@ -89,27 +70,17 @@ def _name(before: Step | None, after: Step | None) -> Text:
 
 def _place(before: Step | None, after: Step | None) -> Text:
     source = (after and after.source) or (before and before.source) or None
-    if source is None:
+    if source is None or not source.file:
         return span()
     line = span(("  ", ""), (_spot(source), NAME))
     was = before.source if before else None
-    if was is not None and after is not None and was.file != source.file:
+    if was is not None and was.file and after is not None and was.file != source.file:
         line = span((f"  {_spot(was)} → ", DIM)).append(_spot(source), style=NAME)
     return line
 
 
 def _spot(source: Source) -> str:
     return clean(f"{source.file}:{source.line}")
-
-
-def _where(comparison: Comparison, divergence: Divergence) -> str:
-    if divergence.new is not None:
-        trace, index = comparison.new, divergence.new
-    else:
-        trace, index = comparison.old, divergence.old or 0
-    if not index:
-        return ""
-    return " › ".join(map(clean, (trace.steps[0].name, *names(trace.steps, index)[:-1])))
 
 
 def _arguments(
@@ -143,7 +114,7 @@ def _outcomes(
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("ends in", old, new, width, heads)
     elif changes:
-        few = _in_few_lines(before, after, changes)
+        few = in_few_lines(before, after, changes, _FIELDS_SHOWN)
         for at, line in enumerate(few):
             yield span((f"{'' if at else 'result':<8}", DIM), excerpt.cut(line, width - 8))
         if not few:
@@ -155,15 +126,6 @@ def _outcomes(
         yield span(("result  ", DIM), (f"{unchanged}", ""), ("  unchanged", DIM))
     if "state" in divergence.aspects and "error" not in divergence.aspects:
         yield from _sides("state", before.state, after.state, width, heads)
-
-
-def _in_few_lines(before: Step, after: Step, changes: tuple[FieldChange, ...]) -> list[str]:
-    """What many changes come to, such as rows in another order; none where that is no shorter."""
-    if len(changes) <= _FIELDS_SHOWN or before.result is None or after.result is None:
-        return []
-    values = excerpt.seen(before.result), excerpt.seen(after.result)
-    lines = deep_lines(*values, len(changes), changes)
-    return lines if len(lines) <= _FIELDS_SHOWN else []
 
 
 def _changes(

@@ -29,12 +29,13 @@ def noise_lines(
     said = many(len(noise), "step differs", "steps differ")
     yield span((f"   {said} without a change of the code, and did not count:", DIM))
     for one in noise[:_SHOWN]:
-        yield span(excerpt.cut(f"     {_said(comparison, one)}", look.columns))
+        yield span(excerpt.cut(f"     {noise_said(comparison, one)}", look.columns))
     if len(noise) > _SHOWN:
         yield span((f"     … and {len(noise) - _SHOWN:,} more", DIM))
 
 
-def _said(comparison: Comparison, one: Divergence) -> str:
+def noise_said(comparison: Comparison, one: Divergence) -> str:
+    """Return where a difference that did not count is, and what it is."""
     steps = comparison.new.steps if one.new is not None else comparison.old.steps
     index = one.new if one.new is not None else (one.old or 0)
     where = clean(path(steps, index)) or "the job itself"

@@ -17,12 +17,13 @@ _HINT_LINES = 5
 _NEAREST_SHOWN = 2
 _FIELDS_SHOWN = 3
 _UNUSED_SHOWN = 5
-_ANSWERS = {
+ANSWERS = {
     "failed": "the replay stopped here",
     "nearest": "answered with the nearest recording",
     "stub": "answered with a stand-in",
     "live": "called for real",
 }
+"""What a call that has no recording was answered with."""
 
 
 def misses(recorded: Trace, replay: ReplayInfo, look: Look) -> Iterator[Text]:
@@ -44,7 +45,7 @@ def _miss(recorded: Trace, miss: Miss, look: Look) -> Iterator[Text]:
     yield line
     place = " › ".join(map(clean, miss.path))
     where = f"in {place} · " if place else ""
-    yield span((excerpt.cut(f"    {where}{_ANSWERS[miss.served]}", look.columns), DIM))
+    yield span((excerpt.cut(f"    {where}{ANSWERS[miss.served]}", look.columns), DIM))
     for index, changes in miss.nearest[:_NEAREST_SHOWN]:
         if not 0 <= index < len(recorded.steps):
             continue

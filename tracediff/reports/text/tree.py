@@ -188,5 +188,6 @@ def _fold(
         title = every if steps == differing else f"{many(steps, 'step')}, {differing:,} differ"
         yield Entry(mark="…", title=title, depth=depth, quiet=True)
     else:
-        title = many(steps, "unchanged step")
+        alone = all(nodes[at].old is None or nodes[at].new is None for at in folded)
+        title = f"{many(steps, 'step')} inside" if alone else many(steps, "unchanged step")
         yield Entry(mark="…", title=title, depth=depth, quiet=True)

@@ -24,7 +24,7 @@ ClientSource = Client | Callable[[], Client] | None
 
 # Dates beyond the year 9999 are dates too.
 _CODEC: CodecOptions[Document] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
-_ACKNOWLEDGED = WriteConcern(w="majority", j=True, wtimeout=20_000)
+ACKNOWLEDGED = WriteConcern(w="majority", j=True, wtimeout=20_000)
 _GOODBYE = 1.0
 _READ = ReadConcern("majority")
 """What one majority has: no failover takes it back."""
@@ -61,6 +61,9 @@ class Connection:
         self._given = client
         self._clients: dict[tuple[int, int], Client] = {}
         self._closed = False
+        self.erased = False
+        """Whether something was erased here, so that graves are to be looked at for all rows."""
+
         if isinstance(client, MongoClient):
             self._clients[process()] = client
 
@@ -91,7 +94,7 @@ class Connection:
         database: Database[Document] = self.client().get_database(
             self.address.database,
             codec_options=_CODEC,
-            write_concern=_ACKNOWLEDGED,
+            write_concern=ACKNOWLEDGED,
             read_concern=_READ,
         )
         return database
@@ -110,6 +113,10 @@ class Connection:
     def about(self) -> Collection[Document]:
         """The collection that says what the other one is."""
         return self.database()[f"{self.address.collection}.about"]
+
+    def beside(self, name: str) -> Collection[Document]:
+        """The collection ``NAME.name`` beside the rows."""
+        return self.database()[f"{self.address.collection}.{name}"]
 
     def close(self) -> None:
         """Close this process's own client; those of others stay open."""

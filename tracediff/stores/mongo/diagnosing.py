@@ -13,7 +13,13 @@ from tracediff.errors import StoreError
 from tracediff.stores.base import Diagnosis
 from tracediff.stores.mongo.connection import Connection
 from tracediff.stores.mongo.failures import mongo_errors
-from tracediff.stores.mongo.preparing import OLDEST, check_form, has_replicas, missing_indexes
+from tracediff.stores.mongo.preparing import (
+    OLDEST,
+    check_form,
+    check_writable,
+    has_replicas,
+    missing_indexes,
+)
 
 _SKEW = 2.0
 """Seconds that two clocks may differ by: more would show in ``--since`` and in what expires."""
@@ -109,8 +115,10 @@ def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool
 
 
 def _form(connection: Connection) -> Diagnosis:
-    check_form(connection)
-    return Diagnosis(True, f"the collection {connection.address.collection} is one of traces")
+    schema = check_form(connection)
+    check_writable(connection, schema)
+    text = f"the collection {connection.address.collection} is one of traces, of schema {schema}"
+    return Diagnosis(True, text)
 
 
 def _indexes(connection: Connection) -> Diagnosis:
@@ -122,6 +130,7 @@ def _indexes(connection: Connection) -> Diagnosis:
         return Diagnosis(True, "the indexes were not looked at: this user may not list them")
     if not missing:
         return Diagnosis(True, "all indexes are there")
+    names = [name for indexes in missing.values() for name in indexes]
     return Diagnosis(
-        False, f"missing indexes: {', '.join(missing)}", "run tracediff init with this store"
+        False, f"missing indexes: {', '.join(names)}", "run tracediff init with this store"
     )

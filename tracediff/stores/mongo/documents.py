@@ -2,10 +2,10 @@
 
     _id  the trace's id            k  key
     t    its start (nanoseconds)   g  tags
-    s    its state (0 to 3)        c  context
+    s    its state (0 to 4)        c  context
     f    labels                    x  when it expires, rounded up to a millisecond
     1-4  the starts of its key,    r  the other fields, packed: see ``_plain``
-         as hashes
+         as hashes                 n  of a live trace: how many parts are known
 
 A row that BSON cannot hold exactly (a lone surrogate, a whole number over 64 bits, a context field
 with a dot in its name) has ``e`` and ``l`` in place of k, g, c and r: the whole row as JSON, and
@@ -71,12 +71,29 @@ def decode_row(document: Mapping[str, Any]) -> Row:
     try:
         if "e" in document:
             blob, start, length = document["l"]
-            return checked(load_row(document["e"], (blob, int(start), int(length))))
+            row = load_row(document["e"], (blob, int(start), int(length)))
+            return checked(replace(row, state=STATES[document["s"]]))
         return checked(_typed(_row(document)))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a row: {type(error).__name__}") from error
     except StoreError as error:
         raise ValueError(error.message) from error
+
+
+def decode_part(document: Mapping[str, Any]) -> tuple[int, tuple[str, int, int]]:
+    """The number and location of a part.
+
+    Raises:
+        ValueError: The document is none of one.
+    """
+    try:
+        number = int(document["_id"].rpartition("/")[2])
+        blob, start, length = document["l"]
+        if not isinstance(blob, str):
+            raise TypeError(type(blob).__name__)
+        return number, (blob, int(start), int(length))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"not a part: {type(error).__name__}") from error
 
 
 def position(document: Mapping[str, Any]) -> tuple[int, str]:
@@ -93,8 +110,15 @@ def _found_by(row: Row, declared: Sequence[str]) -> dict[str, Any]:
     }
     document.update(zip(_DEPTHS, key_labels(row.key), strict=False))
     if row.expires_at is not None:
-        document["x"] = DatetimeMS(_milliseconds(row.expires_at))
+        document["x"] = expiry(row.expires_at)
+    if row.parts:
+        document["n"] = row.parts
     return document
+
+
+def expiry(expires_at: int) -> DatetimeMS:
+    """When the server is to remove what expires then."""
+    return DatetimeMS(_milliseconds(expires_at))
 
 
 def _milliseconds(expires_at: int) -> int:
@@ -141,6 +165,7 @@ def _row(document: Mapping[str, Any]) -> Row:
         error=error,
         expires_at=None if expires is None else int(expires) * _MS - over,
         location=(blob, start, length),
+        parts=document.get("n", 0),
     )
 
 

@@ -208,6 +208,17 @@ def unprepared(address: Address) -> StoreError:
     )
 
 
+def outdated(address: Address, found: int, schema: int) -> StoreError:
+    """A collection of an older schema that is to be written: ``store-unprepared``."""
+    return StoreError(
+        f"the store {address.collection} in {address.shown} has schema {found}, and this "
+        f"tracediff writes {schema}",
+        slug="store-unprepared",
+        hint="run tracediff init --store with this store, which shows the upgrade and makes it; it "
+        "can be read meanwhile, and a recorder keeps its traces on disk",
+    )
+
+
 def foreign(address: Address, why: str) -> StoreError:
     """A collection of somebody else's: ``store-foreign``."""
     return StoreError(
@@ -220,10 +231,10 @@ def foreign(address: Address, why: str) -> StoreError:
 def newer(address: Address, found: object) -> StoreError:
     """A collection of a newer tracediff's: ``store-newer``."""
     return StoreError(
-        f"the collection {address.collection} in {address.shown} has the form {str(found)[:20]}, "
-        "which this tracediff does not know",
+        f"the store {address.collection} in {address.shown} has schema {str(found)[:20]}, which "
+        "this tracediff does not know",
         slug="store-newer",
-        hint="install the newest tracediff",
+        hint="install the version that upgraded it, or a later one; nothing was changed",
     )
 
 

@@ -13,6 +13,8 @@ import hashlib
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +22,7 @@ from tracediff.errors import StoreError
 from tracediff.stores.base import Diagnosis
 from tracediff.stores.failures import blob_missing
 from tracediff.stores.keys import check_key, check_range, cut, is_key
+from tracediff.stores.listed import Listed
 from tracediff.stores.s3 import diagnosis, layout, lifecycle
 from tracediff.stores.s3.address import read_address
 from tracediff.stores.s3.clients import (
@@ -167,6 +170,37 @@ class S3Blobs:
             streams = [iter(sorted(stream)) for stream in streams]
         return (key for key, _ in groupby(heapq.merge(*streams)))
 
+    def listed(self, prefix: str = "") -> Iterator[Listed]:
+        """All blobs with this prefix, with their sizes and, by the server's clock, their ages.
+
+        Bucket by bucket: one that lies in two of them comes twice.
+        """
+        if prefix and not (is_key(prefix + "x") or is_key(prefix)):
+            return
+        for bucket in self.address.buckets:
+            for beginning in self._beginnings(bucket, prefix):
+                for key, told, now in self._told(bucket, beginning):
+                    if key.startswith(prefix):
+                        age = max(0.0, (now - told["LastModified"]).total_seconds())
+                        yield Listed(key=key, size=told["Size"], age=age)
+
+    def leftovers(self, grace: float) -> Iterator[Listed]:
+        """None: an object is there whole or not at all, and unfinished uploads end by a rule."""
+        return iter(())
+
+    def drop(self, key: str) -> None:
+        """There are no leftovers."""
+
+    def versioned(self) -> list[str]:
+        """The buckets that keep what is deleted, or did once."""
+        found = []
+        for bucket in self.address.buckets:
+            doing = f"ask whether bucket {bucket} keeps versions"
+            answer = self._clients.ask("get_bucket_versioning", doing, Bucket=bucket)
+            if answer.get("Status") in ("Enabled", "Suspended"):
+                found.append(bucket)
+        return found
+
     def prepare(self, retentions: Iterable[int], dry_run: bool) -> list[str]:
         """Make the buckets and lifecycle rules that are missing; see ``lifecycle.prepare``."""
         return lifecycle.prepare(self._clients, self.address, retentions, dry_run)
@@ -270,12 +304,20 @@ class S3Blobs:
         return [first, *(f"{one}/{self.address.prefix}/" for one in found)]
 
     def _listed(self, bucket: str, beginning: str, prefix: str) -> Iterator[str]:
+        for key, _, _ in self._told(bucket, beginning):
+            if key.startswith(prefix):
+                yield key
+
+    def _told(self, bucket: str, beginning: str) -> Iterator[tuple[str, dict[str, Any], datetime]]:
+        """Blobs in the order of their objects, what is told of each, and when."""
         doing = f"list bucket {bucket}"
         for page in self._clients.pages("list_objects_v2", doing, Bucket=bucket, Prefix=beginning):
+            date = page["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+            now = parsedate_to_datetime(date) if date else datetime.now(UTC)
             for one in page.get("Contents", ()):
                 key = layout.key_of(one["Key"], self.address.prefix)
-                if key is not None and key.startswith(prefix):
-                    yield key
+                if key is not None:
+                    yield key, one, now
 
 
 def _body(answer: dict[str, Any], doing: str) -> bytes:

@@ -27,7 +27,7 @@ from tracediff.stores.keys import LONGEST, is_key
 from tracediff.stores.retention import KEEP, is_class
 
 _DAYS = re.compile(r"[1-9]\d{0,5}d")
-_ONCE = re.compile(r"dictionaries/\d+\.zdict")
+_ONCE = re.compile(r"dictionaries/\d+(?:~[0-9a-f]{16})?\.zdict")
 _ESCAPE = str.maketrans({"[": "[0", "\\": "[1"})
 _ESCAPED = re.compile(r"\[(.?)", re.DOTALL)
 

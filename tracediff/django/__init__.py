@@ -1,0 +1,1 @@
+"""``INSTALLED_APPS = [..., "tracediff.django"]``: views, commands and Celery tasks are jobs."""

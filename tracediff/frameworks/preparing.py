@@ -1,0 +1,66 @@
+"""What a replay does before it imports the job's module, and after."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tracediff import values
+from tracediff.config import Config
+from tracediff.frameworks import naming, replaying
+from tracediff.frameworks.entries import wait_for_entries
+from tracediff.frameworks.importing import importing
+from tracediff.frameworks.recorded import SETTINGS
+from tracediff.frameworks.watching import bring_hooks, watch
+from tracediff.model import Trace
+
+ARGUMENTS = {"method", "path", "route", "query", "body", "headers"}
+"""The arguments of a request's job, by which its trace is known."""
+
+
+def prepare(trace: Trace, config: Config) -> None:
+    """Let the jobs of the frameworks be found, and set Django up if the job had it.
+
+    Raises:
+        ReplayError: ``django-not-set-up``.
+    """
+    naming.use(config)
+    replaying.use(trace)
+    watch()
+    wait_for_entries(config.entry)
+    importing.stand_first()
+    from tracediff.frameworks.project import set_django_up  # most projects have none
+
+    set_django_up(trace, config)
+
+
+def settle(trace: Trace, config: Config) -> None:
+    """Have made known what importing the job's module has only announced.
+
+    Raises:
+        ReplayError: ``job-not-importable``.
+    """
+    bring_hooks()
+    tasks, commands = _hooked("tasks"), _hooked("commands")
+    if tasks is not None:
+        tasks.make_announced()
+    if commands is not None:
+        module = sys.modules.get(trace.job.partition(":")[0])
+        if module is not None:
+            commands.find_command(module)
+    if _is_request(trace) and SETTINGS in trace.context:  # Django is set up
+        from tracediff.frameworks.views import find_views
+
+        find_views(values.Allow(config.jobs))
+
+
+def _hooked(name: str) -> Any:
+    return sys.modules.get(f"tracediff.frameworks.{name}")
+
+
+def _is_request(trace: Trace) -> bool:
+    """Whether the trace's job took a request."""
+    args = trace.steps[0].args
+    found = values.inert(args) if args is not None else None
+    return isinstance(found, Mapping) and set(found) == ARGUMENTS

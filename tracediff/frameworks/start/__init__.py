@@ -1,0 +1,1 @@
+"""The directory that ``tracediff record`` puts on the import path of what it starts."""

@@ -1,0 +1,1 @@
+"""What an HTTP exchange is in a trace, whichever library made it."""

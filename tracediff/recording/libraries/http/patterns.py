@@ -1,0 +1,18 @@
+"""Entries of the setting ``inputs`` that say which requests read: ``POST https://host/search*``."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+
+def request_pattern(entry: str) -> tuple[bool, str, str] | None:
+    """An entry of ``inputs`` that names requests: whether they read, their method and URLs."""
+    method, _, pattern = entry.removeprefix("!").strip().partition(" ")
+    if not pattern.strip() or not method.isupper():
+        return None
+    return not entry.startswith("!"), method, pattern.strip()
+
+
+def matches(where: str, pattern: str) -> bool:
+    """Whether a URL, with or without its scheme, is one that a pattern names."""
+    return fnmatchcase(where, pattern) or fnmatchcase(where.partition("://")[2], pattern)

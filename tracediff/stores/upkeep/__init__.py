@@ -1,0 +1,1 @@
+"""What frees a store of what nobody needs, and erases what has to be gone."""
