@@ -12,6 +12,7 @@ from pytest_tracediff.items import TraceItem
 from pytest_tracediff.session import session_of
 
 if TYPE_CHECKING:
+    from pytest_tracediff.recording import RecordJob
     from pytest_tracediff.replays import Inputs, Replays
     from pytest_tracediff.snapshots import TraceSnapshot
     from tracediff.config import Config
@@ -63,6 +64,20 @@ def trace_snapshot(
 
 
 @pytest.fixture
+def record_job(request: pytest.FixtureRequest, tracediff_config: Config) -> Iterator[RecordJob]:
+    """Make a job of any function, and keep the traces of the jobs that the test runs."""
+    from pytest_tracediff.recording import recorded  # only where it is used
+
+    if "trace_snapshot" in request.fixturenames:
+        raise pytest.UsageError(
+            f"{request.node.nodeid} asks for record_job and trace_snapshot, which both take the "
+            "traces of its jobs: use one of them"
+        )
+    with recorded(request.node, tracediff_config) as found:
+        yield found
+
+
+@pytest.fixture
 def recorded_inputs(request: pytest.FixtureRequest, tracediff_config: Config) -> Inputs:
     """Serve the inputs of a trace to any code in a ``with`` block."""
     from pytest_tracediff.replays import Inputs  # only where it is used
@@ -75,7 +90,11 @@ def hold(item: pytest.Item, writing: Any) -> None:
     item.stash.setdefault(HELD, []).append(writing)
 
 
-NAMES = ("recorded_inputs", "recorded_trace", "replay_trace", "trace_snapshot", "tracediff_config")
+NAMES = ("record_job", "recorded_inputs", "recorded_trace", "replay_trace", "trace_snapshot",
+         "tracediff_config")  # fmt: skip
+
+TAKING = frozenset({"record_job", "trace_snapshot"})
+"""Those that take the traces of a test's jobs."""
 
 
 def is_used_by(item: pytest.Item) -> bool:
@@ -83,6 +102,12 @@ def is_used_by(item: pytest.Item) -> bool:
     return isinstance(item, TraceItem) or not set(NAMES).isdisjoint(
         getattr(item, "fixturenames", ())
     )
+
+
+def is_recordable(item: pytest.Item) -> bool:
+    """Whether ``--tracediff-record`` takes a test's jobs: nothing else does."""
+    taken = TAKING.intersection(getattr(item, "fixturenames", ()))
+    return not (isinstance(item, TraceItem) or taken)
 
 
 def finish(item: pytest.Item, *, passed: bool) -> str | None:

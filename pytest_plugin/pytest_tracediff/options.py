@@ -38,6 +38,7 @@ class Options:
     collect: bool
     update: bool
     new_only: bool
+    record: bool
     record_mode: str
     ci: bool
     warn_unused: bool
@@ -60,6 +61,8 @@ def add_options(parser: pytest.Parser) -> None:
            help="make results the new expectations")  # fmt: skip
     switch("--tracediff-update-new-only", action="store_true",
            help="make results expectations only where there are none yet")  # fmt: skip
+    switch("--tracediff-record", action="store_true",
+           help="keep the traces of the jobs that tests run, tagged test:NAME")  # fmt: skip
     switch("--tracediff-record-mode", choices=RECORD_MODES, default="none", metavar="MODE",
            help=f"how recorded inputs are renewed: {', '.join(RECORD_MODES)} (none)")  # fmt: skip
     switch("--tracediff-ci", action="store_true",
@@ -91,6 +94,7 @@ def read_options(config: pytest.Config) -> Options:
         for name, on in (
             ("--tracediff-update", update),
             ("--tracediff-update-new-only", new_only),
+            ("--tracediff-record", bool(get("--tracediff-record"))),
             (f"--tracediff-record-mode={mode}", mode != "none"),
         )
         if on
@@ -111,6 +115,7 @@ def read_options(config: pytest.Config) -> Options:
         collect=bool(ini("tracediff_collect")),
         update=update,
         new_only=new_only,
+        record=bool(get("--tracediff-record")),
         record_mode=mode,
         ci=ci,
         warn_unused=bool(get("--tracediff-warn-unused")),

@@ -13,6 +13,7 @@ from pytest_tracediff.items import ENDING, TraceFile, TraceItem, is_trace_test
 from pytest_tracediff.options import MARK, add_options
 from pytest_tracediff.session import KEY, Session, session_of
 
+record_job = fixtures.record_job
 recorded_inputs = fixtures.recorded_inputs
 recorded_trace = fixtures.recorded_trace
 replay_trace = fixtures.replay_trace
@@ -105,6 +106,17 @@ def pytest_runtest_protocol(
 
         item.stash[NEXT] = nextitem
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Keep what the test's jobs do, where that was asked for of all tests."""
+    if not session_of(item.config).options.record or not fixtures.is_recordable(item):
+        return (yield)
+    from pytest_tracediff.recording import recorded  # runs that record nothing do without
+
+    with recorded(item, session_of(item.config).bench.config):
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)

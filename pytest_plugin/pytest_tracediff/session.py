@@ -39,12 +39,14 @@ class Tally:
     partial: list[str] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
 
     def add(self, other: Mapping[str, Any]) -> None:
         """Add what another process counted."""
         self.compared += other["compared"]
         self.different += other["different"]
-        for name in ("written", "discarded", "used", "remarks", "modules", "partial", "replayed"):
+        for name in ("written", "discarded", "used", "remarks", "modules", "partial", "replayed",
+                     "recorded"):  # fmt: skip
             mine: list[str] = getattr(self, name)
             mine += [one for one in other[name] if one not in mine]
         self.changed += [one for one in other["changed"] if one not in self.changed]
@@ -99,7 +101,8 @@ class Session:
     @property
     def touched(self) -> bool:
         """Whether anything of the plugin was used."""
-        return self._bench is not None or bool(self.tally.compared or self.tally.used)
+        tally = self.tally
+        return self._bench is not None or bool(tally.compared or tally.used or tally.recorded)
 
     @property
     def bench(self) -> Bench:

@@ -22,6 +22,8 @@ def header(session: Session) -> str | None:
         said.append(f"traces in {session.name(options.directory)}")
     if options.record_mode != "none":
         said.append(f"record mode {options.record_mode}")
+    if options.record:
+        said.append("recording")
     if options.update or options.new_only:
         said.append("updating" if options.update else "storing what is new")
     if said and options.ci:
@@ -119,6 +121,9 @@ def summarise(run: Session, terminal: Any) -> None:
     lines: list[tuple[str, dict[str, bool]]] = []
     if tally.compared or tally.different:
         lines.append((_counted(run), {"red": True} if tally.different else {}))
+    if tally.recorded:
+        said = f"{_many(len(tally.recorded), 'trace')} recorded: tracediff ls --tag test:NAME"
+        lines.append((said, {}))
     for said in tally.replayed if options.details else ():
         lines.append((f"  {said}", {}))
     if tally.written:
