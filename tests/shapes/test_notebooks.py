@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tracediff.digests import tree_digest
 
 pytestmark = pytest.mark.slow
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ROOT = Path(__file__).parents[2]
 DEFINED = """
 import tracediff as td
@@ -85,10 +87,15 @@ class Kernel:
     def run(self, cell: str) -> tuple[str, str]:
         """Run a cell: its status, and the text of its result or the name of its exception."""
         shown: list[str] = []
+        self.said = ""
 
         def seen(message: Any) -> None:
             if message["msg_type"] == "execute_result":
                 shown.append(message["content"]["data"]["text/plain"])
+            elif message["msg_type"] == "stream":
+                self.said += _COLOUR.sub("", message["content"]["text"])
+            elif message["msg_type"] == "error":
+                self.said += _COLOUR.sub("", "\n".join(message["content"]["traceback"]))
 
         reply = self.client.execute_interactive(
             cell, timeout=60, stop_on_error=False, output_hook=seen
@@ -204,3 +211,75 @@ def test_a_job_that_is_interrupted_is_an_error_and_a_shutdown_saves_what_is_left
     assert waits.steps[0].error.type == "builtins:KeyboardInterrupt"
     assert [step.name for step in waits.steps] == ["notebook/waits", "Waiting"]
     assert values.inert(priced.steps[0].result) == 800
+
+
+def test_a_cell_is_a_job_that_is_compared_with_its_last_run(kernel: Kernel):
+    project = kernel.project
+    assert kernel.run("%load_ext tracediff.notebook\nnet, token = 100, 'verysecret1'")[0] == "ok"
+    cell = "%%tracediff prices/cell --tag draft\nshare = {}\nunused = token\ntax(net) * share"
+    assert kernel.run(cell.format(2)) == ("ok", "4000")
+    assert "recorded prices/cell as " in kernel.said
+    assert kernel.run(cell.format(3)) == ("ok", "6000")
+    assert "✗ different   result  4000 → 6000" in kernel.said, kernel.said
+    first, second = by_key(project)["prices/cell"]
+    assert values.inert(first.steps[0].args)["net"] == 100
+    assert values.inert(first.steps[0].args).keys() == {"token", "net"}
+    assert "verysecret1" not in str(values.inert(first.steps[0].args))
+    assert [step.name for step in first.steps if step.kind == "step"] == ["Tax"]
+    assert first.tags == ("draft",)
+    assert b"share = 2" in first.artifacts[0].data
+    shown = kernel.run(f"%tracediff show {second.id}")
+    assert shown[0] == "ok"
+    assert "prices › cell" in kernel.said
+
+
+def test_a_cell_without_a_value_gives_what_it_sets(kernel: Kernel):
+    kernel.run("%load_ext tracediff.notebook")
+    told = kernel.run("%%tracediff prices/set --show\na = 1\nb, (c, d) = a + 1, (3, 4)\nd += 1\n"
+                      "def f():\n    inner = 1\nx = [y for y in [1]]")  # fmt: skip
+    assert told == ("ok", "")
+    assert "prices › set" in kernel.said
+    kernel.run("%%tracediff prices/set\na += 1\nfor d in [d]:\n    pass")
+    trace, again = by_key(kernel.project)["prices/set"]
+    assert values.inert(trace.steps[0].args) == {}
+    assert values.inert(again.steps[0].args) == {"a": 1, "d": 5}
+    assert values.inert(trace.steps[0].result) == {"a": 1, "b": 2, "c": 3, "d": 5, "x": [1]}
+
+
+def test_a_cell_that_fails_is_an_error_shown_once_and_stops_what_follows(kernel: Kernel):
+    kernel.run("%load_ext tracediff.notebook")
+    status, _ = kernel.run("%%tracediff prices/fails\n1 / 0")
+    assert status == "error"
+    assert kernel.said.count("ZeroDivisionError: division by zero") == 1, kernel.said
+    assert kernel.run("%%tracediff prices/syntax\n1 +")[0] == "error"
+    assert kernel.said.count("SyntaxError") == 1, kernel.said
+    assert kernel.run("%%tracediff prices/none --depht full\n1") == ("error", "UsageError")
+    assert "unrecognized arguments: --depht" in kernel.said
+    assert kernel.run("%tracediff 'ls")[0] == "error"
+    assert kernel.run("td.flush(20)") == ("ok", "True")
+    found = by_key(kernel.project)
+    assert found["prices/fails"][0].steps[0].error.type.endswith("ZeroDivisionError")
+    assert "prices/none" not in found
+    assert kernel.run("%tracediff compare nothing")[0] == "ok"
+    assert "nothing" in kernel.said
+    assert "Traceback" not in kernel.said
+
+
+def test_a_cell_that_awaits_says_what_to_do(kernel: Kernel):
+    kernel.run("%load_ext tracediff.notebook\nimport asyncio")
+    awaits = kernel.run("%%tracediff prices/awaits\nawait asyncio.sleep(0, 41) + 1")
+    assert awaits == ("error", "UsageError")
+    assert "mark a coroutine with @tracediff.job" in kernel.said
+    assert "prices/awaits" not in by_key(kernel.project)
+
+
+def test_the_cells_of_the_documentation(kernel: Kernel):
+    page = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    section = page.partition("\n### Notebooks\n")[2].partition("\n### ")[0]
+    setting, cell = re.findall(r"^```text\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    assert kernel.run(setting) == ("ok", "")
+    assert kernel.run(cell) == ("ok", "119.0")
+    assert kernel.run("rate = 7") == ("ok", "")
+    assert kernel.run(cell) == ("ok", "107.0")
+    assert "✗ different   result  119.0 → 107.0" in kernel.said
+    assert by_key(kernel.project)["prices/gross"][0].tags == ("draft",)

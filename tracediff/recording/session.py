@@ -159,6 +159,11 @@ def begin(
     return begun
 
 
+def recorder() -> Recorder | None:
+    """What records in this process; None where nothing does, or nobody has looked yet."""
+    return _process.recorder
+
+
 def get_ready() -> None:
     """Read the settings and put the libraries in place now, as the first job would. Never raises.
 
