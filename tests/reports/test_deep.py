@@ -133,9 +133,12 @@ def test_what_is_large_is_told_by_its_field_changes(monkeypatch: pytest.MonkeyPa
     assert asked == []
 
 
-def test_what_takes_too_long_is_told_by_its_field_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bound", "most"), [("SECONDS", -1.0), ("LOOKS", 20)])
+def test_what_takes_too_long_is_told_by_its_field_changes(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: float
+) -> None:
     assert lines(ROWS, TURNED)[-1] == "in another order"
-    monkeypatch.setattr(deep, "SECONDS", -1.0)
+    monkeypatch.setattr(deep, bound, most)
     own = value_changes(Value(encode(ROWS)), Value(encode(TURNED)))
     assert lines(ROWS, TURNED, 99) == [deep._told(one) for one in own]
 

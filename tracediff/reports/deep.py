@@ -5,7 +5,8 @@ several lines changed, its rows are exact and long; DeepDiff's reading without r
 short. So DeepDiff is given stand-ins: dicts, lists and strings only, with one string for each
 leaf's type and bits, so that nothing differs or is equal but by those. What it makes of them is
 taken only when it says it in fewer lines. It is imported when it is needed, since that takes longer
-than most commands, and stopped after a quarter of a second.
+than most commands, and stopped after so many looks, about a quarter of a second's, that what is said
+of the same values is the same on a busy machine; only one that stalls is stopped by the clock.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tracediff.reports.clean import clean
 from tracediff.reports.wording import field_path, many
 
 MAX_BYTES = 20_000
-SECONDS = 0.25
+LOOKS = 6_000
+SECONDS = 5.0
 _MAX_DEPTH = 40
 _WIDE = 60
 _TYPE, _ITEMS, _BASE = "\0type", "\0items", "\0base"
@@ -184,9 +186,11 @@ class _Deadline:
 
     def __init__(self) -> None:
         self._end = time.monotonic() + SECONDS
+        self._left = LOOKS
 
     def _check(self) -> None:
-        if time.monotonic() > self._end:
+        self._left -= 1
+        if self._left < 0 or time.monotonic() > self._end:
             raise _UnfitError
 
     def match(self, level: object) -> bool:
