@@ -17,6 +17,7 @@ from tracediff.recording.libraries.http.patterns import request_pattern
 from tracediff.recording.libraries.patching import Applied, Patch
 
 MODULES = {
+    "aiohttp": "aiohttp",
     "django.db": "django_db",
     "httpx": "httpx",
     "open": "files",
@@ -31,7 +32,7 @@ MODULES = {
 """The module of this package that knows a library, by the library's name in the setting."""
 
 
-HTTP = frozenset({"httpx", "requests"})
+HTTP = frozenset({"aiohttp", "httpx", "requests"})
 """The libraries beside which an entry may name requests."""
 
 

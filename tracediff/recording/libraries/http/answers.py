@@ -23,7 +23,8 @@ MAX_BODY = 64 << 20
 PIECE = 64 << 10
 """Bytes of a piece of a body whose pieces are not known."""
 
-_BODYLESS = frozenset({204, 304})
+BODYLESS = frozenset({204, 304})
+"""The statuses that no body comes with."""
 
 
 class Answer(Later):
@@ -35,11 +36,15 @@ class Answer(Later):
         reason: The words beside it.
         version: ``HTTP/1.1``.
         headers: Its headers, in their order: a mapping that stays as it is, or pairs.
+
+    ``framed`` says that the pieces are in the frames of HTTP/1.1; ``taken`` that they are what the
+    job took at once, ``decoded`` that their encodings are off. ``opened`` are those of a chunk of
+    the server's that goes on with the next.
     """
 
     __slots__ = (
-        "dropped", "ended", "framed", "headers", "method", "parts", "reason", "size", "status",
-        "version",
+        "decoded", "dropped", "ended", "framed", "headers", "method", "opened", "parts", "reason",
+        "size", "status", "taken", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, status: int, reason: str, version: str, headers: Any) -> None:
@@ -53,6 +58,9 @@ class Answer(Later):
         self.size = 0
         self.ended = False
         self.framed = False
+        self.taken = False
+        self.decoded = False
+        self.opened: list[int] = []
         self.dropped = False
 
     def add(self, piece: bytes) -> bool:
@@ -75,7 +83,10 @@ class Answer(Later):
         pieces, state = self._pieces(by_name)
         found = [("status", values.encode(self.status))]
         if pieces:
-            found += _body(pieces, by_name, buffer, masks, streamed=self._streamed(by_name))
+            names = () if self.decoded else named(by_name.get("content-encoding", ""))
+            found += _body(pieces, names, by_name, buffer, masks, streamed=self._streamed(by_name))
+            if self.opened:
+                found.append(("opened", values.encode(self.opened)))
         found += [(name, values.encode(True)) for name in state]
         found += [
             ("headers", _headers(pairs, buffer, masks)),
@@ -89,10 +100,12 @@ class Answer(Later):
         pieces, ended = list(self.parts), self.ended
         if self.dropped:
             return [], ["unread"]
-        if self.method == "HEAD" or self.status in _BODYLESS or self.status < 200:
+        if self.method == "HEAD" or self.status in BODYLESS or self.status < 200:
             return pieces, []
         length = headers.get("content-length", "")
-        if self.framed:
+        if self.taken:
+            whole = ended
+        elif self.framed:
             pieces, whole = unframed(b"".join(pieces))
         else:
             whole = length.isdigit() and sum(map(len, pieces)) >= int(length)
@@ -105,7 +118,7 @@ class Answer(Later):
 
     def _streamed(self, headers: dict[str, str]) -> bool:
         """Whether the pieces say something: otherwise they are the network's."""
-        return self.framed or "content-length" not in headers
+        return self.taken or self.framed or "content-length" not in headers
 
 
 def _headers(pairs: Sequence[tuple[str, str]], buffer: Buffer, masks: Masks) -> bytes:
@@ -142,10 +155,15 @@ def _cookie(text: str, masks: Masks) -> bytes:
 
 
 def _body(
-    pieces: list[bytes], headers: dict[str, str], buffer: Buffer, masks: Masks, *, streamed: bool
+    pieces: list[bytes],
+    names: Sequence[str],
+    headers: dict[str, str],
+    buffer: Buffer,
+    masks: Masks,
+    *,
+    streamed: bool,
 ) -> list[tuple[str, bytes]]:
     """A body that has pieces: its value, how that is written, and where it was divided."""
-    names = named(headers.get("content-encoding", ""))
     raw = False
     if names:
         try:
@@ -204,7 +222,8 @@ class Told(NamedTuple):
     """A recorded answer, as a client takes it.
 
     ``pieces`` are those of the body as they come over the network, in its encodings. ``unread`` and
-    ``cut`` say that there was more of it: the job did not read it, the server did not send it.
+    ``cut`` say that there was more of it: the job did not read it, the server did not send it. In
+    ``opened`` are the places of pieces after which a chunk of the server's goes on.
     """
 
     status: int
@@ -215,13 +234,19 @@ class Told(NamedTuple):
     unread: bool
     cut: bool
     error: BaseException | None
+    opened: frozenset[int] = frozenset()
 
 
-def told(result: Any, error: BaseException | None) -> Told:
+def told(result: Any, error: BaseException | None, *, plain: bool = False) -> Told:
     """The answer that a recorded result stands for.
 
     What is no answer, from a what-if or None where there is none, is the JSON document of one. A
     trace is untrusted: whatever it says gives an answer.
+
+    Args:
+        result: What was recorded.
+        error: What the body ended with, or what there was in its place.
+        plain: Give the pieces without their encodings, and as one where they are not known.
     """
     if type(result) is not dict or "status" not in result:
         result = {"headers": {"Content-Type": "application/json"}, "body": result,
@@ -231,15 +256,23 @@ def told(result: Any, error: BaseException | None) -> Told:
     by_name = {name.lower(): value for name, value in headers}
     unread, cut = result.get("unread") is True, result.get("cut") is True
     whole = not (unread or cut or error is not None)
+    encoding = "" if plain else by_name.get("content-encoding", "")
+    pieces = _served(result, encoding, whole) if "body" in result else []
+    if plain and "pieces" not in result and pieces:
+        pieces = [b"".join(pieces)]
+    opened = result.get("opened")
     return Told(
         status if type(status) is int and 100 <= status <= 999 else 200,
         str(result.get("reason") or ""),
         str(result.get("version") or "HTTP/1.1"),
         headers,
-        _served(result, by_name.get("content-encoding", ""), whole) if "body" in result else [],
+        pieces,
         unread,
         cut,
         error,
+        frozenset(one for one in opened if type(one) is int)
+        if type(opened) is list
+        else frozenset(),
     )
 
 

@@ -8,7 +8,7 @@ off the job's thread.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
@@ -45,10 +45,17 @@ class Rules:
         library: The name of the library.
         config: The project's settings; entries of ``inputs`` such as ``POST https://host/search*``
             name requests that read, with a ``!`` before them requests that write.
+        errors: Makes of an error of the library one without its requests, pools and sockets.
     """
 
-    def __init__(self, library: str, config: Config) -> None:
+    def __init__(
+        self,
+        library: str,
+        config: Config,
+        errors: Callable[[BaseException], BaseException] | None = None,
+    ) -> None:
         self.library = library
+        self.bare = errors or bare
         self._named = [entry for entry in map(request_pattern, config.inputs) if entry is not None]
         self._marks: dict[tuple[str, bool], Mark] = {}
         self.rest = Mark("input", f"{library} rest of a body", _rest, drop=0)
@@ -94,11 +101,19 @@ class Exchange:
         parent: What ``recorded_here`` gave.
         rules: Those of the library.
         asked: The request.
+        again: Gives a recorded error what it had of this request.
     """
 
-    __slots__ = ("_rules", "_token", "answer", "asked", "parent", "span")
+    __slots__ = ("_again", "_rules", "_token", "answer", "asked", "parent", "span")
 
-    def __init__(self, parent: Span, rules: Rules, asked: Asked) -> None:
+    def __init__(
+        self,
+        parent: Span,
+        rules: Rules,
+        asked: Asked,
+        again: Callable[[BaseException], BaseException] | None = None,
+    ) -> None:
+        self._again = again
         self.parent = parent
         self.asked = asked
         self.answer: Answer | None = None
@@ -113,34 +128,40 @@ class Exchange:
         """Whether a recording may answer."""
         return self.span.buffer.server is not None
 
-    def served(self) -> Told | None:
+    def served(self, *, plain: bool = False) -> Told | None:
         """What a recording answers; None where the request is to be sent.
 
         Raises the recorded error where there was no answer, and what a replay raises on a miss.
+
+        Args:
+            plain: The library takes the body without its encodings.
         """
         span = self.span
         try:
             found = answer(span, items=True)
             if found.live:
                 return None
-            if found.error is not None and found.result is None:
-                raise found.error
+            ended = found.error
+            if ended is not None and self._again is not None:
+                ended = self._again(ended)
+            if ended is not None and found.result is None:
+                raise ended
         except BaseException as error:
-            span.error = span.buffer.fault(error, self.parent)
+            span.error = span.buffer.fault(self._rules.bare(error), self.parent)
             span.end = perf_counter_ns()
             raise
         span.result = Packed(found.data or b"")
         span.end = perf_counter_ns()
         if type(found.result) is not dict:
             span.buffer.warn(f"an answer that was not recorded is an empty one: {span.mark.name}")
-        return told(found.result, found.error)
+        return told(found.result, ended, plain=plain)
 
     def pieces(self, found: Told) -> Iterator[bytes]:
         """The pieces of a recorded body; then what it ended with, an error as well."""
         yield from found.pieces
         span = self.span
         if found.error is not None:
-            span.error = span.buffer.fault(found.error, self.parent)
+            span.error = span.buffer.fault(self._rules.bare(found.error), self.parent)
             raise found.error
         if found.unread:
             self._miss()
@@ -171,7 +192,7 @@ class Exchange:
         leave(self._token)
         self.span.end = perf_counter_ns()
         if error is not None:
-            self.span.error = self.span.buffer.fault(bare(error), self.parent)
+            self.span.error = self.span.buffer.fault(self._rules.bare(error), self.parent)
 
     def answered(self, status: int, reason: str, version: str, headers: Any) -> Answer:
         """Keep the head of the answer; its body follows, piece by piece."""
@@ -204,7 +225,7 @@ class Exchange:
             return
         if self.answer is not None:
             self.answer.ended = True
-        self.span.error = self.span.buffer.fault(bare(error), self.parent)
+        self.span.error = self.span.buffer.fault(self._rules.bare(error), self.parent)
         self.span.end = perf_counter_ns()
 
 
