@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tracediff.explain.bisect import Bisection
     from tracediff.explain.noise import Certified
     from tracediff.explained import Explanation
+    from tracediff.foreign.importing import Imported, Wish
     from tracediff.replay import Replayed
     from tracediff.replayable import Replayability
     from tracediff.reports.prometheus import Figure
@@ -146,6 +147,14 @@ class Project:
     def _trace(self, given: str | Trace) -> Trace:
         return finished(given) if isinstance(given, Trace) else self.recorded(given)
 
+    def _runnable(self, given: str | Trace) -> Trace:
+        """As ``_trace``, of a trace that was recorded here, not imported."""
+        from tracediff.replay.finding import check_replayable  # listing and showing do without
+
+        trace = self._trace(given)
+        check_replayable(trace)
+        return trace
+
     def search(self, query: Query) -> Page:
         """One page of the traces that match, newest first."""
         return self.store.search(query)
@@ -236,7 +245,7 @@ class Project:
             what_ifs,
         )
 
-        trace = self._trace(reference)
+        trace = self._runnable(reference)
         chosen = what_ifs(trace, sets, pins)
         if against is None:
             return replay(trace, self.config, on_miss=on_miss, what_ifs=chosen, deep=deep)
@@ -325,10 +334,10 @@ class Project:
         from tracediff.explain.explaining import explain  # as above
 
         return explain(
-            self._trace(reference),
+            self._runnable(reference),
             self.config,
             load=source_reader(self.config.root, lambda: self.store),
-            other=self._trace(other) if other is not None else None,
+            other=self._runnable(other) if other is not None else None,
             against=against,
             refresh_inputs=refresh_inputs,
             field=field,
@@ -362,7 +371,7 @@ class Project:
         from tracediff.explain.certificate import certify
         from tracediff.explain.noise import certified
 
-        trace, given = self.recorded(reference), tuple(tolerances)
+        trace, given = self._runnable(reference), tuple(tolerances)
         rules = (*self.config.tolerances, *given)
         load = source_reader(self.config.root, lambda: self.store)
         comparison = self.compare(
@@ -409,7 +418,7 @@ class Project:
         """
         from tracediff.explain.bisect import bisect  # listing and showing traces do without
 
-        trace = self.recorded(reference)
+        trace = self._runnable(reference)
         rules = (*self.config.tolerances, *tolerances)
         return bisect(trace, self.config, good=good, bad=bad, tolerances=rules, progress=progress)
 
@@ -582,6 +591,19 @@ class Project:
         count = LAST if last is None else last
         configured = self.config.redact
         return try_rules(self.store, query, configured, rules, last=count, progress=progress)
+
+    def import_traces(self, wish: Wish, progress: Counted = _untold) -> Imported:
+        """Import traces of other tools, to be listed, shown and compared; see ``foreign``.
+
+        Args:
+            wish: Where they are, and what is asked.
+            progress: Called with what is being done, how much is done and of how much.
+        """
+        from tracediff.foreign.importing import import_traces  # no other use case needs it
+
+        if (directory := self._directory()) is not None and not os.path.lexists(directory):
+            open_configured(self.config).close()  # it is made, as the first recording would
+        return import_traces(wish, self.config, self.store, progress)
 
     def push(
         self,

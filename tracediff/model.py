@@ -18,6 +18,10 @@ Mode = Literal["deferred", "live"]
 
 STATES: tuple[State, ...] = ("running", "success", "warning", "error", "lost")
 """In this order for ever: stores keep their numbers. Only traces are lost, never steps."""
+FROM_OTEL = "<otel>"
+FROM_TRIFLE = "<trifle>"
+FOREIGN: tuple[str, ...] = (FROM_OTEL, FROM_TRIFLE)
+"""What stands for the job of traces of other tools: nothing can be run again, or checked."""
 UNFINISHED: tuple[State, ...] = ("running", "lost")
 """States of traces whose end is not recorded: they are shown, but not compared or replayed."""
 MODES: tuple[Mode, ...] = ("deferred", "live")

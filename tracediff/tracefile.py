@@ -11,9 +11,10 @@ import json
 import re
 from typing import Any, Final
 
+from tracediff import traceform
 from tracediff.errors import CodecError
 from tracediff.formkinds import Form, read_plain_text
-from tracediff.model import Step, Trace
+from tracediff.model import ErrorInfo, Step, Trace
 from tracediff.traceform import (
     read_step,
     read_trace,
@@ -94,6 +95,16 @@ def loads(text: str) -> Trace:
         return read_trace(doc, _steps(doc.get("steps")), _FORM)
     except (LookupError, RecursionError) as error:
         raise unreadable(str(error)[:200]) from error
+
+
+def write_error(error: ErrorInfo) -> Any:
+    """One recorded exception as it is written in a trace file."""
+    return traceform.write_error(error, _FORM)
+
+
+def read_error(found: Any) -> ErrorInfo:
+    """The exception that ``write_error`` wrote; raises TypeError, ValueError or CodecError."""
+    return traceform.read_error(found, _FORM)
 
 
 def _steps(found: Any) -> tuple[Step, ...]:

@@ -9,7 +9,7 @@ from itertools import islice
 
 from tracediff.model import Query, Row
 from tracediff.stores.base import Store
-from tracediff.stores.walking import finished_rows
+from tracediff.stores.walking import replayable_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,8 @@ class Selection:
 
     A sample holds some of every path through the code (of every path signature) while there is
     room, so that rare branches are in it, and draws the rest at random. ``seed`` makes it the same
-    again. Traces without an end, of jobs that run or were lost, are never among them.
+    again. Traces without an end, of jobs that run or were lost, are never among them,
+    nor are imported ones.
     """
 
     query: Query = field(default_factory=Query)
@@ -42,7 +43,7 @@ class Selected:
 
 def select(store: Store, selection: Selection) -> Selected:
     """The rows that a selection means, newest first; read while they are taken."""
-    rows = finished_rows(store, replace(selection.query, cursor=None))
+    rows = replayable_rows(store, replace(selection.query, cursor=None))
     if selection.last is not None:
         return Selected(islice(rows, selection.last))
     if selection.sample is None:

@@ -22,6 +22,8 @@ COMMANDS = {
     "show": "Show a trace, or one of its steps.",
     "pull": "Write traces as files to read, commit and share.",
     "push": "Copy traces to another store.",
+    "import": "Import traces of OpenTelemetry and Trifle::Traces, to show and compare.",
+    "export": "Write traces as spans of OpenTelemetry.",
     "replay": "Run a trace's job again with its recorded inputs.",
     "compare": "Compare a trace with its replay on the code as it is now, or with another.",
     "explain": "Say which changed code has which share of a result's change.",

@@ -12,9 +12,10 @@ from typing import Any
 from tracediff import frameworks, values
 from tracediff.config import Config
 from tracediff.errors import ReplayError
-from tracediff.model import Trace
+from tracediff.model import FOREIGN, Trace
 from tracediff.recording import Job, jobs
 from tracediff.runtime import ReplayAbort
+from tracediff.stores.walking import imported_only
 
 
 def find_job(trace: Trace, config: Config) -> Job:
@@ -22,8 +23,9 @@ def find_job(trace: Trace, config: Config) -> Job:
 
     Raises:
         ReplayError: ``job-not-allowed``, ``job-not-importable``, ``job-unknown``,
-            ``django-not-set-up``.
+            ``django-not-set-up``, ``trace-imported``.
     """
+    check_replayable(trace)
     allow = values.Allow(config.jobs)
     frameworks.prepare(trace, config)
     allowed = allow.permits(trace.job)
@@ -56,6 +58,12 @@ def find_job(trace: Trace, config: Config) -> Job:
         slug="job-unknown",
         hint=f"did you mean {near[0]!r}?" if near else _recorded_as(trace),
     )
+
+
+def check_replayable(trace: Trace) -> None:
+    """Raise ReplayError ``trace-imported`` for a trace of another tool: there is no job to run."""
+    if trace.job in FOREIGN:
+        raise imported_only(f"the trace {trace.id} was imported: there is nothing to run again")
 
 
 def _not_allowed(trace: Trace) -> ReplayError:

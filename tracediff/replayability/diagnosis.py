@@ -18,7 +18,7 @@ from tracediff.replayability.remedies import Project, merged, toml
 from tracediff.replayability.sources import Sources
 from tracediff.replayable import Reason, Replayability
 from tracediff.stores.base import Store
-from tracediff.stores.walking import finished_rows, loaded
+from tracediff.stores.walking import loaded, replayable_rows
 
 LAST = 20
 """How many traces are looked at."""
@@ -49,7 +49,7 @@ def diagnose(
     """
     begun = time.monotonic()
     say = progress or (lambda what, done, of: None)
-    rows = list(islice(finished_rows(store, Query(key=key)), last))
+    rows = list(islice(replayable_rows(store, Query(key=key)), last))
     if not rows:
         raise StoreError(
             f"no trace has a key that begins with {key!r}",

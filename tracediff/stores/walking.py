@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tracediff import codec
-from tracediff.errors import StoreError, TracediffError
-from tracediff.model import UNFINISHED, Query, Row, Trace
+from tracediff.errors import ReplayError, StoreError, TracediffError
+from tracediff.model import FOREIGN, UNFINISHED, Query, Row, Trace
 from tracediff.stores.base import PackedStore, Store
 
 _PAGE = 500
@@ -56,6 +56,32 @@ def every_row(store: Store, query: Query) -> Iterator[Row]:
 def finished_rows(store: Store, query: Query) -> Iterator[Row]:
     """As ``every_row``, without traces that lack their end: what runs, and what is lost."""
     return (row for row in every_row(store, query) if row.state not in UNFINISHED)
+
+
+def replayable_rows(store: Store, query: Query) -> Iterator[Row]:
+    """As ``finished_rows``, without imported traces, of which there is nothing to run.
+
+    Raises:
+        ReplayError: ``trace-imported``: all that match are.
+    """
+    found = imported = False
+    for row in finished_rows(store, query):
+        if row.job in FOREIGN:
+            imported = True
+        else:
+            found = True
+            yield row
+    if imported and not found:
+        raise imported_only("all traces that match were imported: there is nothing to run again")
+
+
+def imported_only(message: str) -> ReplayError:
+    """The error for traces of other tools where one is to run again."""
+    return ReplayError(
+        message,
+        slug="trace-imported",
+        hint="`tracediff compare A B` compares two of them; take recorded traces for what replays",
+    )
 
 
 def loaded(store: Store, row: Row) -> Trace | StoreError:

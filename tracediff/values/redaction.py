@@ -48,8 +48,8 @@ FLAGS = frozenset({bool, type(None)})
 def sealed(obj: Any, data: bytes, redaction: Redaction) -> Ext:
     """What is written in place of a secret whose canonical bytes are ``data``."""
     name = type_ref(type(obj))
-    if type(obj) is Placeholder:
-        node = node_of(obj)
+    if type(obj) is Placeholder or type(obj) is Redacted:
+        node = node_of(obj) if type(obj) is Placeholder else obj
         if isinstance(node, Redacted):  # sealed when it was recorded; a replay hands it on
             parts = [node.type.encode(), node.key_id.encode(), node.digest]
             return Ext(tags.REDACTED, packb(parts, None, tags.OPTIONS))
