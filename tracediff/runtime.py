@@ -6,8 +6,9 @@ outputs from a recording. The module is tiny because every instrumented call tou
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -95,6 +96,34 @@ class ReplayAbort(BaseException):
         super().__init__(message)
         self.slug = slug
         self.hint = hint
+
+
+class _Aside:
+    """Stands for the current span where tracediff works for itself."""
+
+    inside = True
+
+
+_ASIDE = _Aside()
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Around what is no part of a job although its thread runs it: nothing in it is recorded.
+
+    A replay serves and refuses nothing of it either.
+    """
+    token = current.set(_ASIDE)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # left in another context than it was entered
+            current.reset(token)
+
+
+def is_aside() -> bool:
+    """Whether what runs is no part of a job."""
+    return current.get() is _ASIDE
 
 
 REPLAYING = "TRACEDIFF_REPLAYING"

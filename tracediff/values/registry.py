@@ -19,6 +19,7 @@ _encoders: dict[type, Callable[[Any], Any]] = {}
 _decoders: dict[str, Decoder] = {}
 
 LIBRARIES: Final[dict[str, str]] = {
+    "bson": "_bson",
     "django": "_django",
     "numpy": "_numpy",
     "pandas": "_pandas",

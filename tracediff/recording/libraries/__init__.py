@@ -22,6 +22,7 @@ MODULES = {
     "httpx": "httpx",
     "open": "files",
     "os.environ": "variables",
+    "pymongo": "pymongo",
     "random": "randomness",
     "requests": "requests",
     "sqlalchemy": "sqlalchemy",

@@ -18,9 +18,9 @@ from tracediff.recording.libraries.reach import Reach, asked_by_python, recorded
 
 _PASSED = frozenset({"uuid"})
 """The module whose functions have the code below in them."""
-_NUMBERED = frozenset({"celery", "kombu"})
-"""What numbers messages, producers and queues, some once a process: what a job sends is an output,
-which has the recorded id as its result."""
+_NUMBERED = frozenset({"celery", "kombu", "pymongo", "redis"})
+"""What numbers messages, producers, queues, sessions and locks, some once a process: what a job
+sends is an output, which has the recorded id as its result."""
 
 # The names that this code has in the module ``uuid``, whose globals it runs with.
 _tracediff_uuid1: Callable[..., uuid.UUID]

@@ -17,6 +17,8 @@ from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import Reach, asked_by_python, recorded_here
 
 _PASSED = frozenset({"random"})
+_WAITING = frozenset({"pymongo", "redis"})
+"""What draws for itself which server it asks and how long it waits before it tries again."""
 
 
 def patches(config: Config) -> Iterable[Patch]:
@@ -47,7 +49,7 @@ def _recorded(real: Callable[..., Any], shape: Callable[..., None]) -> Callable[
     @functools.wraps(real)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         parent = recorded_here()
-        if parent is None or asked_by_python(_PASSED):
+        if parent is None or asked_by_python(_PASSED, _WAITING):
             return real(*args, **kwargs)
         return reach(parent, *args, run=real, **kwargs)
 

@@ -14,6 +14,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 
+from tracediff.runtime import aside
 from tracediff.stores.failures import closed
 from tracediff.stores.mongo.address import Address, client_options
 from tracediff.stores.mongo.failures import forked, mongo_errors
@@ -125,5 +126,5 @@ class Connection:
         _inherited.extend(self._clients.values())
         if own is not None and self._given is None:
             # It says goodbye to the server, which may be gone.
-            with pymongo.timeout(_GOODBYE):
+            with aside(), pymongo.timeout(_GOODBYE):
                 own.close()

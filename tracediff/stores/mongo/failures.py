@@ -14,6 +14,7 @@ from bson.errors import BSONError
 from pymongo import errors
 
 from tracediff.errors import StoreError
+from tracediff.runtime import aside
 from tracediff.stores.failures import closed, full
 from tracediff.stores.mongo.address import Address
 
@@ -32,9 +33,13 @@ _LONGEST = 300
 
 @contextlib.contextmanager
 def mongo_errors(address: Address, doing: str) -> Iterator[None]:
-    """What pymongo raises inside becomes a StoreError that says what was being done."""
+    """What pymongo raises inside becomes a StoreError that says what was being done.
+
+    It is no part of a job whose thread runs it, though a job may use pymongo too.
+    """
     try:
-        yield
+        with aside():
+            yield
     except BSONError:
         raise foreign(address, "a document of it cannot be read") from None
     except (errors.PyMongoError, OSError) as error:

@@ -1,0 +1,56 @@
+"""What recording adds to reads of pymongo from a MongoDB on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pymongo
+
+import tracediff as td
+from benchmarks.blocks import Ask, block, compared
+from benchmarks.figures import Figure
+from servers.mongod import Mongod
+
+ROW = {
+    "name": "a table",
+    "price": 129.5,
+    "tags": ["wood", "oak"],
+    "stock": {"north": 5, "south": 2},
+}
+
+
+@td.job("benchmarks/documents", depth="inputs")
+def recorded(ask: Ask) -> tuple[float, float]:
+    """The block in a job."""
+    return block(ask)
+
+
+def of_library(name: str, what: str, ask: Ask, rounds: int) -> list[Figure]:
+    """The figures of one library."""
+    figures, added = compared(what, name, ask, recorded, rounds)
+    work = f"work of the job's thread that recording adds to it ({name})"
+    return [*figures, Figure(what=work, unit="%", value=added * 100)]
+
+
+def of_pymongo(directory: Path, rounds: int) -> list[Figure]:
+    """A document by its id, and a cursor of a hundred."""
+    with Mongod(directory / "mongod") as server:
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(server.uri("shop"))
+        with client:
+            items = client.shop.items
+            items.insert_many([{"_id": n, **ROW} for n in range(100)])
+            one = "a find_one of pymongo in a MongoDB on this machine"
+            many = "a find of a hundred documents in it"
+            return [
+                *of_library("find_one", one, lambda: items.find_one({"_id": 7}), rounds),
+                *of_library("find of 100", many, lambda: list(items.find()), rounds),
+            ]
+
+
+def measure(quick: bool) -> list[Figure]:
+    td.configure(store="memory:", strict=True, inputs=["pymongo"])
+    rounds = 2 if quick else 150
+    with tempfile.TemporaryDirectory() as directory:
+        return of_pymongo(Path(directory), rounds)
