@@ -18,7 +18,7 @@ from tracediff.config import Config
 from tracediff.errors import CodecError, ReplayError
 from tracediff.model import Trace
 from tracediff.recording import Job, run
-from tracediff.recording.libraries import install
+from tracediff.recording.libraries import install, loaded
 from tracediff.replay.clock import recorded_surroundings
 from tracediff.replay.deep import deepened, tracing_for
 from tracediff.replay.ending import end_group, when_ended
@@ -167,6 +167,7 @@ def replay_here(
                 entered.enter_context(deepened(trace, config))
             job = on_its_class(find_job(trace, config))
             args, kwargs = bind(job, trace, allow)
+            loaded()
             server.begin()
             restart = entered.enter_context(recorded_surroundings(trace))
             entered.enter_context(values.reported(server.used))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 import threading
 from collections.abc import Iterable
 
@@ -20,6 +21,8 @@ MODULES = {
     "aiohttp": "aiohttp",
     "django.db": "django_db",
     "httpx": "httpx",
+    "importlib.resources": "resources",
+    "numpy.random": "numpy_random",
     "open": "files",
     "os.environ": "variables",
     "pymongo": "pymongo",
@@ -27,6 +30,7 @@ MODULES = {
     "requests": "requests",
     "sqlalchemy": "sqlalchemy",
     "sqlite3": "sqlite",
+    "subprocess": "programs",
     "time": "clock",
     "uuid": "ids",
 }
@@ -65,6 +69,15 @@ def install(config: Config) -> None:
             _Process.applied.undo()
         _Process.applied = Applied(patches) if patches else None
         _Process.names = names
+
+
+def loaded() -> None:
+    """Tell the libraries that a replay has imported the modules of its job."""
+    for name in _Process.names:
+        module = sys.modules.get(f"tracediff.recording.libraries.{MODULES.get(name)}")
+        tell = getattr(module, "loaded", None)
+        if tell is not None:
+            tell()
 
 
 def _names_requests(name: str, names: Iterable[str]) -> bool:
