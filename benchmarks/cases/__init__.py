@@ -8,6 +8,7 @@ CASES = {
     "http": "what recording adds to a request of httpx and of requests",
     "sql": "what recording adds to queries of SQLAlchemy on PostgreSQL",
     "documents": "what recording adds to commands of PyMongo and redis-py",
+    "postgres": "what recording adds to queries of psycopg and asyncpg",
     "job": "what recording adds to a job of 5 ms with 50 steps",
     "live": "what it costs a job that its trace is written in parts while it runs",
     "submit": "handing a finished trace to the background writer",

@@ -72,9 +72,10 @@ def covering(reading: Reading) -> str | None:
     own = _OF_KIND.get(reading.kind)
     if own is not None and own != "sqlite3":  # these are inputs, whoever reads them
         return own
-    if reading.kind == "driver" and reading.what in MODULES:
+    above = library_above(reading) or own
+    if above is None and reading.kind == "driver" and reading.what in MODULES:
         return reading.what
-    return library_above(reading) or own
+    return above
 
 
 def with_input(name: str, config: Config) -> Remedy:

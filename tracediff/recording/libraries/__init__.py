@@ -25,6 +25,7 @@ MODULES = {
     "numpy.random": "numpy_random",
     "open": "files",
     "os.environ": "variables",
+    "psycopg": "psycopg",
     "pymongo": "pymongo",
     "random": "randomness",
     "requests": "requests",

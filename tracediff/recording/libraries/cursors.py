@@ -57,7 +57,7 @@ def asked(parameters: Any, sql: str, database: str) -> None:
     """A statement: what is recorded are its columns and counts, and the rows as they are read."""
 
 
-class _Statement:
+class Known:
     """What is known of the text of a statement."""
 
     __slots__ = ("changes", "clean", "more", "step")
@@ -80,7 +80,12 @@ class _Statement:
         return shown, sealed_statement(buffer, sql)
 
 
-_statement = lru_cache(maxsize=1024)(_Statement)
+_kept = lru_cache(maxsize=1024)(Known)
+
+
+def known(library: str, sql: str) -> Known:
+    """What is known of the text of a statement that is given to a library."""
+    return (_kept if len(sql) < MAX_KEPT else Known)(library, sql)
 
 
 @lru_cache(maxsize=1024)
@@ -236,10 +241,10 @@ class Cursor:
         parent = recorded_here()
         if parent is None:
             return self._plainly(text, how, sql, given, kwargs)
-        known = (_statement if len(text) < MAX_KEPT else _Statement)(library, text)
+        statement = known(library, text)
         many = how == "executemany"
-        shown, sql_shown = known.shown(
-            parent.buffer, text, _shown(text, parameters, how), many=many
+        shown, sql_shown = statement.shown(
+            parent.buffer, text, by_name(text, parameters, many=many), many=many
         )
 
         def run() -> dict[str, Any]:
@@ -250,15 +255,15 @@ class Cursor:
             return _said(real, described)
 
         what = (shown, sql_shown, connection.database(parent))
-        answer = Answer(known.step, known.more, parent, what, run)
-        connection.changed = connection.changed or known.changes
+        answer = Answer(statement.step, statement.more, parent, what, run)
+        connection.changed = connection.changed or statement.changes
         if not answer.ran:
             connection.served()
         said = answer.said
         if said is None:
             said, rows = made_up(parent.buffer, text, shown, len(parameters) if many else 1)
             if rows is None:
-                known.more(parent, *what)  # there is none recorded
+                statement.more(parent, *what)  # there is none recorded
             answer.give(said, rows or [])
         put(self, "_answer", answer if said.get("columns") is not None else None)
         put(self, "_said", said)
@@ -279,10 +284,10 @@ class Cursor:
         return self
 
 
-def _shown(text: str, parameters: Any, how: str) -> Any:
+def by_name(text: str, parameters: Any, *, many: bool = False) -> Any:
     """The parameters by name, and these in one order: some come in that of a set."""
-    if how != "execute":
-        return [_shown(text, one, "execute") for one in parameters]
+    if many:
+        return [by_name(text, one) for one in parameters]
     if type(parameters) is not dict:
         return named_parameters(text, parameters)
     return dict(sorted(parameters.items())) if len(parameters) > 1 else parameters

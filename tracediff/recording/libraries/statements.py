@@ -16,7 +16,8 @@ _SKIPPED = re.compile(
 """Texts, quoted names and comments."""
 
 _HEAD = re.compile(r"[\s(]*(\w*)")
-_READS = frozenset("select values explain show table describe desc fetch with pragma".split())
+_READS = frozenset("copy select values explain show table describe desc fetch with pragma".split())
+_TO_CLIENT = re.compile(r"\bto \s+ stdout \b", re.IGNORECASE | re.VERBOSE)
 _CHANGES = re.compile(
     r"\b(?: insert \s+ (?: or \s+ \w+ \s+ )? into | delete \s+ from | merge \s+ into"
     r"| replace \s+ into | (?<!for\s) (?<!key\s) update \s )",
@@ -36,6 +37,7 @@ _TABLE = re.compile(
     rf"""(?i) ^ [\s(]* (?:
     ( select | with | delete ) \b .*? \b from \s+ (?: only \s+ )? {_NAME}
     | ( insert | replace | merge ) \b .*? \b into \s+ {_NAME}
+    | ( copy ) \s+ {_NAME}
     | ( update ) \s+ (?: only \s+ | or \s+ \w+ \s+ )? {_NAME}
     | ( (?: create | drop | alter | truncate ) \s+ (?: (?: or | replace | unique | temp
         | temporary | unlogged | materialized ) \s+ )* \w+ ) \s+
@@ -82,8 +84,9 @@ def changing(sql: str) -> bool:
     """Whether a statement writes, or begins or ends a transaction.
 
     Those that read are SELECT, also one FOR UPDATE or one that draws from a sequence, VALUES,
-    EXPLAIN, SHOW and the like, PRAGMA without a value, and WITH unless there is an INSERT, UPDATE,
-    DELETE or MERGE in it. A SELECT of a function that the database defines is taken for reading.
+    EXPLAIN, SHOW and the like, PRAGMA without a value, COPY TO STDOUT, and WITH unless there is an
+    INSERT, UPDATE, DELETE or MERGE in it. A SELECT of a function that the database defines is taken
+    for reading.
     """
     bare = _SKIPPED.sub(" ", sql)
     found = _HEAD.match(bare)
@@ -94,7 +97,9 @@ def changing(sql: str) -> bool:
         return "=" in bare
     if word in ("select", "with") and _ACTS.search(bare) is not None:
         return True
-    return word in ("with", "explain") and _CHANGES.search(bare) is not None
+    if word == "copy" and _TO_CLIENT.search(bare) is None:
+        return True
+    return word in ("with", "explain", "copy") and _CHANGES.search(bare) is not None
 
 
 _RETURNING = re.compile(r"\breturning\b", re.IGNORECASE)
