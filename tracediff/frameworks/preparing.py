@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from tracediff import values
 from tracediff.config import Config
+from tracediff.errors import ReplayError
 from tracediff.frameworks import naming, replaying
 from tracediff.frameworks.entries import wait_for_entries
 from tracediff.frameworks.importing import importing
+from tracediff.frameworks.queueing import FRAMEWORK
 from tracediff.frameworks.recorded import SETTINGS
 from tracediff.frameworks.watching import bring_hooks, watch
 from tracediff.model import Trace
 
+_UNMARKED = ("rq", "arq")
 ARGUMENTS = {"method", "path", "route", "query", "body", "headers"}
 """The arguments of a request's job, by which its trace is known."""
 
@@ -42,6 +46,7 @@ def settle(trace: Trace, config: Config) -> None:
         ReplayError: ``job-not-importable``.
     """
     bring_hooks()
+    _find_unmarked(trace)
     tasks, commands = _hooked("tasks"), _hooked("commands")
     if tasks is not None:
         tasks.make_announced()
@@ -53,6 +58,23 @@ def settle(trace: Trace, config: Config) -> None:
         from tracediff.frameworks.views import find_views
 
         find_views(values.Allow(config.jobs))
+
+
+def _find_unmarked(trace: Trace) -> None:
+    """Make known a function that nothing marks: RQ and arq run any."""
+    library = trace.context.get(FRAMEWORK)
+    if library not in _UNMARKED:
+        return
+    try:
+        tasks = importlib.import_module(f"tracediff.frameworks.{library}")
+    except ImportError as error:
+        raise ReplayError(
+            f"the job ran in a worker of {library}, which cannot be imported: {error}",
+            slug="job-not-importable",
+            hint=f"install {library}: what the running job says of itself is made with it",
+        ) from error
+    tasks.hook()
+    tasks.find(trace)
 
 
 def _hooked(name: str) -> Any:

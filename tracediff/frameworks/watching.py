@@ -12,6 +12,10 @@ _HOOKS = {
     "sending": ("celery.app.base", "celery.app.task", "celery.canvas", "celery.result"),
     "views": ("django.core.handlers.base",),
     "commands": ("django.core.management.base",),
+    "rq": ("rq",),
+    "dramatiq": ("dramatiq",),
+    "arq": ("arq",),
+    "huey": ("huey",),
 }
 """The modules here that set hooks, and what has to be imported before."""
 

@@ -18,7 +18,7 @@ from tracediff.recording.libraries.reach import Reach, asked_by_python, recorded
 
 _PASSED = frozenset({"uuid"})
 """The module whose functions have the code below in them."""
-_NUMBERED = frozenset({"celery", "kombu", "pymongo", "redis"})
+_NUMBERED = frozenset({"arq", "celery", "dramatiq", "huey", "kombu", "pymongo", "redis", "rq"})
 """What numbers messages, producers, queues, sessions and locks, some once a process: what a job
 sends is an output, which has the recorded id as its result."""
 
