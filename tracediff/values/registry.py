@@ -20,6 +20,7 @@ _decoders: dict[str, Decoder] = {}
 
 LIBRARIES: Final[dict[str, str]] = {
     "bson": "_bson",
+    "dateutil": "_dateutil",
     "django": "_django",
     "numpy": "_numpy",
     "pandas": "_pandas",

@@ -156,6 +156,8 @@ def _datetime(obj: datetime) -> Shape:
 def _known_zone(zone: Any) -> Any:
     if type(zone) is timezone or (type(zone) is ZoneInfo and type(zone.key) is str):
         return zone
+    if type(zone).__module__ == "dateutil.tz.tz" and type(zone).__name__ in ("tzutc", "tzlocal"):
+        return zone
     raise InexactError("a time zone of a class of its own")
 
 

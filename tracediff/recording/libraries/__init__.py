@@ -14,11 +14,12 @@ from collections.abc import Iterable
 
 from tracediff.config import Config
 from tracediff.errors import ConfigError
-from tracediff.recording.libraries.http.patterns import request_pattern
+from tracediff.recording.libraries.http.patterns import operation_pattern, request_pattern
 from tracediff.recording.libraries.patching import Applied, Patch
 
 MODULES = {
     "aiohttp": "aiohttp",
+    "boto3": "boto3",
     "django.db": "django_db",
     "httpx": "httpx",
     "importlib.resources": "resources",
@@ -82,7 +83,9 @@ def loaded() -> None:
 
 
 def _names_requests(name: str, names: Iterable[str]) -> bool:
-    """Whether an entry is none of a library: it says which requests of HTTP read."""
+    """Whether an entry is none of a library: it says which requests or operations read."""
+    if operation_pattern(name) is not None:
+        return "boto3" in names
     return request_pattern(name) is not None and not HTTP.isdisjoint(names)
 
 

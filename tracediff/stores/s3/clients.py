@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
+from tracediff import runtime
 from tracediff.errors import StoreError
 from tracediff.stores.failures import closed
 from tracediff.stores.s3.address import Address
@@ -148,11 +149,14 @@ def translated(doing: str, call: Callable[[], T], expecting: Collection[str] = (
     from urllib3.exceptions import HTTPError
 
     problem: ExpectedError | StoreError
+    token = runtime.own.set(True)  # a job may record what it asks by the same library
     try:
         return call()
     except (BotoCoreError, ClientError, HTTPError, OSError) as error:
         code = code_of(error)
         problem = ExpectedError(code) if code in expecting else store_error(error, doing)
+    finally:
+        runtime.own.reset(token)
     raise problem  # out here, so that it has no context either
 
 

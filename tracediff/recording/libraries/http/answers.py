@@ -173,7 +173,7 @@ def _body(
     content = b"".join(pieces)
     value, said = content, None
     if not raw:
-        value, said = _told(content, headers.get("content-type", ""), masks)
+        value, said = told_body(content, headers.get("content-type", ""), masks)
     found = [("body", buffer.encoder("body")(value))]
     if raw:
         said = "encoded"
@@ -184,7 +184,7 @@ def _body(
     return found
 
 
-def _told(content: bytes, kind: str, masks: Masks) -> tuple[Any, str | None]:
+def told_body(content: bytes, kind: str, masks: Masks) -> tuple[Any, str | None]:
     """The body as a value, and the words that say how it is written."""
     read = bodies.text_of(content, kind)
     if read is None:
@@ -294,17 +294,20 @@ def _header(value: Any) -> str:
 
 
 def _served(result: dict[str, Any], encoding: str, whole: bool) -> list[bytes]:
-    said = result.get("written")
-    try:
-        content = _content(result["body"], said)
-    except (ValueError, TypeError, LookupError, RecursionError):  # of a forged trace
-        content = b""
-    pieces = _divided(content, result.get("pieces"))
+    pieces = _divided(content_of(result), result.get("pieces"))
     names = named(encoding)
-    if not names or said == "encoded":
+    if not names or result.get("written") == "encoded":
         return pieces
     again = encoded(pieces, names, whole=whole)
     return pieces if again is None else again
+
+
+def content_of(result: dict[str, Any]) -> bytes:
+    """The bytes of the body in a recorded result."""
+    try:
+        return _content(result["body"], result.get("written")) if "body" in result else b""
+    except (ValueError, TypeError, LookupError, RecursionError):  # of a forged trace
+        return b""
 
 
 def _content(body: Any, said: Any) -> bytes:

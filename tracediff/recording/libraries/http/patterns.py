@@ -1,4 +1,4 @@
-"""Entries of the setting ``inputs`` that say which requests read: ``POST https://host/search*``."""
+"""Entries of the setting ``inputs`` that say what reads: ``POST https://host/search*``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ def request_pattern(entry: str) -> tuple[bool, str, str] | None:
     if not pattern.strip() or not method.isupper():
         return None
     return not entry.startswith("!"), method, pattern.strip()
+
+
+def operation_pattern(entry: str) -> tuple[bool, str] | None:
+    """An entry that names operations of boto3: whether they read, and which they are."""
+    library, _, pattern = entry.removeprefix("!").strip().partition(" ")
+    if library != "boto3" or not pattern.strip():
+        return None
+    return not entry.startswith("!"), pattern.strip()
 
 
 def matches(where: str, pattern: str) -> bool:
