@@ -11,6 +11,7 @@ from tracediff import values
 from tracediff.config import Config
 from tracediff.errors import ReplayError
 from tracediff.frameworks import naming, replaying
+from tracediff.frameworks.applications import APPLICATION, find_application
 from tracediff.frameworks.entries import wait_for_entries
 from tracediff.frameworks.importing import importing
 from tracediff.frameworks.queueing import FRAMEWORK
@@ -21,6 +22,8 @@ from tracediff.model import Trace
 _UNMARKED = ("rq", "arq")
 ARGUMENTS = {"method", "path", "route", "query", "body", "headers"}
 """The arguments of a request's job, by which its trace is known."""
+INVOCATION = {"event", "context"}
+"""Those of an invocation's on AWS Lambda."""
 
 
 def prepare(trace: Trace, config: Config) -> None:
@@ -54,10 +57,36 @@ def settle(trace: Trace, config: Config) -> None:
         module = sys.modules.get(trace.job.partition(":")[0])
         if module is not None:
             commands.find_command(module)
-    if _is_request(trace) and SETTINGS in trace.context:  # Django is set up
+    if _arguments(trace) == INVOCATION:
+        from tracediff.frameworks.handlers import find_handler
+
+        find_handler(trace.job)
+    if not _is_request(trace):
+        return
+    if SETTINGS in trace.context:  # Django is set up
         from tracediff.frameworks.views import find_views
 
         find_views(values.Allow(config.jobs))
+    application = trace.context.get(APPLICATION)
+    if isinstance(application, str):
+        _have_answered(trace, find_application(application, values.Allow(config.jobs)))
+
+
+def _have_answered(trace: Trace, application: Any) -> None:
+    """Have the trace's job done by the application that answered it."""
+    flask: Any = sys.modules.get("flask")
+    if flask is not None and isinstance(application, flask.Flask):
+        from tracediff.frameworks import flask_views
+
+        flask_views.replayed(trace.key, trace.job, application)
+        return
+    from tracediff.frameworks import answering, asgi_middleware, wsgi_middleware
+
+    if isinstance(application, wsgi_middleware.Middleware):
+        wsgi_middleware.replayed(trace.key, trace.job, application.app)
+        return
+    alone = not isinstance(application, asgi_middleware.Middleware)
+    answering.replayed(trace.key, trace.job, application, alone=alone)
 
 
 def _find_unmarked(trace: Trace) -> None:
@@ -81,8 +110,13 @@ def _hooked(name: str) -> Any:
     return sys.modules.get(f"tracediff.frameworks.{name}")
 
 
-def _is_request(trace: Trace) -> bool:
-    """Whether the trace's job took a request."""
+def _arguments(trace: Trace) -> set[Any]:
+    """The names of the arguments of a trace's job."""
     args = trace.steps[0].args
     found = values.inert(args) if args is not None else None
-    return isinstance(found, Mapping) and set(found) == ARGUMENTS
+    return set(found) if isinstance(found, Mapping) else set()
+
+
+def _is_request(trace: Trace) -> bool:
+    """Whether the trace's job took a request."""
+    return _arguments(trace) == ARGUMENTS

@@ -20,23 +20,19 @@ from django.http.multipartparser import MultiPartParser
 from django.utils.datastructures import MultiValueDict
 
 from tracediff import values
-from tracediff.frameworks.texts import address, cleaned, cleaned_bytes, redactor
-from tracediff.recording.redaction import REDACTED
-from tracediff.runtime import current
-
-MAX_BODY = 1 << 20
-"""Bytes of a body, or of an uploaded file, above which its size alone is recorded."""
-
-_LEFT_OUT = frozenset(
-    """accept-encoding connection content-length forwarded keep-alive priority referer te trailer
-    transfer-encoding upgrade user-agent via x-amzn-trace-id x-client-ip x-cloud-trace-context
-    x-correlation-id x-forwarded-for x-real-ip x-request-id x-b3-traceid x-b3-spanid traceparent
-    tracestate baggage sentry-trace x-csrftoken x-xsrf-token""".split()
+from tracediff.frameworks.messages import (
+    FORMS,
+    MAX_BODY,
+    UNDECLARED,
+    Left,
+    is_json,
+    path_without_secrets,
+    request_headers,
+    sent_body,
+    single,
+    undeclared,
 )
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_PARTS = ("cf-", "sec-", "true-client")
-JSON = "application/json"
-_UNDECLARED = "json"
+from tracediff.runtime import current
 
 
 def request_data(request: Any) -> dict[str, Any]:
@@ -44,31 +40,19 @@ def request_data(request: Any) -> dict[str, Any]:
     return {
         "query": _single(request.GET),
         "body": _body(request),
-        "headers": {
-            name: address(value)
-            for name, value in request.headers.items()
-            if (low := name.lower()) not in _LEFT_OUT and not low.startswith(_PARTS)
-        },
+        "headers": request_headers(request.headers.items()),
     }
 
 
 def path_of(request: Any, route: Mapping[str, Any]) -> str:
     """A request's path without what its route captures under a name that says it is secret."""
-    path: str = request.path_info
-    for name, value in route.items():
-        if value and redactor().secret(name):
-            path = path.replace(str(value), REDACTED)
-    return path
+    return path_without_secrets(request.path_info, route)
 
 
 def _single(several: Mapping[str, Any]) -> dict[str, Any]:
     """A query, a form or its files: what a name has where it stands once, else a list."""
     lists: Any = several
-    return {
-        name: found[0] if len(found) == 1 else list(found)
-        for name, found in lists.lists()
-        if name != "csrfmiddlewaretoken"
-    }
+    return single(one for one in lists.lists() if one[0] != "csrfmiddlewaretoken")
 
 
 def _body(request: Any) -> Any:
@@ -81,7 +65,7 @@ def _body(request: Any) -> Any:
     size = _size(request)
     if not size:
         return None
-    is_form = kind in _FORMS
+    is_form = kind in FORMS
     if is_form and hasattr(request, "_files"):
         return _undeclared(request) or _form(request.POST, request.FILES)
     data = _read(request) if size <= MAX_BODY else None
@@ -92,17 +76,7 @@ def _body(request: Any) -> Any:
             return _undeclared(request) or _form(*_parsed(request, data))
         except Exception:  # the view is told when it asks
             return Left(size)
-    if kind == JSON or kind.endswith("+json"):
-        try:
-            return json.loads(data)
-        except ValueError:  # no JSON, whatever its head says
-            return cleaned_bytes(data)
-    if kind.startswith("text/"):
-        try:
-            return cleaned(data.decode(request.encoding or "utf-8"))
-        except (UnicodeError, LookupError):  # no text of the encoding it names
-            return cleaned_bytes(data)
-    return cleaned_bytes(data)
+    return sent_body(kind, request.encoding, data)
 
 
 def _read(request: Any) -> bytes | None:
@@ -127,7 +101,7 @@ class _Files(MemoryFileUploadHandler):  # type: ignore[misc]  # Django ships no 
 
 def _parsed(request: Any, data: bytes) -> tuple[Any, Any]:
     """The fields and files of a form, read beside the request."""
-    if request.content_type == _FORMS[0]:
+    if request.content_type == FORMS[0]:
         return QueryDict(data, encoding=request.encoding), MultiValueDict()
     handlers = [_Files(request)]
     fields, files = MultiPartParser(
@@ -146,18 +120,9 @@ def _form(fields: Any, files: Any) -> dict[str, Any]:
 
 
 def _undeclared(request: Any) -> dict[str, Any] | None:
-    """The JSON object that is sent as a form, which is what curl calls everything.
-
-    As a form it would be the name of a field, in which no secret is found.
-    """
+    """The JSON object that is sent as a form."""
     data: bytes = getattr(request, "_body", b"")
-    if request.content_type != _FORMS[0] or not data.lstrip().startswith(b"{"):
-        return None
-    try:
-        found = json.loads(data)
-    except ValueError:  # a form, as its head says
-        return None
-    return {_UNDECLARED: found} if isinstance(found, dict) else None
+    return undeclared(data) if request.content_type == FORMS[0] else None
 
 
 def _size(request: Any) -> int:
@@ -174,16 +139,6 @@ def _file(uploaded: Any) -> dict[str, Any]:
     content = uploaded.read()
     uploaded.seek(0)
     return {**told, "content": content}
-
-
-class Left:
-    """A body that was not recorded, since it is large or was read already; it has no exact form."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __repr__(self) -> str:
-        return f"<{self._size} bytes that were not recorded>"
 
 
 def rebuilt(
@@ -224,11 +179,10 @@ def _fill(request: Any, body: Any) -> None:
         data: Any = b""
     elif isinstance(body, bytes | values.Placeholder):
         data = body
-    elif kind in _FORMS and isinstance(body, dict):
-        undeclared = body.get(_UNDECLARED)
-        is_json = isinstance(undeclared, dict)
-        data = _json(undeclared) if is_json else _filled_form(request, body)
-    elif kind == JSON or kind.endswith("+json"):
+    elif kind in FORMS and isinstance(body, dict):
+        found = body.get(UNDECLARED)
+        data = _json(found) if isinstance(found, dict) else _filled_form(request, body)
+    elif is_json(kind):
         data = _json(body)
     else:
         data = body.encode(request.encoding or "utf-8") if isinstance(body, str) else body
@@ -256,7 +210,7 @@ def _filled_form(request: Any, body: Mapping[str, Any]) -> Any:
 
     if request.method == "POST":  # of others Django reads no form
         request._load_post_and_files = load
-    if request.content_type == _FORMS[0]:
+    if request.content_type == FORMS[0]:
         return urlencode(told_sealed(fields), doseq=True).encode()
     said = "<the bytes of a form with files, of which the fields are recorded>"
     request._body = values.Placeholder(values.Opaque("tracediff:ignored", said))

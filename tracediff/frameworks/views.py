@@ -23,16 +23,12 @@ from django.http import Http404
 from django.urls import URLPattern, URLResolver, clear_url_caches, get_resolver
 
 from tracediff import values
+from tracediff.frameworks.messages import judge, meta, shape
 from tracediff.frameworks.naming import key_of
 from tracediff.frameworks.recorded import Recorded
 from tracediff.frameworks.requests import path_of, rebuilt, request_data
-from tracediff.frameworks.responses import (
-    Streaming,
-    body_data,
-    drained,
-    head_data,
-    response_data,
-)
+from tracediff.frameworks.responses import body_data, drained, head_data, response_data
+from tracediff.frameworks.streaming import Streaming
 from tracediff.frameworks.visitors import furnish, hide_visitor
 from tracediff.model import Source
 from tracediff.recording.jobs import register
@@ -89,9 +85,9 @@ def recorded_view(view: Any) -> Recorded:
     return Recorded(
         key_of(unit.replace(":", ".")),
         unit,
-        _shape,
+        shape,
         again=_again(view),
-        meta=lambda method, path, *_, **__: f"{method} {path}",
+        meta=meta,
         source=_written(view),
     )
 
@@ -110,10 +106,6 @@ def _class_of(view: Any) -> type | None:
     plain = inspect.unwrap(view, stop=lambda one: hasattr(one, "view_class") or hasattr(one, "cls"))
     owner = getattr(plain, "view_class", None) or getattr(plain, "cls", None)
     return owner if isinstance(owner, type) else None
-
-
-def _shape(method: str, path: str, route: Any, query: Any, body: Any, headers: Any) -> Any:
-    """What a request's job takes."""
 
 
 @functools.lru_cache(maxsize=MOST_VIEWS)
@@ -203,21 +195,12 @@ def _succeeded(
 ) -> None:
     """The job ends, with the state that the response's status says."""
     try:
-        judge(begun.buffer, response)
+        judge(begun.buffer, response.status_code)
         result: Any = data(response)
     except Exception:  # what a view returned, which Django itself may refuse
         log.exception("tracediff cannot record a response")
         result = response
     begun.succeeded(result)
-
-
-def judge(buffer: Any, response: Any) -> None:
-    """A response that says what is wrong: 4xx are warnings, 5xx errors."""
-    status = response.status_code
-    if status >= 400:
-        found = "error" if status >= 500 else "warning"
-        if buffer.state != "error":
-            buffer.state = found
 
 
 def _render_within(begun: Run, response: Any) -> None:
@@ -283,7 +266,7 @@ def _again(view: Any) -> Callable[..., Any]:
         except BaseException as error:
             _excuse(here.buffer, error)
             raise
-        judge(here.buffer, response)
+        judge(here.buffer, response.status_code)
         return response_data(response, sent)
 
     return answer

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.functional import SimpleLazyObject
 
 from tracediff import values
+from tracediff.frameworks.sessions import Session
 from tracediff.recording.libraries.reach import Reach, recorded_here
 from tracediff.runtime import current
 
@@ -178,46 +179,3 @@ def _messages(request: Any) -> Any:
             return []
 
     return Messages(request)
-
-
-class Session(dict[str, Any]):
-    """The session of a replayed request: it holds what the view writes, and has nothing to read."""
-
-    accessed = modified = False
-    session_key = None
-
-    def _unknown(self, name: object) -> Any:
-        said = f"<request.session[{name!r}], which is never recorded>"
-        return str(values.Placeholder(values.Opaque("tracediff:ignored", said)))
-
-    def __missing__(self, key: str) -> Any:
-        return self._unknown(key)
-
-    def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or bool(self._unknown(key))
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """What the view wrote there; else the replay stops."""
-        return self[key]
-
-    def __iter__(self) -> Iterator[str]:
-        self._unknown("…")
-        return super().__iter__()
-
-    def nothing(self, *_: Any, **__: Any) -> None:
-        """The store's own work, which is none of the job's."""
-
-    save = create = delete = cycle_key = flush = set_expiry = clear_expired = nothing
-
-    async def aget(self, key: str, default: Any = None) -> Any:
-        """The same."""
-        return self[key]
-
-    async def aset(self, key: str, value: Any) -> None:
-        """Hold what the view writes."""
-        self[key] = value
-
-    async def anothing(self, *_: Any, **__: Any) -> None:
-        """The store's own work."""
-
-    asave = acreate = adelete = acycle_key = aflush = aset_expiry = anothing

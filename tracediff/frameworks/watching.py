@@ -16,6 +16,11 @@ _HOOKS = {
     "dramatiq": ("dramatiq",),
     "arq": ("arq",),
     "huey": ("huey",),
+    "endpoints": ("starlette.applications",),
+    "api_endpoints": ("fastapi.applications",),
+    "flask_views": ("flask.app",),
+    "handlers": ("awslambdaric.bootstrap",),
+    "server_ends": ("uvicorn.server",),
 }
 """The modules here that set hooks, and what has to be imported before."""
 

@@ -92,6 +92,7 @@ _SHAPES = (
 )
 _URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
 _ERROR_BYTES = re.compile(rb"[a-z]:[\w.<>]*(?:Error|Exception)")
+_STAND_IN_BYTES = re.compile(rb"redacted-(?:\w{1,20}-)?([0-9a-f]{8})-([0-9a-f]{32})")
 _URL_BYTES = re.compile(rb"://[^/@\s]{1,400}@")
 
 
@@ -191,7 +192,13 @@ class Redactor:
         return False
 
     def seal(self, data: bytes) -> tuple[str, bytes]:
-        """The key's id and the keyed digest of a secret's canonical bytes."""
+        """The key's id and the keyed digest of a secret's canonical bytes.
+
+        The word that stands in a replay for a value that was sealed is sealed as that value.
+        """
+        found = _STAND_IN_BYTES.search(data) if len(data) < 200 else None
+        if found is not None and data == values.encode(found[0].decode()):
+            return found[1].decode(), bytes.fromhex(found[2].decode())
         if self._key is None:
             key = self._make_key()
             key_id = hashlib.sha256(b"tracediff key id" + key).hexdigest()[:8]

@@ -1,0 +1,104 @@
+"""Bodies of requests and responses, kept as they go by, up to a bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracediff.frameworks.forms import form_data, is_form
+from tracediff.frameworks.messages import (
+    MAX_BODY,
+    Left,
+    answered_body,
+    judge,
+    media_type,
+    response_head,
+    sent_body,
+    without_quoted,
+)
+from tracediff.recording.faults import brief
+from tracediff.recording.runs import Run
+
+
+class Received:
+    """What is read of a request's body."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._size = 0
+        self.form: dict[str, Any] | None = None  # one that was taken apart before
+
+    def add(self, data: bytes) -> None:
+        """A piece was read."""
+        self._size += len(data)
+        if self._size <= MAX_BODY:
+            self._kept += data
+
+    def told(self, content_type: str) -> Any:
+        """The body as far as it was read; None where there was none."""
+        if self.form is not None:
+            return self.form
+        if not self._size:
+            return None
+        if self._size > MAX_BODY:
+            return Left(self._size)
+        data = bytes(self._kept)
+        if is_form(content_type):
+            found = form_data(content_type, data)
+            return Left(self._size) if found is None else found
+        return sent_body(media_type(content_type), None, data)
+
+
+class Answer:
+    """A response as it is sent."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.whole = False
+        self._kept = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """A piece was sent."""
+        room = MAX_BODY + 1 - len(self._kept)
+        if room > 0:
+            self._kept += data[:room]
+
+    def told(self, buffer: Any) -> dict[str, Any] | None:
+        """The response as far as it was sent; None where none was."""
+        if not self.whole:
+            buffer.warn("the response was not sent to its end: the client went away")
+            buffer.state = buffer.state or "warning"
+        if self.status is None:
+            return None
+        judge(buffer, self.status)
+        kind = media_type(self.headers.get("Content-Type", ""))
+        body = answered_body(kind, None, bytes(self._kept))
+        return {
+            **response_head(self.status, self.headers.items()),
+            "body": without_quoted(body),
+        }
+
+
+def ended(begun: Run, received: Received, answer: Answer) -> None:
+    """The job of a request has answered."""
+    keep_body(begun, received)
+    result = None
+    try:
+        result = answer.told(begun.buffer)
+    except Exception as error:  # what was sent is no fault of the job's
+        begun.buffer.warn(f"the response could not be recorded: {brief(error)}")
+    begun.succeeded(result)
+
+
+def keep_body(begun: Run, received: Received) -> None:
+    """Enter the body, which is known only when it was read, among the arguments."""
+    buffer = begun.buffer
+    try:
+        headers = begun.kwargs.get("headers", {})
+        body = received.told(headers.get("Content-Type", ""))
+        begun.kwargs["body"] = body
+        begun.root.kwargs["body"] = (
+            buffer.capture_below("body", body) if buffer.rooted else buffer.capture(body)
+        )
+    except Exception as error:  # as it was sent
+        buffer.warn(f"the body could not be recorded: {brief(error)}")
