@@ -77,6 +77,15 @@ def _texts(key: str, value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _some_of(*choices: str) -> Callable[[str, Any, str], Any]:
+    def check(key: str, value: Any, where: str) -> Any:
+        if not set(_texts(key, value, where)) <= set(choices):
+            raise invalid(key, value, f"a list of {', '.join(choices)}", where)
+        return tuple(value)
+
+    return check
+
+
 _ENTRY = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 
 
@@ -254,6 +263,9 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "keys": _names,
     "lost_after": _number(1, 31_536_000),
     "mode": _one_of(*MODES),
+    "notes": _some_of("logging", "structlog"),
+    "notes_level": _one_of("debug", "info", "warning", "error", "critical"),
+    "otel_ids": _flag,
     "python": _text,
     "pythonpath": _texts,
     "recorded_libraries": _texts,
@@ -262,6 +274,7 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "replay_timeout": _number(0, 86_400),
     "retentions": _days,
     "sample": _number(0, 1),
+    "sentry_tag": _flag,
     "spool": _text,
     "spool_bytes": _whole,
     "store": _text,
@@ -288,6 +301,9 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "jobs": _split,
     "lost_after": _as_number,
     "mode": str,
+    "notes": _split,
+    "notes_level": str,
+    "otel_ids": _as_bool,
     "python": str,
     "pythonpath": _split,
     "recorded_libraries": _split,
@@ -296,6 +312,7 @@ FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "replay_timeout": _as_number,
     "retentions": lambda text: [_as_whole(one) for one in _split(text)],
     "sample": _as_number,
+    "sentry_tag": _as_bool,
     "spool": str,
     "spool_bytes": _as_whole,
     "store": str,

@@ -59,6 +59,9 @@ class Config:
     enabled: bool = False
     jobs: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
+    notes: tuple[str, ...] = ()
+    notes_level: str = "info"
+    otel_ids: bool = True
     pythonpath: tuple[Path, ...] = ()
     recorded_libraries: tuple[Path, ...] = ()
     autotrace: tuple[str, ...] = ()
@@ -82,6 +85,7 @@ class Config:
     sample: float = 1.0
     strict: bool = False
     durability: str = "process"
+    sentry_tag: bool = True
     spool: str = f"{DEFAULT_STORE}/spool"
     spool_bytes: int = 1 << 30
     upload_every: float = 5.0

@@ -14,6 +14,9 @@ from typing import Any
 from tracediff import values
 from tracediff.model import ErrorInfo, Value
 
+TRACE_ID = "__tracediff_trace__"
+"""The attribute of an exception that says which trace it has left; no part of the exception."""
+
 MAX_CHAIN = 16
 MAX_TEXT = 4_000
 MAX_SCRUBBED = 1 << 16
@@ -119,6 +122,7 @@ def _value(
 def _state(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Its arguments and attributes, with what the builtin underneath keeps beside ``args``."""
     own = dict(getattr(error, "__dict__", {}))
+    own.pop(TRACE_ID, None)
     native = next(base for base in type(error).__mro__ if base.__module__ == "builtins")
     if issubclass(native, BaseExceptionGroup):
         return (), own
@@ -126,7 +130,9 @@ def _state(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
         reduced: Any = native.__reduce__(error)  # an OSError's file, an ImportError's module
     except Exception:
         return error.args, own
-    return reduced[1], {**(reduced[2] or {}), **own} if len(reduced) > 2 else own
+    found = {**(reduced[2] or {}), **own} if len(reduced) > 2 else own
+    found.pop(TRACE_ID, None)
+    return reduced[1], found
 
 
 def _scrubbed(value: Any, scrub: Callable[[str], str]) -> Any:

@@ -18,6 +18,7 @@ from tracediff import values
 from tracediff.errors import RecordingError
 from tracediff.model import Autotracing, Environment, State, Step, Trace, Value
 from tracediff.recording.assembly import artifacts_of, state_of, steps_of
+from tracediff.recording.beside.sentry import remember
 from tracediff.recording.buffers import MAX_TEXT, Buffer
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
@@ -110,6 +111,7 @@ class Run:
         self.leave()
         try:
             root.error = self.buffer.fault(error, None)
+            remember(error, self.buffer)
             if root.packed:
                 mutations(root, self.args, self.kwargs)
             self._submit()

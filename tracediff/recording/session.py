@@ -21,6 +21,8 @@ from tracediff.model import (
     Mode,
 )
 from tracediff.recording import autotracing
+from tracediff.recording.beside import sentry
+from tracediff.recording.beside.otelids import note_ids
 from tracediff.recording.buffers import Buffer
 from tracediff.recording.environment import environment
 from tracediff.recording.faults import brief
@@ -134,9 +136,7 @@ def begin(
             return None
         if later is not None:
             kwargs = later()
-        buffer = Buffer(recorder.redactor, chosen.depth)
-        if chosen.depth == "full" and autotracing.is_on():
-            buffer.tracing = tracing_of(recorder.config, autotracing.patterns())
+        buffer = _buffer(recorder, chosen.depth)
         seed = int.from_bytes(os.urandom(4), "big")
         if job.seed:
             random.seed(seed)
@@ -149,6 +149,8 @@ def begin(
             surroundings=environment(seed),
             retention=chosen.retention,
         )
+        if recorder.config.sentry_tag:
+            sentry.watch(buffer, begun.id)
         if chosen.mode == "live":
             recorder.writer.watch(begun.lives(chosen.bump_every))
         if recorder.callbacks.on_start is not None:
@@ -162,6 +164,16 @@ def begin(
 def recorder() -> Recorder | None:
     """What records in this process; None where nothing does, or nobody has looked yet."""
     return _process.recorder
+
+
+def _buffer(recorder: Recorder, depth: Depth) -> Buffer:
+    """What a trace is written into."""
+    buffer = Buffer(recorder.redactor, depth)
+    if recorder.config.otel_ids:
+        note_ids(buffer)
+    if depth == "full" and autotracing.is_on():
+        buffer.tracing = tracing_of(recorder.config, autotracing.patterns())
+    return buffer
 
 
 def get_ready() -> None:
@@ -236,7 +248,7 @@ def configure(
         ConfigError: An unknown setting, or a value that cannot be used.
     """
     config = override(load_config(), **settings)
-    install(config if config.enabled else replace(config, inputs=()))
+    install(config if config.enabled else replace(config, inputs=(), notes=()))
     previous = _process.recorder
     if previous is not None:
         previous.writer.retire()

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from tracediff.config import Config
 from tracediff.errors import ConfigError
+from tracediff.recording import beside
 from tracediff.recording.libraries.http.patterns import operation_pattern, request_pattern
 from tracediff.recording.libraries.patching import Applied, Patch
 
@@ -54,9 +55,12 @@ class _Process:
 def install(config: Config) -> None:
     """Make the calls of the configured libraries inputs and outputs, and no others.
 
+    And notes of what loggers say, where ``notes`` names them.
+
     Raises:
         ConfigError: A name that is none of a library known here, or a library that is missing.
     """
+    beside.install(config)
     names = tuple(sorted(set(config.inputs)))
     if names == _Process.names:
         return

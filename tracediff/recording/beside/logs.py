@@ -1,0 +1,37 @@
+"""Records of ``logging`` as notes: below the loggers' own filters, beside their handlers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tracediff.recording.beside.saying import LEVELS, say, thread
+from tracediff.recording.faults import brief
+from tracediff.recording.libraries.patching import Patch
+from tracediff.runtime import current
+
+
+def patches(level: str) -> list[Patch]:
+    """What stands in where a logger hands a record that passed it to its handlers."""
+    plain: Any = logging.Logger.callHandlers
+    least = LEVELS[level]
+
+    def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
+        if current.get() is not None and not thread.inside and record.levelno >= least:
+            _take(record)
+        plain(self, record)
+
+    return [Patch(logging.Logger, "callHandlers", call_handlers)]
+
+
+def _take(record: logging.LogRecord) -> None:
+    if record.name == "tracediff" or record.name.startswith("tracediff."):
+        return  # what it says of a note could be a note
+    file = record.pathname
+    say(lambda: _text(record), lambda name, module: name == file)
+
+
+def _text(record: logging.LogRecord) -> str:
+    text = f"{record.levelname} {record.name}: {record.getMessage()}"
+    error = record.exc_info[1] if record.exc_info else None
+    return text if error is None else f"{text} ({brief(error)})"
