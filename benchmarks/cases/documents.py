@@ -1,4 +1,4 @@
-"""What recording adds to reads of pymongo from a MongoDB on this machine."""
+"""What recording adds to reads of pymongo and redis-py from servers on this machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pymongo
+import redis
 
 import tracediff as td
 from benchmarks.blocks import Ask, block, compared
 from benchmarks.figures import Figure
 from servers.mongod import Mongod
+from servers.redis import Redis
 
 ROW = {
     "name": "a table",
@@ -49,8 +51,31 @@ def of_pymongo(directory: Path, rounds: int) -> list[Figure]:
             ]
 
 
+def of_redis(directory: Path, rounds: int) -> list[Figure]:
+    """A value by its key, and a pipeline."""
+    directory.mkdir()
+    with Redis(directory) as server, redis.Redis.from_url(server.url) as client:
+        client.set("price", "129.5")
+
+        def pipeline() -> object:
+            with client.pipeline() as pipe:
+                for _ in range(10):
+                    pipe.get("price")
+                return pipe.execute()
+
+        one = "a GET of redis-py from a Redis on this machine"
+        many = "a transaction of ten of them"
+        return [
+            *of_library("GET", one, lambda: client.get("price"), rounds),
+            *of_library("MULTI of 10", many, pipeline, rounds),
+        ]
+
+
 def measure(quick: bool) -> list[Figure]:
-    td.configure(store="memory:", strict=True, inputs=["pymongo"])
+    td.configure(store="memory:", strict=True, inputs=["pymongo", "redis"])
     rounds = 2 if quick else 150
     with tempfile.TemporaryDirectory() as directory:
-        return of_pymongo(Path(directory), rounds)
+        return [
+            *of_pymongo(Path(directory), rounds),
+            *of_redis(Path(directory) / "redis", rounds),
+        ]

@@ -30,6 +30,7 @@ MODULES = {
     "psycopg": "psycopg",
     "pymongo": "pymongo",
     "random": "randomness",
+    "redis": "redis",
     "requests": "requests",
     "sqlalchemy": "sqlalchemy",
     "sqlite3": "sqlite",
