@@ -336,7 +336,7 @@ class Tolerance:
 
     ``rel`` and ``abs`` are independent bounds (either one suffices), ``ulp`` counts floats between
     the two, ``quantum`` is the minor unit both are rounded to. ``types`` lists accepted type
-    changes as (old, new) names.
+    changes as (old, new) names. ``key`` are the columns that tell the rows of a frame apart.
     """
 
     path: str = "**"
@@ -347,6 +347,7 @@ class Tolerance:
     unordered: bool = False
     ignore: bool = False
     types: tuple[tuple[str, str], ...] = ()
+    key: tuple[str, ...] = ()
 
 
 class Missing(enum.Enum):
@@ -399,6 +400,34 @@ def make_change(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameChange:
+    """What the differences of two frames come to; the first of them are field changes.
+
+    ``old`` and ``new`` are the shapes, rows and columns. ``matched`` says how rows were paired, as
+    "index", "column sku" or "position". ``cells_changed`` lie beyond tolerance, in
+    ``rows_changed`` rows that both have; ``cells_within`` are accepted; ``cells_listed`` of those
+    changed are field changes, whose path ends in the column and the row. ``remark`` says what was
+    asked for and could not be done.
+    """
+
+    path: tuple[str | int, ...]
+    kind: str
+    old: tuple[int, int]
+    new: tuple[int, int]
+    matched: str
+    rows_added: int = 0
+    rows_removed: int = 0
+    rows_changed: int = 0
+    cells_changed: int = 0
+    cells_within: int = 0
+    cells_listed: int = 0
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
+    retyped: tuple[str, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CodeChange:
     """One definition whose code differs, and the lines that do (at most a dozen each).
 
@@ -426,7 +455,8 @@ class Divergence:
     ``old`` and ``new`` index the traces' steps; None where that side has no such step.
     ``changes`` maps each aspect whose value differs to its field changes. ``within`` means that
     every difference lies inside a tolerance. ``code`` names the definitions behind the step that
-    differ: none, or None where nobody can tell.
+    differ: none, or None where nobody can tell. ``frames`` sums up the frames of an aspect that
+    differ.
     """
 
     kind: DivergenceKind
@@ -438,6 +468,7 @@ class Divergence:
     also: tuple[Flag, ...] = ()
     within: bool = False
     code: tuple[CodeChange, ...] | None = None
+    frames: Mapping[Aspect, tuple[FrameChange, ...]] = field(default_factory=dict)
 
 
 class _DivergenceDraft:
@@ -448,6 +479,7 @@ def make_divergence(  # noqa: PLR0913 - the fields of a divergence
     *, kind: DivergenceKind, old: int | None, new: int | None, label: Label,
     aspects: tuple[Aspect, ...], changes: Mapping[Aspect, tuple[FieldChange, ...]],
     also: tuple[Flag, ...], within: bool, code: tuple[CodeChange, ...] | None,
+    frames: Mapping[Aspect, tuple[FrameChange, ...]],
 ) -> Divergence:  # fmt: skip
     """As ``Divergence(...)``, sooner: see ``make_step``."""
     draft: Any = _DivergenceDraft()
@@ -460,6 +492,7 @@ def make_divergence(  # noqa: PLR0913 - the fields of a divergence
     draft.also = also
     draft.within = within
     draft.code = code
+    draft.frames = frames
     draft.__class__ = Divergence
     divergence: Divergence = draft
     return divergence

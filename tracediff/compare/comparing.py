@@ -174,6 +174,7 @@ class Comparing:
             also=tuple(flag for flag in flags if flag != kind) if flags else (),
             within=not beyond,
             code=code,
+            frames=found.frames,
         )
 
     def _surrounded(self, pair: tuple[int, int], touched: set[int]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tracediff.compare.tolerances import Rules
 from tracediff.compare.walker import MAX_CHANGES, Walk
-from tracediff.model import MISSING, Aspect, ErrorInfo, FieldChange, Step, Trace, Value
+from tracediff.model import MISSING, Aspect, ErrorInfo, FieldChange, FrameChange, Step, Trace, Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLACK = 1_000_000
@@ -18,15 +18,17 @@ SLACK = 1_000_000
 class StepChanges:
     """The field changes of two steps, ignored places left out, and what was counted.
 
-    ``within`` are the aspects in which every difference is accepted. ``drift`` counts differences a
+    ``within`` are the aspects in which every difference is accepted, ``frames`` sums up the frames
+    of an aspect. ``drift`` counts differences a
     tolerance accepted, ``clock`` instants that are the runs' own.
     """
 
-    __slots__ = ("by_aspect", "clock", "drift", "remarks", "within")
+    __slots__ = ("by_aspect", "clock", "drift", "frames", "remarks", "within")
 
     def __init__(self) -> None:
         self.by_aspect: dict[Aspect, tuple[FieldChange, ...]] = {}
         self.within: set[Aspect] = set()
+        self.frames: dict[Aspect, tuple[FrameChange, ...]] = {}
         self.drift = 0
         self.clock = 0
         self.remarks: list[str] = []
@@ -96,6 +98,14 @@ class StepDiff:
             found.by_aspect[aspect] = tuple(walk.changes)
             if not walk.beyond:
                 found.within.add(aspect)
+        if walk.frames:
+            found.frames[aspect] = tuple(walk.frames)
+            found.remarks += (
+                f"{one.remark}: the rows of the {aspect} of {new.name!r} are matched by "
+                f"{one.matched}"
+                for one in walk.frames
+                if one.remark
+            )
         found.drift += walk.drift
         found.clock += walk.clock
         if walk.cut:

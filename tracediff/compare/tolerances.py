@@ -47,6 +47,16 @@ class Rules:
                         merged[field.name] = value
         return Tolerance(**merged) if merged else EXACT
 
+    def below(self, path: tuple[str | int, ...]) -> tuple[re.Pattern[str], ...]:
+        """What a name right below a path must match so that another rule may hold there."""
+        names = "/".join(map(str, path)).split("/")
+        found = []
+        for pattern, _ in self._rules:
+            if not _matches(pattern, names):
+                states = _behind(pattern, names)
+                found += [pattern[at] for at in states if at < len(pattern)]
+        return tuple(filter(None, found))
+
 
 @lru_cache(maxsize=512)
 def _segments(glob: str) -> tuple[re.Pattern[str] | None, ...]:
@@ -73,6 +83,22 @@ def _matches(pattern: tuple[re.Pattern[str] | None, ...], path: list[str]) -> bo
                 after.add(at + 1)
         states = _skipped(after, pattern)
     return len(pattern) in states
+
+
+def _behind(pattern: tuple[re.Pattern[str] | None, ...], path: list[str]) -> set[int]:
+    """Where in a pattern one is behind a path."""
+    states = _skipped({0}, pattern)
+    for name in path:
+        after: set[int] = set()
+        for at in states:
+            if at < len(pattern):
+                expression = pattern[at]
+                if expression is None:
+                    after.add(at)
+                elif expression.fullmatch(name):
+                    after.add(at + 1)
+        states = _skipped(after, pattern)
+    return states
 
 
 def _skipped(states: set[int], pattern: tuple[re.Pattern[str] | None, ...]) -> set[int]:

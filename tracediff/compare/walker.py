@@ -13,6 +13,7 @@ from operator import is_
 from typing import Any
 
 from tracediff import values
+from tracediff.compare.frames import Frames, tables
 from tracediff.compare.narrowing import narrowed
 from tracediff.compare.raw import (
     Shape,
@@ -29,8 +30,17 @@ from tracediff.compare.rows import alike
 from tracediff.compare.sequences import Budget, match
 from tracediff.compare.shared import opened_both
 from tracediff.compare.tolerances import EXACT, Rules, accepted, delta, within
-from tracediff.model import MISSING, ChangeKind, FieldChange, Tolerance, Value, make_change
+from tracediff.model import (
+    MISSING,
+    ChangeKind,
+    FieldChange,
+    FrameChange,
+    Tolerance,
+    Value,
+    make_change,
+)
 from tracediff.values import Record
+from tracediff.values.frames import Table
 
 MAX_CHANGES = 1_000
 ALIGNMENT_WORK = 2_000_000
@@ -48,7 +58,8 @@ class Walk:
 
     ``changes`` are the first 1,000 that no tolerance accepts and the first 1,000 that one does;
     ``beyond`` counts the former, ``drift`` those it accepts, ``clock`` those that are the two runs'
-    own clocks; ``cut`` says that more differs than is listed.
+    own clocks; ``cut`` says that more differs than is listed. ``frames`` sums up the frames that
+    differ.
     """
 
     def __init__(self, rules: Rules, at: Path, clock: Instants | None) -> None:
@@ -56,12 +67,14 @@ class Walk:
         self.at = at
         self.is_clock = clock
         self.changes: list[FieldChange] = []
+        self.frames: list[FrameChange] = []
         self.drift = 0
         self.clock = 0
         self.cut = False
         self.beyond = 0
         self._budget: Budget | None = None
         self._packing = _PACKED_BYTES
+        self._below: Below = []
 
     def values(self, old: Value | None, new: Value | None) -> None:
         """Compare two recorded values; None where there is none."""
@@ -78,10 +91,11 @@ class Walk:
             self._run((), *(MISSING if one is None else normal(one.data) for one in (old, new)))
         hidden = not self.rules.any and not self.changes
         if hidden and old is not None and new is not None and old.data != new.data:
-            self._add((), "changed", values.inert(old), values.inert(new))
+            self.add((), "changed", values.inert(old), values.inert(new))
 
     def _reset(self) -> None:
         self.changes.clear()
+        self.frames.clear()
         self.drift = self.clock = self.beyond = 0
         self.cut = False
 
@@ -107,7 +121,7 @@ class Walk:
         if old is MISSING or new is MISSING:
             if old is not new:
                 kind: ChangeKind = "added" if old is MISSING else "removed"
-                self._add(path, kind, thing(old), thing(new))
+                self.add(path, kind, thing(old), thing(new))
             return []
         if type(old) is dict and type(new) is dict:
             return self._dicts(path, old, new, rule)
@@ -119,6 +133,9 @@ class Walk:
 
     def _shaped(self, path: Path, old: Any, new: Any, rule: Tolerance) -> Below:
         """As ``_node``, for two of which one at least looks like a container."""
+        both = tables(old, new)
+        if both is not None and self._framed(path, *both, rule):
+            return self._below
         before, after = shape(old), shape(new)
         if before is None or after is None:
             if not same_leaf(old, new):
@@ -130,10 +147,23 @@ class Walk:
             return []
         first, other = thing(old), thing(new)
         if before.form == after.form and accepted(first, other, rule):
-            self._add(path, "type", first, other, close=True)
+            self.add(path, "type", first, other, close=True)
             return self._members(path, before, after, rule)
         self._differ(path, first, other, rule)
         return []
+
+    def _framed(self, path: Path, old: Table, new: Table, rule: Tolerance) -> bool:
+        """Compare two frames, if what is known of frames tells them apart."""
+        before = len(self.changes) + self.drift + self.clock + self.cut
+        summary, self._below = Frames(self, path, old, new, rule).run()
+        if len(self.changes) + self.drift + self.clock + self.cut == before and not self._below:
+            return self.rules.any
+        self.frames.append(summary)
+        return True
+
+    def room(self) -> int:
+        """How many more changes may be listed."""
+        return max(0, MAX_CHANGES - self.beyond)
 
     def _members(self, path: Path, old: Shape, new: Shape, rule: Tolerance) -> Below:
         if old.form == "seq":
@@ -152,11 +182,10 @@ class Walk:
         close = clock or (rule is not EXACT and within(old, new, rule))
         self.clock += clock
         self.drift += close and not clock
-        self._add(path, kind, old, new, close=close)
+        self.add(path, kind, old, new, close=close)
 
-    def _add(
-        self, path: Path, kind: ChangeKind, old: Any, new: Any, *, close: bool = False
-    ) -> None:
+    def add(self, path: Path, kind: ChangeKind, old: Any, new: Any, *, close: bool = False) -> None:
+        """List a change."""
         if not close:
             self.beyond += 1
         elif len(self.changes) - self.beyond >= MAX_CHANGES:
@@ -176,7 +205,7 @@ class Walk:
             shared = [key for key in old if key in new]
             turned = [key for key in new if key in old]
             if shared != turned:
-                self._add(path, "order", shared, turned)
+                self.add(path, "order", shared, turned)
         for key, value in old.items():
             other = new.get(key, MISSING)
             cls = type(value)
@@ -209,7 +238,7 @@ class Walk:
             if shared != [key for key, _, _ in new if key in before]:
                 names = ([thing(raw) for key, raw, _ in one if key in before and key in after]
                          for one in (old, new))  # fmt: skip
-                self._add(path, "order", *names)
+                self.add(path, "order", *names)
         return below
 
     def _same(self, old: Any, new: Any) -> bool:

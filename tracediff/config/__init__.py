@@ -12,7 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tracediff.config.checks import FROM_TEXT, OTHER_VARIABLES, TABLES, checked, invalid, unknown
+from tracediff.config.checks import (
+    ADDED_UP,
+    FROM_TEXT,
+    OTHER_VARIABLES,
+    TABLES,
+    checked,
+    invalid,
+    unknown,
+)
 from tracediff.config.encryption import encryption_keys
 from tracediff.config.settings import DEFAULT_STORE, Config, JobRule, StoreSettings, mask
 from tracediff.errors import ConfigError
@@ -104,7 +112,7 @@ def override(config: Config, **changes: Any) -> Config:
     settings: dict[str, Any] = {}
     for name, value in changes.items():
         plain = list(value) if isinstance(value, tuple) else value
-        settings[TABLES.get(name, name)] = checked(name, plain, "configure()")
+        _put(settings, TABLES.get(name, name), checked(name, plain, "configure()"))
     for name in ("pythonpath", "recorded_libraries"):
         if name in settings:
             settings[name] = _directories(config.root, name, settings[name])
@@ -145,8 +153,12 @@ def _read_table(
     for key, value in table.items():
         name = TABLES.get(key, key)
         where = f"{file} [tool.tracediff] {key}"
-        settings[name] = checked(key, value, where)
+        _put(settings, name, checked(key, value, where))
         origins[name] = f"{file.name} [tool.tracediff] {key}"
+
+
+def _put(settings: dict[str, Any], name: str, value: Any) -> None:
+    settings[name] = settings[name] + value if name in settings and name in ADDED_UP else value
 
 
 def _read_environment(

@@ -196,6 +196,19 @@ def _tolerances(key: str, value: Any, where: str) -> tuple[Tolerance, ...]:
     return tuple(Tolerance(**_fields(key, one, where, _TOLERANCE)) for one in value)
 
 
+def _frames(key: str, value: Any, where: str) -> tuple[Tolerance, ...]:
+    """What tells the rows of frames apart, kept with what else holds at a place of a value."""
+    if not isinstance(value, list):
+        raise invalid(key, value, "a list of tables", where)
+    return tuple(Tolerance(**_fields(key, one, where, _FRAME)) for one in value)
+
+
+def _key(key: str, value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise invalid(key, value, "a list of names of columns", where)
+    return tuple(value)
+
+
 def _type_pairs(key: str, value: Any, where: str) -> tuple[tuple[str, str], ...]:
     flat = isinstance(value, list) and value and all(isinstance(one, str) for one in value)
     pairs = [value] if flat or not isinstance(value, list) else value
@@ -245,6 +258,7 @@ _TOLERANCE = {
     "ignore": _flag,
     "types": _type_pairs,
 }
+_FRAME = {"path": _text, "key": _key}
 _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "autotrace": _texts,
     "autotrace_calls": _whole,
@@ -257,6 +271,7 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "durability": _one_of("process", "host"),
     "enabled": _flag,
     "entry": _entries,
+    "frame": _frames,
     "inputs": _texts,
     "job": _rules,
     "jobs": _texts,
@@ -284,7 +299,9 @@ _CHECKS: dict[str, Callable[[str, Any, str], Any]] = {
     "tolerance": _tolerances,
     "upload_every": _number(0.05, 3600),
 }
-TABLES = {"job": "rules", "tolerance": "tolerances"}
+TABLES = {"frame": "tolerances", "job": "rules", "tolerance": "tolerances"}
+ADDED_UP = frozenset({"tolerances"})
+"""Settings that several tables fill."""
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "autotrace": _split,
     "autotrace_calls": _as_whole,

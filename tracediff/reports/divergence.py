@@ -46,15 +46,20 @@ def within(comparison: Comparison, divergence: Divergence) -> str:
     return " › ".join(map(clean, (trace.steps[0].name, *names(trace.steps, index)[:-1])))
 
 
-def in_few_lines(before: Step, after: Step, changes: Sequence[FieldChange], most: int) -> list[str]:
+def in_few_lines(
+    before: Step, after: Step, one: Divergence, changes: Sequence[FieldChange], most: int
+) -> list[str]:
     """Return what many changes of a result come to, such as rows in another order.
 
     Args:
         before: The recorded step.
         after: The other one.
+        one: How they differ.
         changes: Those of its result.
         most: How many lines there may be; where more would be needed, there are none.
     """
+    if one.frames.get("result"):
+        return []  # summed up already
     if len(changes) <= most or before.result is None or after.result is None:
         return []
     values = excerpt.seen(before.result), excerpt.seen(after.result)

@@ -18,7 +18,7 @@ from tracediff.model import (
     Source,
     Trace,
 )
-from tracediff.reports import living
+from tracediff.reports import frames, living
 from tracediff.reports.paths import names
 
 
@@ -121,6 +121,7 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
     steps = comparison.new.steps if one.new is not None else comparison.old.steps
     index = one.new if one.new is not None else (one.old or 0)
     source = steps[index].source
+    summed = {name: [frames.document(frame) for frame in some] for name, some in one.frames.items()}
     return {
         "kind": one.kind,
         "label": one.label,
@@ -137,6 +138,7 @@ def divergence_document(comparison: Comparison, one: Divergence) -> dict[str, An
         "changes": {
             name: [_change(change) for change in some] for name, some in one.changes.items()
         },
+        **({"frames": summed} if summed else {}),
     }
 
 

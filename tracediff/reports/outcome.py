@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracediff.model import Comparison, Divergence, FieldChange, Miss, ReplayInfo
-from tracediff.reports import excerpt
+from tracediff.reports import excerpt, frames
 from tracediff.reports.text.entries import changes_of
 from tracediff.reports.wording import many
 
 _LONG = 400
+_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ def outcome(comparison: Comparison) -> Outcome:
     changes = changes_of(top, "result") if top else ()
     if len(changes) == 1 and not changes[0].path:
         return Outcome(head="different", said="result", changes=changes)
+    if top and changes and top.frames.get("result"):
+        said = f"result, {'; '.join(frames.told(top, 'result')[:_FRAMES])}"
+        return Outcome(head="different", said=said, changes=changes)
     if changes:
         said = f"{many(len(changes), 'field')} of the result"
         return Outcome(head="different", said=said, changes=changes)

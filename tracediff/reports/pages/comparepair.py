@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tracediff.model import Divergence, Trace
-from tracediff.reports import excerpt
+from tracediff.reports import excerpt, frames
 from tracediff.reports.clean import clean
 from tracediff.reports.divergence import meaning, within
 from tracediff.reports.pages import stepview
@@ -173,8 +173,9 @@ def _changes(one: Divergence | None) -> tuple[tuple[tuple[str, tuple[Field, ...]
         if aspect == "name":
             continue
         some = tuple(change_field(change) for change in changes[:room])
+        summed = tuple(Field(title=line) for line in frames.told(one, aspect)) if one else ()
         if some:
-            found.append((aspect, some))
+            found.append((aspect, (*summed, *some)))
         room -= len(some)
         left += len(changes) - len(some)
     return tuple(found), f"… {many(left, 'more field')}" if left else ""

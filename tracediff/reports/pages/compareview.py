@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tracediff.model import (
+    Aspect,
     Comparison,
     Divergence,
     FieldChange,
@@ -16,7 +17,7 @@ from tracediff.model import (
     Tolerance,
     Trace,
 )
-from tracediff.reports import excerpt, wording
+from tracediff.reports import excerpt, frames, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.divergence import in_few_lines, meaning, within
 from tracediff.reports.outcome import drifted, outcome
@@ -262,7 +263,7 @@ def _first(found: Layout, one: Divergence) -> First:
     few: list[str] = []
     changes = changes_of(one, "result")
     if before is not None and after is not None and "error" not in one.aspects:
-        few = in_few_lines(before, after, changes, _FIELDS)
+        few = in_few_lines(before, after, one, changes, _FIELDS)
     return First(
         name=excerpt.cut(clean(step.name), _ROOM),
         was=excerpt.cut(clean(before.name), _ROOM) if renamed and before is not None else "",
@@ -301,7 +302,7 @@ def _facts(
 ) -> Iterator[tuple[str, tuple[Field, ...]]]:
     given = changes_of(one, "args")
     if given:
-        yield "args", _listed(given)
+        yield "args", (*_summed(one, "args"), *_listed(given))
     elif call := excerpt.arguments(step.args, _ROOM):
         yield "args", (Field(title=call),)
     if before is None or after is None:
@@ -316,12 +317,16 @@ def _facts(
         old, new = marked(endings[0], endings[1], _ROOM)
         yield name, (Field(title="", old=old, new=new),)
     elif changes and not told:
-        yield "result", _listed(changes)
+        yield "result", (*_summed(one, "result"), *_listed(changes))
     elif not changes and (unchanged := excerpt.outcome(after, _ROOM)):
         yield "result", (Field(title=unchanged, detail="unchanged"),)
     if "state" in one.aspects and "error" not in one.aspects:
         old, new = marked(before.state, after.state)
         yield "state", (Field(title="", old=old, new=new),)
+
+
+def _summed(one: Divergence, aspect: Aspect) -> tuple[Field, ...]:
+    return tuple(Field(title=line) for line in frames.told(one, aspect))
 
 
 def _listed(changes: Sequence[FieldChange]) -> tuple[Field, ...]:

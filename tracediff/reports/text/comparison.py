@@ -125,7 +125,10 @@ def verdict(comparison: Comparison, look: Look, heads: tuple[str, str]) -> Itera
     elif len(found.changes) == 1 and not found.changes[0].path:
         yield from _one_change(line, found.changes[0], look, heads)
     else:
-        yield line.append(found.said)
+        for at, part in enumerate(
+            wrapped(found.said.split(" "), look.columns - line.cell_len, " ")
+        ):
+            yield span((" " * line.cell_len, ""), part) if at else line.copy().append(part)
         if found.both is not None:
             yield from _stacked(*found.both, look, heads)
         if found.changes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tracediff.model import Aspect, Comparison, Divergence, FieldChange, Step
-from tracediff.reports import excerpt, wording
+from tracediff.reports import excerpt, frames, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.paths import names
 
@@ -71,6 +71,9 @@ def unchanged(comparison: Comparison, old: int | None, new: int | None, depth: i
 
 def fields(comparison: Comparison, divergence: Divergence, depth: int) -> Iterator[Entry]:
     """Yield a line for each field that differs inside a step, args first, bounded."""
+    for aspect in ("args", "result"):
+        for told in frames.told(divergence, aspect):
+            yield Entry(title=told, depth=depth, quiet=True, field=True)
     for inner in picked(divergence):
         yield left_out(inner, depth) if isinstance(inner, int) else one_field(inner, depth)
     yield from _state(comparison, divergence, depth)

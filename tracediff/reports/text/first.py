@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from tracediff.model import Comparison, Divergence, FieldChange, Source, Step
-from tracediff.reports import excerpt, wording
+from tracediff.model import Aspect, Comparison, Divergence, FieldChange, Source, Step
+from tracediff.reports import excerpt, frames, wording
 from tracediff.reports.clean import clean
 from tracediff.reports.divergence import in_few_lines, meaning, within
 from tracediff.reports.text.canvas import (
@@ -21,6 +21,7 @@ from tracediff.reports.text.canvas import (
     apart,
     panel,
     span,
+    wrapped,
 )
 from tracediff.reports.text.entries import changes_of
 from tracediff.reports.wording import many
@@ -88,7 +89,9 @@ def _arguments(
 ) -> Iterator[Text]:
     changes = changes_of(divergence, "args")
     if changes:
-        yield from _changes("args", changes, width, heads)
+        summed = list(_summed("args", divergence, width))
+        yield from summed
+        yield from _changes("" if summed else "args", changes, width, heads)
         return
     call = excerpt.arguments(step.args, width - 10)
     if call:
@@ -114,11 +117,13 @@ def _outcomes(
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("ends in", old, new, width, heads)
     elif changes:
-        few = in_few_lines(before, after, changes, _FIELDS_SHOWN)
+        few = in_few_lines(before, after, divergence, changes, _FIELDS_SHOWN)
         for at, line in enumerate(few):
             yield span((f"{'' if at else 'result':<8}", DIM), excerpt.cut(line, width - 8))
         if not few:
-            yield from _changes("result", changes, width, heads)
+            summed = list(_summed("result", divergence, width))
+            yield from summed
+            yield from _changes("" if summed else "result", changes, width, heads)
     elif "result" in divergence.aspects:
         old, new = excerpt.outcome(before, 2000) or "—", excerpt.outcome(after, 2000) or "—"
         yield from _sides("result", old, new, width, heads)
@@ -126,6 +131,12 @@ def _outcomes(
         yield span(("result  ", DIM), (f"{unchanged}", ""), ("  unchanged", DIM))
     if "state" in divergence.aspects and "error" not in divergence.aspects:
         yield from _sides("state", before.state, after.state, width, heads)
+
+
+def _summed(aspect: Aspect, divergence: Divergence, width: int) -> Iterator[Text]:
+    for told in frames.told(divergence, aspect):
+        for at, line in enumerate(wrapped(told.split(" "), width - 8, " ")):
+            yield span((f"{'' if at else aspect:<8}", DIM), line)
 
 
 def _changes(
