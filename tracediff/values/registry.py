@@ -22,6 +22,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "bson": "_bson",
     "dateutil": "_dateutil",
     "django": "_django",
+    "google": "_protobuf",
     "numpy": "_numpy",
     "pandas": "_pandas",
     "polars": "_polars",

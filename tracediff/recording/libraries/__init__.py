@@ -22,6 +22,7 @@ MODULES = {
     "aiohttp": "aiohttp",
     "boto3": "boto3",
     "django.db": "django_db",
+    "grpc": "grpc",
     "httpx": "httpx",
     "importlib.resources": "resources",
     "numpy.random": "numpy_random",
@@ -88,9 +89,11 @@ def loaded() -> None:
 
 
 def _names_requests(name: str, names: Iterable[str]) -> bool:
-    """Whether an entry is none of a library: it says which requests or operations read."""
+    """Whether an entry is none of a library: it says which requests, operations or methods read."""
     if operation_pattern(name) is not None:
         return "boto3" in names
+    if name.removeprefix("!").startswith("grpc "):
+        return "grpc" in names
     return request_pattern(name) is not None and not HTTP.isdisjoint(names)
 
 
