@@ -62,7 +62,7 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
 
         return await through_async(
             SEND, lambda: real(self, function, *args, **kwargs),
-            function, list(args), given, options,
+            lambda: (function, list(args), given, options),
             kept=lambda job: job is not None and job.job_id, made=made,
         )  # fmt: skip
 
@@ -78,7 +78,11 @@ def _reading(
         @functools.wraps(real)
         async def read(self: Any, *args: Any, **kwargs: Any) -> Any:
             return await through_async(
-                reach, lambda: real(self, *args, **kwargs), self.job_id, kept=kept, made=made
+                reach,
+                lambda: real(self, *args, **kwargs),
+                lambda: (self.job_id,),
+                kept=kept,
+                made=made,
             )
 
         return read

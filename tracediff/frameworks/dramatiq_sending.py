@@ -15,7 +15,6 @@ from dramatiq.rate_limits import Barrier
 
 from tracediff.frameworks.queueing import HOOKED, named, put, through
 from tracediff.recording.libraries.reach import Reach
-from tracediff.runtime import current
 
 OWN = frozenset(
     """redis_message_id eta requeue_timestamp traceback group_completion_uuid""".split()
@@ -76,11 +75,9 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
         def send() -> Any:
             return real(self, message, *args, **kwargs)
 
-        if current.get() is None:
-            return through(SEND, send)
         delay = args[0] if args else kwargs.get("delay")
         return through(
-            SEND, send, *_told(self, message.asdict()), delay,
+            SEND, send, lambda: (*_told(self, message.asdict()), delay),
             kept=lambda sent: sent.message_id,
             made=lambda number: message.copy(message_id=number) if number else message,
         )  # fmt: skip
@@ -114,7 +111,10 @@ def _barring(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def create(self: Any, parties: int) -> Any:
         return through(
-            BARRIER, lambda: real(self, parties), parties, made=lambda said: said is not False
+            BARRIER,
+            lambda: real(self, parties),
+            lambda: (parties,),
+            made=lambda said: said is not False,
         )
 
     return create
@@ -124,7 +124,7 @@ def _reading(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def get_result(self: Any, *args: Any, **kwargs: Any) -> Any:
         return through(
-            RESULT, lambda: real(self, *args, **kwargs), self.actor_name, self.message_id
+            RESULT, lambda: real(self, *args, **kwargs), lambda: (self.actor_name, self.message_id)
         )
 
     return get_result

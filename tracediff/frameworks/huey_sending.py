@@ -92,10 +92,8 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
     def enqueue(self: Any, task: Any) -> Any:
         if isinstance(task, api.group | api.chord):
             return real(self, task)  # which enqueues each of its tasks
-        if current.get() is None:
-            return through(SEND, lambda: real(self, task))
         return through(
-            SEND, lambda: real(self, task), *_told(task),
+            SEND, lambda: real(self, task), lambda: _told(task),
             kept=lambda _: [one.id for one in _line(task)],
             made=lambda said: _handles(self, task, said),
         )  # fmt: skip
@@ -154,7 +152,9 @@ def _writing(reach: Reach) -> Callable[[Any], Any]:
     def around(real: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(real)
         def write(self: Any, key: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
-            return through(reach, lambda: real(self, key, data, *args, **kwargs), key, data)
+            return through(
+                reach, lambda: real(self, key, data, *args, **kwargs), lambda: (key, data)
+            )
 
         return write
 
@@ -165,7 +165,7 @@ def _keyed(reach: Reach) -> Callable[[Any], Any]:
     def around(real: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(real)
         def call(self: Any, key: Any, *args: Any, **kwargs: Any) -> Any:
-            return through(reach, lambda: real(self, key, *args, **kwargs), key)
+            return through(reach, lambda: real(self, key, *args, **kwargs), lambda: (key,))
 
         return call
 
@@ -175,10 +175,11 @@ def _keyed(reach: Reach) -> Callable[[Any], Any]:
 def _revoked(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def is_revoked(self: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
-        if current.get() is None:
-            return through(REVOKED, lambda: real(self, task, *args, **kwargs))
-        keys = list(self._revoke_keys(task))
-        return through(REVOKED, lambda: real(self, task, *args, **kwargs), keys)
+        return through(
+            REVOKED,
+            lambda: real(self, task, *args, **kwargs),
+            lambda: (list(self._revoke_keys(task)),),
+        )
 
     return is_revoked
 
@@ -186,7 +187,7 @@ def _revoked(real: Callable[..., Any]) -> Callable[..., Any]:
 def _locked(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def is_locked(self: Any) -> Any:
-        return through(LOCKED, lambda: real(self), self._name)
+        return through(LOCKED, lambda: real(self), lambda: (self._name,))
 
     return is_locked
 
@@ -194,7 +195,7 @@ def _locked(real: Callable[..., Any]) -> Callable[..., Any]:
 def _limited(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def acquire(self: Any) -> Any:
-        return through(LIMIT, lambda: real(self), self._name)
+        return through(LIMIT, lambda: real(self), lambda: (self._name,))
 
     return acquire
 
@@ -203,7 +204,7 @@ def _getting(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def get_raw_result(self: Any, *args: Any, **kwargs: Any) -> Any:
         return through(
-            RESULT, lambda: real(self, *args, **kwargs), self.id,
+            RESULT, lambda: real(self, *args, **kwargs), lambda: (self.id,),
             kept=_plain, made=lambda said: _known(self, said),
         )  # fmt: skip
 
@@ -216,7 +217,7 @@ def _looking(real: Callable[..., Any]) -> Callable[..., Any]:
         if self._result is not EmptyData:
             return self._result
         return through(
-            RESULT, lambda: real(self, preserve), self.id,
+            RESULT, lambda: real(self, preserve), lambda: (self.id,),
             kept=_plain, made=lambda said: _known(self, said),
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from tracediff import values
 from tracediff.frameworks.naming import key_of, settings
 from tracediff.frameworks.recorded import Recorded
 from tracediff.model import Trace
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries.reach import (
     Reach,
     recorded_here,
@@ -127,7 +128,7 @@ def ran(run: Run, judge: Judge, call: Callable[[], Any]) -> Any:
 def through(
     reach: Reach,
     real: Callable[[], Any],
-    *told: Any,
+    told: Callable[[], tuple[Any, ...]],
     kept: Callable[[Any], Any] = lambda given: given,
     made: Callable[[Any], Any] = lambda said: said,
 ) -> Any:
@@ -136,27 +137,37 @@ def through(
     Args:
         reach: The input or output.
         real: Makes the call.
-        told: The arguments that are recorded.
+        told: Gives the arguments that are recorded; asked in a job alone.
         kept: The plain data that is recorded of what the call gave.
         made: Makes what the call gives of the recorded data.
     """
     parent = recorded_here()
     if parent is None:
-        _refuse(reach)
+        refuse(reach)
         return real()
+    buffer = parent.buffer
     given: list[Any] = []
 
     def run(*_: Any) -> Any:
         given.append(real())
-        return kept(given[0])
+        return looked_at(buffer, lambda: kept(given[0]), None)
 
-    said = reach(parent, *told, run=run)
+    said = reach(parent, *looked_at(buffer, told, ()), run=run)
     return given[0] if given else made(said)
 
 
-def _refuse(reach: Reach) -> None:
+def refuse(reach: Reach) -> None:
     """In a replay nothing is reached outside of the job's context."""
     (refuse_output if reach.mark.kind == "output" else refuse_input)(reach.mark.name)
+
+
+def looked_at(buffer: Any, look: Callable[[], Any], otherwise: Any) -> Any:
+    """What is recorded of a library's objects; the call goes on where they are other ones."""
+    try:
+        return look()
+    except Exception as error:
+        buffer.warn(f"what a task queue was given could not be recorded: {brief(error)}")
+        return otherwise
 
 
 def named(

@@ -30,7 +30,7 @@ from tracediff.frameworks.queueing import (
 )
 from tracediff.frameworks.recorded import Recorded
 from tracediff.model import Trace
-from tracediff.recording import lifetime
+from tracediff.recording import lifetime, session
 from tracediff.recording.libraries.reach import Reach, recorded_here
 from tracediff.recording.marks import source_of
 from tracediff.runtime import current
@@ -54,6 +54,7 @@ def hook() -> None:
     """Record what workers execute, and what it sends, once."""
     put(jobs.Job, "_execute", _executing)
     put(rq.worker.BaseWorker, "perform_job", _performing)
+    put(rq.worker.Worker, "fork_work_horse", _forking)
     space: Any = jobs
     if not isinstance(space._current_job, _Current):
         space._current_job = _Current(space._current_job)
@@ -159,6 +160,20 @@ def _performing(real: Callable[..., Any]) -> Callable[..., Any]:
                     log.exception("tracediff could not save what a job of RQ recorded")
 
     return perform_job
+
+
+def _forking(real: Callable[..., Any]) -> Callable[..., Any]:
+    """What a child would read and import anew for each job, its parent has read once."""
+    ready: list[bool] = []
+
+    @functools.wraps(real)
+    def fork_work_horse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not ready:
+            ready.append(True)
+            session.get_ready_for_children()
+        return real(self, *args, **kwargs)
+
+    return fork_work_horse
 
 
 def _again(function: Callable[..., Any]) -> Callable[..., Any]:

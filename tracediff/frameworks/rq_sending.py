@@ -100,11 +100,11 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
         def send() -> Any:
             return real(self, job, pipeline=pipeline, at_front=at_front, unique=unique)
 
-        if current.get() is None:
-            return through(SEND, send)
         more = {"at_front": at_front, "unique": unique}
-        told = _told(self, job, {name: True for name, given in more.items() if given})
-        return through(SEND, send, *told, kept=_sent, made=lambda said: _now(job, said))
+        return through(
+            SEND, send, lambda: _told(self, job, {name: True for name in more if more[name]}),
+            kept=_sent, made=lambda said: _now(job, said),
+        )  # fmt: skip
 
     return enqueue_job
 
@@ -126,17 +126,22 @@ def _delaying(real: Callable[..., Any]) -> Callable[..., Any]:
     return enqueue_in
 
 
+def _delay() -> Any:
+    """The delay that is being made a time of."""
+    here = current.get()
+    return here.buffer.reached.get(_DELAY) if here is not None else None
+
+
 def _scheduling(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def schedule_job(self: Any, job: Any, datetime: Any, *args: Any, **kwargs: Any) -> Any:
         def send() -> Any:
             return real(self, job, datetime, *args, **kwargs)
 
-        here = current.get()
-        if here is None:
-            return through(SEND_AT, send)
-        told = (*_told(self, job, {}), here.buffer.reached.get(_DELAY, datetime))
-        return through(SEND_AT, send, *told, kept=_sent, made=lambda said: _now(job, said))
+        return through(
+            SEND_AT, send, lambda: (*_told(self, job, {}), _delay() or datetime),
+            kept=_sent, made=lambda said: _now(job, said),
+        )  # fmt: skip
 
     return schedule_job
 
@@ -145,11 +150,9 @@ def _sending_many(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def enqueue_many(self: Any, job_datas: Any, *args: Any, **kwargs: Any) -> Any:
         many = list(job_datas)
-        if current.get() is None:
-            return through(SEND_MANY, lambda: real(self, many, *args, **kwargs))
         return through(
-            SEND_MANY, lambda: real(self, many, *args, **kwargs), [_of(one) for one in many],
-            self.name,
+            SEND_MANY, lambda: real(self, many, *args, **kwargs),
+            lambda: ([_of(one) for one in many], self.name),
             kept=lambda made: [[one.id, one.func_name] for one in made],
             made=lambda said: [_known(self, *one) for one in said or ()],
         )  # fmt: skip
@@ -219,7 +222,7 @@ def _now(job: Any, number: Any) -> Any:
 def _saving(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def save_meta(self: Any) -> Any:
-        return through(META, lambda: real(self), dict(self.meta), kept=_nothing)
+        return through(META, lambda: real(self), lambda: (dict(self.meta),), kept=_nothing)
 
     return save_meta
 
@@ -227,7 +230,9 @@ def _saving(real: Callable[..., Any]) -> Callable[..., Any]:
 def _cancelling(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def cancel(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return through(CANCEL, lambda: real(self, *args, **kwargs), self.id, kept=_nothing)
+        return through(
+            CANCEL, lambda: real(self, *args, **kwargs), lambda: (self.id,), kept=_nothing
+        )
 
     return cancel
 
@@ -240,7 +245,7 @@ def _reading(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def latest_result(self: Any, *args: Any, **kwargs: Any) -> Any:
         return through(
-            RESULT, lambda: real(self, *args, **kwargs), self.id,
+            RESULT, lambda: real(self, *args, **kwargs), lambda: (self.id,),
             kept=_plain, made=lambda said: _result(self, said),
         )  # fmt: skip
 
@@ -269,7 +274,7 @@ def _asking(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def _fetch_status(self: Any) -> Any:
         return through(
-            STATUS, lambda: real(self), self.id,
+            STATUS, lambda: real(self), lambda: (self.id,),
             kept=lambda found: found.value, made=lambda said: _status(self, said),
         )  # fmt: skip
 
@@ -290,7 +295,9 @@ def _fetching(real: Callable[..., Any]) -> Callable[..., Any]:
             real(self)
             return self
 
-        through(FETCHED, read, self.id, kept=_state, made=lambda said: _restored(self, said))
+        through(
+            FETCHED, read, lambda: (self.id,), kept=_state, made=lambda said: _restored(self, said)
+        )
 
     return refresh
 

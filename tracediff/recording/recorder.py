@@ -66,6 +66,15 @@ class Recorder:
             found = self._permitted[unit] = self._allow.permits(unit)
         return found
 
+    def rehearse(self) -> None:
+        """Import and read what the first trace needs, and what children of this process inherit.
+
+        Raises:
+            StoreError: The store cannot be opened.
+        """
+        self.code.current()
+        self._open_store().close()
+
     def _open_store(self) -> Store:
         return open_for_recording(self.config)
 

@@ -186,6 +186,20 @@ def get_ready() -> None:
         _process.find()
 
 
+def get_ready_for_children() -> None:
+    """Load and read now what each child would by itself, where one is forked for each job.
+
+    Never raises. Nothing is left open: what a child writes is written by itself.
+    """
+    get_ready()
+    recorder = _process.recorder
+    if recorder is not None and runtime.guard is None:
+        try:
+            recorder.rehearse()
+        except Exception as error:  # each child meets it, and says so
+            log.debug("tracediff cannot get ready for children: %s", brief(error))
+
+
 class Chosen(NamedTuple):
     """How deep a call is recorded, how many days it is kept, and when it is written."""
 
