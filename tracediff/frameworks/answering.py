@@ -98,7 +98,8 @@ class Replay:
         except BaseException as error:
             excuse(here.buffer, error)
             raise
-        return self.exchange.answer.told(here.buffer)
+        self.exchange.answer.judge(here.buffer)
+        return self.exchange.answer.told()
 
 
 def replayed(key: str, unit: str, application: Any, *, alone: bool) -> Recorded:

@@ -15,7 +15,7 @@ from tracediff.frameworks.messages import (
     sent_body,
     without_quoted,
 )
-from tracediff.recording.faults import brief
+from tracediff.recording.buffers import Buffer, Later
 from tracediff.recording.runs import Run
 
 
@@ -32,6 +32,10 @@ class Received:
         self._size += len(data)
         if self._size <= MAX_BODY:
             self._kept += data
+
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return len(self._kept)
 
     def told(self, content_type: str) -> Any:
         """The body as far as it was read; None where there was none."""
@@ -63,14 +67,22 @@ class Answer:
         if room > 0:
             self._kept += data[:room]
 
-    def told(self, buffer: Any) -> dict[str, Any] | None:
-        """The response as far as it was sent; None where none was."""
+    def judge(self, buffer: Buffer) -> None:
+        """Set the state that its status says; one that is not whole is a warning."""
         if not self.whole:
             buffer.warn("the response was not sent to its end: the client went away")
             buffer.state = buffer.state or "warning"
+        if self.status is not None:
+            judge(buffer, self.status)
+
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return len(self._kept)
+
+    def told(self) -> dict[str, Any] | None:
+        """The response as far as it was sent; None where none was."""
         if self.status is None:
             return None
-        judge(buffer, self.status)
         kind = media_type(self.headers.get("Content-Type", ""))
         body = answered_body(kind, None, bytes(self._kept))
         return {
@@ -79,26 +91,46 @@ class Answer:
         }
 
 
+class _Body(Later):
+    """A request's body, taken apart when the trace is made."""
+
+    __slots__ = ("_content_type", "_received")
+
+    def __init__(self, received: Received, content_type: str) -> None:
+        super().__init__()
+        self._received = received
+        self._content_type = content_type
+
+    def made(self, buffer: Buffer) -> bytes:
+        """The canonical bytes."""
+        return buffer.encoder("body")(self._received.told(self._content_type))
+
+
+class _Response(Later):
+    """A response, taken apart when the trace is made."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def made(self, buffer: Buffer) -> bytes:
+        """The canonical bytes."""
+        return buffer.encode(self._answer.told())
+
+
 def ended(begun: Run, received: Received, answer: Answer) -> None:
     """The job of a request has answered."""
     keep_body(begun, received)
-    result = None
-    try:
-        result = answer.told(begun.buffer)
-    except Exception as error:  # what was sent is no fault of the job's
-        begun.buffer.warn(f"the response could not be recorded: {brief(error)}")
-    begun.succeeded(result)
+    answer.judge(begun.buffer)
+    begun.buffer.bytes += answer.size()
+    begun.succeeded(_Response(answer) if answer.status is not None else None)
 
 
 def keep_body(begun: Run, received: Received) -> None:
     """Enter the body, which is known only when it was read, among the arguments."""
-    buffer = begun.buffer
-    try:
-        headers = begun.kwargs.get("headers", {})
-        body = received.told(headers.get("Content-Type", ""))
-        begun.kwargs["body"] = body
-        begun.root.kwargs["body"] = (
-            buffer.capture_below("body", body) if buffer.rooted else buffer.capture(body)
-        )
-    except Exception as error:  # as it was sent
-        buffer.warn(f"the body could not be recorded: {brief(error)}")
+    headers = begun.kwargs.get("headers", {})
+    body = _Body(received, headers.get("Content-Type", ""))
+    begun.buffer.bytes += received.size()
+    begun.kwargs["body"] = begun.root.kwargs["body"] = body

@@ -247,7 +247,8 @@ def _answer(app: Any, unit: str, given: Mapping[str, Any]) -> Any:
     except BaseException as error:
         _excuse(here.buffer, error)
         raise
-    return answer.told(here.buffer)
+    answer.judge(here.buffer)
+    return answer.told()
 
 
 def _reached(app: Any, unit: str, route: Mapping[str, Any]) -> None:

@@ -129,6 +129,7 @@ def replayed(key: str, unit: str, application: Any) -> Recorded:
             close()
         answer.whole = True
         here = current.get()
-        return answer.told(here.buffer)
+        answer.judge(here.buffer)
+        return answer.told()
 
     return Recorded(key, unit, shape, again=again, meta=meta, source=Source("", 0, unit))

@@ -19,7 +19,7 @@ from tracediff.errors import RecordingError
 from tracediff.model import Autotracing, Environment, State, Step, Trace, Value
 from tracediff.recording.assembly import artifacts_of, state_of, steps_of
 from tracediff.recording.beside.sentry import remember
-from tracediff.recording.buffers import MAX_TEXT, Buffer
+from tracediff.recording.buffers import MAX_TEXT, Buffer, Later
 from tracediff.recording.faults import brief
 from tracediff.recording.ids import new_id
 from tracediff.recording.live import Live
@@ -92,12 +92,12 @@ class Run:
         return self.live
 
     def succeeded(self, result: Any) -> None:
-        """The job returned."""
+        """The job returned; what is put into its form later is kept as it is."""
         root = self.root
         root.end = perf_counter_ns()
         self.leave()
         try:
-            root.result = self.buffer.capture(result)
+            root.result = result if isinstance(result, Later) else self.buffer.capture(result)
             if root.packed:
                 mutations(root, self.args, self.kwargs)
             self._submit()
