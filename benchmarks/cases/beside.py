@@ -1,0 +1,187 @@
+"""What a trace and other tools of the process cost each other; and reading other tools' traces.
+
+The job does nothing, so that its own time is the recorder's. Settings change between the blocks.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import thread_time_ns
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+
+import tracediff as td
+from benchmarks.figures import Figure, spread, timed
+from benchmarks.measuring import in_turns, once
+from tracediff.config import Config
+from tracediff.foreign.importing import Wish, import_traces
+from tracediff.stores.memory import MemoryStore
+
+JOBS = 100
+RECORDS = 500
+SPANS = 10_000
+TRACES = 100
+log = logging.getLogger("benchmarks.beside")
+TRACER = TracerProvider().get_tracer("benchmarks")
+
+
+@td.job("benchmarks/beside")
+def nothing() -> None:
+    """A job that does nothing."""
+
+
+@td.job("benchmarks/logging")
+def logging_job(records: int) -> float:
+    """Seconds a record."""
+    start = thread_time_ns()
+    for number in range(records):
+        log.info("price %s", number)
+    return (thread_time_ns() - start) / records / 1e9
+
+
+def jobs(settings: dict[str, Any], *, spanned: bool) -> float:
+    """Seconds of the thread that a job takes, with these settings, within a span or not."""
+    td.configure(store="memory:", **settings)
+    if spanned:
+        with TRACER.start_as_current_span("request"):
+            return _jobs()
+    return _jobs()
+
+
+def _jobs() -> float:
+    nothing()
+    td.flush()
+    start = thread_time_ns()
+    for _ in range(JOBS):
+        nothing()
+    found = (thread_time_ns() - start) / JOBS / 1e9
+    td.flush()
+    return found
+
+
+def records(settings: dict[str, Any]) -> float:
+    """Seconds that a record of ``logging`` takes, which a handler throws away."""
+    td.configure(store="memory:", **settings)
+    found = logging_job(RECORDS)
+    td.flush()
+    return found
+
+
+def request(trace: int, spans: int) -> str:
+    """One trace of so many spans, as a line of the Collector's file exporter."""
+    made = [
+        {
+            "traceId": f"{trace:032x}",
+            "spanId": f"{number + 1:016x}",
+            **({"parentSpanId": f"{number // 4:016x}"} if number // 4 else {}),
+            "name": "price",
+            "kind": 1,
+            "startTimeUnixNano": str(1_700_000_000_000_000_000 + number * 1_000),
+            "endTimeUnixNano": str(1_700_000_000_000_000_000 + number * 2_000),
+            "attributes": [
+                {"key": "product", "value": {"stringValue": f"p{number}"}},
+                {"key": "price", "value": {"doubleValue": number * 1.19}},
+                {"key": "count", "value": {"intValue": str(number)}},
+            ],
+            "status": {},
+        }
+        for number in range(spans)
+    ]
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": made}]}]})
+
+
+def imported(file: Path) -> None:
+    store = MemoryStore()
+    done = import_traces(Wish(places=[str(file)]), Config(root=file.parent), store, _untold)
+    if done.imported != TRACES:
+        raise RuntimeError(f"{done.imported} of {TRACES} traces were imported")
+
+
+def read(file: Path) -> None:
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            json.loads(line)
+
+
+def _untold(what: str, done: int, of: int) -> None:
+    """Nobody looks on."""
+
+
+def of_jobs(rounds: int) -> list[Figure]:
+    off = {"otel_ids": False, "sentry_tag": False}
+    sides: dict[str, Callable[[], float]] = {
+        "off": functools.partial(jobs, off, spanned=False),
+        "on": functools.partial(jobs, {}, spanned=False),
+        "within": functools.partial(jobs, {}, spanned=True),
+    }
+    found = in_turns(sides, rounds)
+    base = found["off"]
+    return [
+        timed("a job that does nothing, without OpenTelemetry's ids", base, "µs"),
+        *(
+            Figure(
+                what=what,
+                unit="µs",
+                value=median(more) * 1e6,
+                spread=spread(more, 1e6),
+                target=target,
+            )
+            for what, name, target in (
+                ("what asking for them adds, no span active", "on", 1.0),
+                ("what they add within a span", "within", 10.0),
+            )
+            for more in [[new - old for new, old in zip(found[name], base, strict=True)]]
+        ),
+    ]
+
+
+def of_records(rounds: int) -> list[Figure]:
+    log.propagate, handler = False, logging.NullHandler()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    sides: dict[str, Callable[[], float]] = {
+        "plain": functools.partial(records, {}),
+        "noted": functools.partial(records, {"notes": ["logging"]}),
+    }
+    found = in_turns(sides, rounds)
+    log.removeHandler(handler)
+    td.configure(store="memory:", notes=[])
+    base = {"base": found["plain"], "against": "plain ones"}
+    return [
+        timed("a record of `logging` in a job, thrown away", found["plain"], "µs"),
+        timed("the same as a note", found["noted"], "µs", **base, target=20.0),
+    ]
+
+
+def of_imports(rounds: int) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, "spans.jsonl")
+        file.write_text("\n".join(request(one + 1, SPANS // TRACES) for one in range(TRACES)))
+        found = in_turns(
+            {
+                "read": functools.partial(once, functools.partial(read, file)),
+                "imported": functools.partial(once, functools.partial(imported, file)),
+            },
+            rounds,
+        )
+    base = {"base": found["read"], "against": "`json.loads`"}
+    what = f"importing {SPANS:,} spans in {TRACES} traces, a line each"
+    return [
+        timed(f"`json.loads` of {SPANS:,} spans", found["read"], "ms"),
+        timed(what, found["imported"], "ms", **base, target=1_500.0),
+    ]
+
+
+def measure(quick: bool) -> list[Figure]:
+    return [
+        *of_jobs(2 if quick else 60),
+        *of_records(2 if quick else 60),
+        *of_imports(1 if quick else 10),
+    ]
