@@ -16,9 +16,6 @@ from typing import Any, Protocol
 current: ContextVar[Any] = ContextVar("tracediff.current", default=None)
 """The innermost open span of the active trace, or None."""
 
-own: ContextVar[bool] = ContextVar("tracediff.own", default=False)
-"""Whether tracediff itself asks a server here, by a library that may be recorded."""
-
 
 @dataclass(frozen=True, slots=True)
 class Call:

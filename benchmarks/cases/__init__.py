@@ -6,6 +6,7 @@ CASES = {
     "autotrace": "what autotraced functions cost, and importing them",
     "monitoring": "autotrace by sys.monitoring, a prototype, on Python 3.12 and later",
     "http": "what recording adds to a request of httpx and of requests",
+    "clients": "what recording adds to a request of aiohttp and an operation of boto3",
     "sql": "what recording adds to queries of SQLAlchemy on PostgreSQL",
     "documents": "what recording adds to commands of PyMongo and redis-py",
     "postgres": "what recording adds to queries of psycopg and asyncpg",

@@ -48,12 +48,12 @@ def _connecting(real: Any, rules: Rules) -> Any:
         body = _given(req)
         asked = Asked(req.method, req.url, req.headers.copy(), body)
         exchange = Exchange(parent, rules, asked, functools.partial(again, req=req))
-        connecting = functools.partial(_connected, exchange, real, self, req, *args, **kwargs)
         if exchange.replayed:
+            connecting = functools.partial(_connected, exchange, real, self, req, *args, **kwargs)
             connection = Connected(self, req)
             req.send = functools.partial(_served, exchange, req, body, connecting)
             return connection
-        connection = await connecting()
+        connection = await _connected(exchange, real, self, req, *args, **kwargs)
         req.send = functools.partial(_sent, exchange, req, body)
         return connection
 
@@ -70,13 +70,15 @@ async def _plainly(real: Any, rules: Rules, parent: Span | None, req: Any) -> An
         return await real()
 
 
-async def _connected(exchange: Exchange, real: Any, *args: Any, **kwargs: Any) -> Any:
+async def _connected(
+    exchange: Exchange, real: Any, connector: Any, req: Any, *args: Any, **kwargs: Any
+) -> Any:
     """A connection to the server; what runs below it is no input of its own."""
     token = current.set(exchange.span)
     try:
-        return await real(*args, **kwargs)
+        return await real(connector, req, *args, **kwargs)
     except BaseException as error:
-        exchange.failed(in_place(error, args[1]))
+        exchange.failed(in_place(error, req))
         raise
     finally:
         leave(token)
@@ -94,7 +96,7 @@ def _given(req: Any) -> Any:
 
 async def _sent(exchange: Exchange, req: Any, body: Any, connection: Any) -> Any:
     """Send a request for real."""
-    _as_before(req)
+    del req.send  # a middleware may send the request again
     if type(body) is Sent:
         _note_sent(req, body)
     try:
@@ -103,14 +105,15 @@ async def _sent(exchange: Exchange, req: Any, body: Any, connection: Any) -> Any
         exchange.failed(in_place(error, req))
         raise
     finally:
-        vars(req).pop("write_bytes", None)
+        if type(body) is Sent:
+            del req.write_bytes
     response.start = functools.partial(_started, exchange, response)
     return response
 
 
 async def _started(exchange: Exchange, response: Any, connection: Any) -> Any:
     """Wait for the head of an answer, and record it."""
-    vars(response).pop("start", None)
+    del response.start
     try:
         await response.start(connection)
     except BaseException as error:
@@ -146,7 +149,7 @@ async def _served(
     exchange: Exchange, req: Any, body: Any, connecting: Any, connection: Connected
 ) -> Any:
     """Answer a request from a recording; send it where it is to be sent after all."""
-    _as_before(req)
+    del req.send  # as above
     if type(body) is Sent:
         await _send_nowhere(req, body)
     told = await _answer(exchange, req, plain=connection.decodes)
@@ -181,15 +184,11 @@ async def _live(exchange: Exchange, req: Any, body: Any, real: Any, stand_in: Co
             hint="record the job again",
         )
     real.protocol.set_response_params(**stand_in.parameters)
+    req.send = req.send  # which the other takes off
     response = await _sent(exchange, req, body, real)
     start = response.start
     response.start = lambda _: start(real)
     return response
-
-
-def _as_before(req: Any) -> None:
-    """Take off what ``connect`` put on: a middleware may send the request again."""
-    vars(req).pop("send", None)
 
 
 async def _send_nowhere(req: Any, sent: Sent) -> None:

@@ -27,9 +27,8 @@ def note_answer(exchange: Exchange, response: Any) -> None:
         response.status,
         response.reason or "",
         f"HTTP/{version.major}.{version.minor}",
-        [(name.decode("latin-1"), value.decode("latin-1"))
-         for name, value in response.raw_headers],
-    )  # fmt: skip
+        response.raw_headers,
+    )
     answer.taken = True
     if response.content is EMPTY_PAYLOAD:
         exchange.ended()
@@ -91,7 +90,12 @@ class Noted(aiohttp.StreamReader):
 
     async def read(self, n: int = -1) -> bytes:
         """Read so many bytes, or all."""
-        return self._add(await self._reading(self._inner.read(n)))
+        try:
+            data = await self._inner.read(n)
+        except BaseException as error:
+            self._failed(error)
+            raise
+        return self._add(data)
 
     async def readany(self) -> bytes:
         """Read what is there."""
@@ -115,9 +119,12 @@ class Noted(aiohttp.StreamReader):
         try:
             return await reading
         except BaseException as error:
-            if not self._released:
-                self._exchange.failed(error)
+            self._failed(error)
             raise
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._released:
+            self._exchange.failed(error)
 
     def _add(self, data: bytes, *, opened: bool = False) -> bytes:
         answer = self._exchange.answer
@@ -128,7 +135,7 @@ class Noted(aiohttp.StreamReader):
                     answer.decoded = count is not None
                 self._exchange.add(data)
                 if opened and not answer.dropped:
-                    answer.opened.append(len(answer.parts) - 1)
+                    answer.opened = [*(answer.opened or ()), len(answer.parts) - 1]
             if self._inner.at_eof():
                 self._exchange.ended()
         return data

@@ -66,7 +66,7 @@ def _requesting(real: Any, rules: Rules) -> Any:
     def _make_request(self: Any, model: Any, request: Any, context: Any) -> Any:
         send = functools.partial(real, self, model, request, context)
         parent = recorded_here()
-        if runtime.own.get() or (parent is None and runtime.guard is None):
+        if parent is None and (runtime.guard is None or runtime.is_aside()):
             return send()
         if parent is None or model.has_event_stream_output or model.has_event_stream_input:
             return _plainly(send, rules, parent, model)
@@ -146,7 +146,7 @@ def _running(real: Any) -> Any:
 def _loading(real: Any) -> Any:
     @functools.wraps(real)
     def load_credentials(self: Any) -> Any:
-        if runtime.guard is None or runtime.own.get():
+        if runtime.guard is None or runtime.is_aside():
             return real(self)
         return _Nobody(functools.partial(real, self))
 
@@ -174,6 +174,6 @@ class _Nobody(botocore.credentials.Credentials):  # type: ignore[misc]  # it shi
 
 def _sleep(seconds: float) -> None:
     """Wait between the questions of a waiter: not where they are answered from a recording."""
-    span = current.get()
+    span = recorded_here()
     if span is None or span.buffer.server is None:
         time.sleep(seconds)

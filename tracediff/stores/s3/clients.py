@@ -149,14 +149,12 @@ def translated(doing: str, call: Callable[[], T], expecting: Collection[str] = (
     from urllib3.exceptions import HTTPError
 
     problem: ExpectedError | StoreError
-    token = runtime.own.set(True)  # a job may record what it asks by the same library
     try:
-        return call()
+        with runtime.aside():  # a job may record what it asks by the same library
+            return call()
     except (BotoCoreError, ClientError, HTTPError, OSError) as error:
         code = code_of(error)
         problem = ExpectedError(code) if code in expecting else store_error(error, doing)
-    finally:
-        runtime.own.reset(token)
     raise problem  # out here, so that it has no context either
 
 

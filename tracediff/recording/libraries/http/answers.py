@@ -60,7 +60,7 @@ class Answer(Later):
         self.framed = False
         self.taken = False
         self.decoded = False
-        self.opened: list[int] = []
+        self.opened: list[int] | None = None
         self.dropped = False
 
     def add(self, piece: bytes) -> bool:
