@@ -172,6 +172,12 @@ JOBS = """
             blobs.close()
         return s3.get_object(Bucket=BUCKET, Key="mine")["Body"].read()
 
+    @td.job("signed")
+    def signed(url):
+        parts = {"Bucket": BUCKET, "Key": "file"}
+        return [client(url, signature_version=version).generate_presigned_url("get_object", parts)
+                for version in ("s3v4", "s3")]
+
     @td.job("lost")
     def lost(url):
         found, s3 = [], client(url)
@@ -188,7 +194,6 @@ JOBS = """
 SECRETS = [
     "pa55word-in-secrets-manager", "pa55word-that-is-a-word", "pa55word-of-bytes",
     "pa55word-of-a-parameter", "pa55word-of-item", "n0body-at-all", "wr0ng-key-1",
-    "AWS4-HMAC-SHA256",
 ]  # fmt: skip
 
 
@@ -231,7 +236,7 @@ def traces(
     faulty.fail(1, method="GET")
     faulty.fail(1, method="GET", cut=100)
     url = seaweed.endpoint
-    calls = [f"{job}({url!r})" for job in ("storage", "half", "beside", "lost")]
+    calls = [f"{job}({url!r})" for job in ("storage", "half", "beside", "signed", "lost")]
     calls += [f"faulty({faulty.endpoint!r})", f"services({services.url!r})",
               f"slow({service.url!r})"]  # fmt: skip
     known = seaweed.identities["admin"].environment()
@@ -369,6 +374,17 @@ def test_a_changed_output_is_compared_and_not_sent(
     assert services.asked[asked:] == ["/2015-03-31/functions/f/invocations"]
     last = [step for step in new.steps if step.name == "boto3 sqs.SendMessage"][-1]
     assert values.inert(last.args)["params"]["MessageBody"] == "at 2"
+
+
+def test_urls_are_signed_without_credentials_and_kept_without_signature(
+    boto_shop: Any, traces: dict[str, Trace]
+) -> None:
+    for trace in (traces["signed"], boto_shop.replay(traces["signed"])):
+        new, old = boto_shop.result(trace)
+        assert "X-Amz-Signature=[redacted]" in new
+        assert "X-Amz-Credential=[redacted]" in new
+        assert "AWSAccessKeyId=[redacted]&Signature=[redacted]" in old
+        assert len(trace.steps) == 1
 
 
 def test_a_thread_without_context_is_recorded_nowhere_and_refused_in_a_replay(

@@ -91,6 +91,14 @@ _SHAPES = (
     re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}-----END [A-Z ]{0,40}-----"),
 )
 _URL = re.compile(r"(?P<scheme>://)[^/@\s]{1,400}@")
+_SIGNED = re.compile(
+    r"""(?i)(?P<name>[?&](?:amp;)?(?:X-Amz-(?:Signature|Credential|Security-Token)|AWSAccessKeyId
+    |Signature)=)[^&\s"'<>#]{1,8000}""",
+    re.VERBOSE,
+)
+_SIGNS = ("X-Amz-", "AWSAccessKeyId=")
+_SIGNS_BYTES = tuple(sign.encode() for sign in _SIGNS)
+"""What stands in each URL that is signed for whoever has it."""
 _ERROR_BYTES = re.compile(rb"[a-z]:[\w.<>]*(?:Error|Exception)")
 _STAND_IN_BYTES = re.compile(rb"redacted-(?:\w{1,20}-)?([0-9a-f]{8})-([0-9a-f]{32})")
 _URL_BYTES = re.compile(rb"://[^/@\s]{1,400}@")
@@ -212,6 +220,8 @@ class Redactor:
             text = text.replace(secret, REDACTED)
         if "://" in text:
             text = _URL.sub(rf"\g<scheme>{REDACTED}@", text)
+            if any(sign in text for sign in _SIGNS):
+                text = _SIGNED.sub(rf"\g<name>{REDACTED}", text)
         if self._texts or _hinted(text):
             text = self._scrub_shapes(text)
         return text
@@ -360,6 +370,7 @@ def _suspicious(data: bytes, known: Iterable[bytes]) -> bool:
     return (
         any(secret in data for secret in known)
         or _URL_BYTES.search(data) is not None
+        or any(sign in data for sign in _SIGNS_BYTES)
         or _ERROR_BYTES.search(data) is not None
     )
 
