@@ -29,9 +29,9 @@ def recorded(ask: Ask) -> tuple[float, float]:
     return block(ask)
 
 
-def of_library(name: str, what: str, ask: Ask, rounds: int) -> list[Figure]:
+def of_library(name: str, what: str, ask: Ask, rounds: int, target: float = 5.0) -> list[Figure]:
     """The figures of one library."""
-    figures, added = compared(what, name, ask, recorded, rounds)
+    figures, added = compared(what, name, ask, recorded, rounds, target)
     work = f"work of the job's thread that recording adds to it ({name})"
     return [*figures, Figure(what=work, unit="%", value=added * 100)]
 
@@ -66,8 +66,8 @@ def of_redis(directory: Path, rounds: int) -> list[Figure]:
         one = "a GET of redis-py from a Redis on this machine"
         many = "a transaction of ten of them"
         return [
-            *of_library("GET", one, lambda: client.get("price"), rounds),
-            *of_library("MULTI of 10", many, pipeline, rounds),
+            *of_library("GET", one, lambda: client.get("price"), rounds, SHORT),
+            *of_library("MULTI of 10", many, pipeline, rounds, SHORT),
         ]
 
 

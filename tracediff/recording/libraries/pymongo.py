@@ -30,8 +30,8 @@ from tracediff.recording.libraries.mongo.told import Answered
 from tracediff.recording.libraries.mongo.using import CONNECT, Used, told
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import recorded_here, refuse_input, refuse_output
-from tracediff.recording.spans import Span, leave
-from tracediff.runtime import ReplayAbort, aside, current, is_aside
+from tracediff.recording.spans import Span
+from tracediff.runtime import ReplayAbort, aside, is_aside
 
 _SYNC = (server.Server, pool.Pool, pool.Connection)
 _ASYNC = (async_server.Server, async_pool.Pool, async_pool.AsyncConnection)
@@ -80,9 +80,13 @@ class _Sync:
                 return real(self, *args, **kwargs)
             if choice.served:
                 return choice.server(classes)
-            with choice:
+            try:
                 found = real(self, *args, **kwargs)
-            choice.made(found)
+            except BaseException as error:
+                choice.failed(error)
+                raise
+            if not choice.is_known:
+                choice.made(found)
             return found
 
         return select
@@ -94,8 +98,12 @@ class _Sync:
             parent = recorded_here()
             if parent is None or parent.buffer.server is not None:
                 return real(self, *args, **kwargs)
-            with _Reaching(parent, self.opts):
+            try:
                 return real(self, *args, **kwargs)
+            except BaseException as error:
+                used = Used.of(parent)
+                used.failed(parent, used.labels.get(id(self.opts), ""), error)
+                raise
 
         return get
 
@@ -162,9 +170,13 @@ class _Async:
                 return await real(self, *args, **kwargs)
             if choice.served:
                 return choice.server(classes)
-            with choice:
+            try:
                 found = await real(self, *args, **kwargs)
-            choice.made(found)
+            except BaseException as error:
+                choice.failed(error)
+                raise
+            if not choice.is_known:
+                choice.made(found)
             return found
 
         return select
@@ -176,8 +188,12 @@ class _Async:
             parent = recorded_here()
             if parent is None or parent.buffer.server is not None:
                 return await real(self, *args, **kwargs)
-            with _Reaching(parent, self.opts):
+            try:
                 return await real(self, *args, **kwargs)
+            except BaseException as error:
+                used = Used.of(parent)
+                used.failed(parent, used.labels.get(id(self.opts), ""), error)
+                raise
 
         return get
 
@@ -233,35 +249,18 @@ class _Async:
         return tidy
 
 
-class _Reaching:
-    """Around what connects to a server: nothing below it is recorded, but that it failed."""
-
-    def __init__(self, parent: Span, options: Any) -> None:
-        self.parent = parent
-        self.used = Used.of(parent)
-        self._options = options
-
-    def label(self) -> str:
-        """The server's name in the trace."""
-        return self.used.labels.get(id(self._options), "")
-
-    def __enter__(self) -> None:
-        self._token = current.set(self.used.shield)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        leave(self._token)
-        if error is not None:
-            self.used.failed(self.parent, self.label(), error)
-
-
-class _Choice(_Reaching):
+class _Choice:
     """One choice of a server for a command of a job."""
 
+    __slots__ = ("_attempt", "_label", "_settings", "is_known", "parent", "served", "used")
+
     def __init__(self, parent: Span, settings: Any) -> None:
-        super().__init__(parent, settings.pool_options)
+        self.parent = parent
         self._settings = settings
-        self._label = self.used.label(settings)
-        self._attempt = self.used.next_attempt(self._label)
+        self.used = used = Used.of(parent)
+        self._label = label = used.label(settings)
+        self._attempt = used.next_attempt(label)
+        self.is_known = label in used.known
         self.served = parent.buffer.server is not None
 
     @classmethod
@@ -273,9 +272,13 @@ class _Choice(_Reaching):
             return None
         return cls(parent, chosen._settings)  # noqa: SLF001 - the hosts are in there
 
+    def failed(self, error: BaseException) -> None:
+        """No server was to be had."""
+        self.used.failed(self.parent, self._label, error)
+
     def made(self, found: Any) -> None:
-        """The server is chosen: of the first, what it is."""
-        if self._label not in self.used.known and found is not None:
+        """The first server is chosen: what it is."""
+        if found is not None:
             self.used.facts(
                 self.parent, self._label, self._attempt, lambda *_: told(found.description)
             )
@@ -304,10 +307,10 @@ def _begun(connection: Any, message: bytes) -> Span | None:
     if parent is None and runtime.guard is None:
         return None
     sent = command(message)
-    if sent is None or sent.name in QUIET:
+    if sent is None or sent.head.name in QUIET:
         return None
     if parent is None:
-        (refuse_input if sent.reads else refuse_output)(named(sent))
+        (refuse_input if sent.reads else refuse_output)(named(sent.head))
         return None
     label = Used.of(parent).labels.get(id(connection.opts), "")
     span = opened(parent, sent, label)

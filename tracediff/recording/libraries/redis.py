@@ -29,7 +29,7 @@ from tracediff.runtime import ReplayAbort, is_aside
 
 CANCELLED_AFTER = 60.0
 """Seconds that a replayed command waits to be cancelled, as the recorded one was."""
-_GREETINGS = ("connect", "connect_check_health", "check_health")
+_GREETINGS = ("on_connect", "on_connect_check_health", "_send_ping", "check_health")
 """What a connection says by itself, before or between the program's commands."""
 
 
@@ -60,7 +60,7 @@ def _of(wrap: type[_Sync | _Async], module: Any, below: Any, locks: Any) -> Iter
         yield Patch(pool, "release", wrap.giving(pool.release))
     base = below.AbstractConnection
     yield Patch(base, "read_response", wrap.reading(base.read_response))
-    for name in _GREETINGS:
+    for name in _GREETINGS[:3]:
         if name in vars(base):
             yield Patch(base, name, wrap.greeting(getattr(base, name)))
     yield Patch(locks, "acquire", wrap.acquiring(locks.acquire))
@@ -381,7 +381,10 @@ def _silent(pool: Any, *, is_async: bool) -> Any:
         send(*args)
 
     nothing = nothing_async if is_async else lambda *args, **options: None
-    for name in (*_GREETINGS, "disconnect", "can_read", "can_read_destructive", "on_connect"):
+    for name in (
+        *_GREETINGS, "connect", "connect_check_health", "disconnect", "can_read",
+        "can_read_destructive",
+    ):  # fmt: skip
         setattr(found, name, nothing)
     for name in ("send_command", "send_packed_command"):
         setattr(found, name, send_async if is_async else send)

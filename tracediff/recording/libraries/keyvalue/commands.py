@@ -31,7 +31,8 @@ _READ_PAIRS = frozenset(
     CLUSTER:SLOTS CLUSTER:SHARDS CLUSTER:NODES CLUSTER:INFO CLUSTER:KEYSLOT CLUSTER:MYID
     FUNCTION:LIST MODULE:LIST ACL:WHOAMI ACL:CAT""".split()
 )
-_CONTAINERS = frozenset(one.partition(":")[0] for one in _READ_PAIRS) | {"XGROUP", "ACL", "DEBUG"}
+CONTAINERS = frozenset(one.partition(":")[0] for one in _READ_PAIRS) | {"XGROUP", "ACL", "DEBUG"}
+"""Families of commands, whose second word says which it is."""
 _SETS = frozenset("SADD SREM HDEL ZREM DEL UNLINK EXISTS TOUCH".split())
 """Commands whose words have no order: a program may take them from a set."""
 
@@ -55,7 +56,7 @@ def name_of(words: Words) -> str:
     """The command's name: "GET", and of those that are families "CONFIG:GET"."""
     first = _upper(words[0]) if words else ""
     head, _, rest = first.partition(" ")
-    if not rest and head in _CONTAINERS and len(words) > 1:
+    if not rest and head in CONTAINERS and len(words) > 1:
         rest = _upper(words[1])
     return f"{head}:{rest}" if rest else head
 

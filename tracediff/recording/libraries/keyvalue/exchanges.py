@@ -11,8 +11,8 @@ from typing import Any
 
 from tracediff import values
 from tracediff.model import Kind
-from tracediff.recording.buffers import Packed
-from tracediff.recording.libraries.keyvalue.commands import name_of, reads
+from tracediff.recording.buffers import LONG, Packed
+from tracediff.recording.libraries.keyvalue.commands import CONTAINERS, name_of, reads
 from tracediff.recording.libraries.keyvalue.told import (
     NAME,
     Asked,
@@ -28,6 +28,9 @@ from tracediff.recording.spans import Span, leave, new_span
 from tracediff.runtime import ReplayAbort, current
 
 MAX_NAME = 60
+MOST_MARKS = 500
+_TEXTS = frozenset({str, bytes})
+_marks: dict[Any, Mark] = {}
 
 active: ContextVar[Exchange | None] = ContextVar("tracediff.redis", default=None)
 """The exchange that runs, so that a connection knows whose replies it reads."""
@@ -44,6 +47,16 @@ def _pipeline(*, commands: list[list[str]], database: int) -> None:
 @lru_cache(maxsize=1024)
 def _mark(kind: Kind, name: str, single: bool) -> Mark:
     return Mark(kind, name, _command if single else _pipeline, drop=0)
+
+
+def _known(command: Command) -> Mark:
+    """The step of a single command; of most the first word says all."""
+    mark = _marks.get(command[0])
+    if mark is None:
+        mark = _mark(*named([command]), True)
+        if type(command[0]) is str and command[0] not in CONTAINERS and len(_marks) < MOST_MARKS:
+            _marks[command[0]] = mark
+    return mark
 
 
 def named(commands: Sequence[Command], how: str = "") -> tuple[Kind, str]:
@@ -70,15 +83,20 @@ class Exchange:
     ) -> None:
         self.parent = parent
         self.single = not how
-        self.served: deque[Any] = deque()
-        given = [kept(one) for one in commands]
-        kind, name = named(given, how)
+        if how:
+            given = [kept(one) for one in commands]
+            mark = _mark(*named(given, how), False)
+        else:
+            given = [kept(commands[0])]
+            mark = _known(given[0])
         asked = Asked(given, self.single, database)
-        self.span = new_span(_mark(kind, name, self.single), parent.buffer, parent, asked, {})
+        buffer = parent.buffer
+        self.span = new_span(mark, buffer, parent, asked, {})
         self.replies = Replies(asked, self.single)
-        parent.buffer.bytes += sum(
-            len(word) for one in given for word in one if type(word) in (str, bytes)
-        )
+        for one in given:
+            for word in one:
+                if type(word) in _TEXTS and len(word) > LONG:
+                    buffer.bytes += len(word)
 
     def ask(self) -> None:
         """In a replay: take what the recording says; raises the recorded error."""
@@ -101,9 +119,9 @@ class Exchange:
         span.result = Packed(found.data or values.encode(None))
         said = found.result
         if self.single:
-            self.served.append(said)
-        elif type(said) is list:
-            self.served.extend(said)
+            self.served = deque([said])
+        else:
+            self.served = deque(said if type(said) is list else ())
 
     def __enter__(self) -> None:
         """Send: what runs below it is no input of its own."""

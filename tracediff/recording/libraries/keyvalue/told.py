@@ -28,6 +28,7 @@ NAME = "redis"
 
 _FAILED = "error"
 _STATES = frozenset({"OK", "QUEUED", "PONG", ""})
+_is_fixed = frozenset({str, bytes, int, float}).issuperset
 _CONTAINERS = frozenset({list, dict, set, tuple})
 
 Command = tuple[Any, ...]

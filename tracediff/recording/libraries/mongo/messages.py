@@ -6,6 +6,7 @@ https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import bson
@@ -21,10 +22,8 @@ EXACT: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 """What reads a document so that writing it again gives the same bytes."""
 
-_HEADER = struct.Struct("<iiii").unpack_from
-_COMPRESSED = struct.Struct("<iiB").unpack_from
 _INT = struct.Struct("<i").unpack_from
-_OP_MSG, _OP_COMPRESSED = 2013, 2012
+_OP_MSG, _OP_COMPRESSED = struct.pack("<i", 2013), struct.pack("<i", 2012)
 _MORE_TO_COME = 2
 _LARGEST = 64 * 1024 * 1024
 _TEXT, _LONG = 2, 18
@@ -41,38 +40,78 @@ READS = frozenset(
 """The commands that read, in small letters; all others may write."""
 
 
-class Command(NamedTuple):
-    """A command that is sent.
+class Head(NamedTuple):
+    """What a command is.
 
     Attributes:
         name: Such as ``find``.
         collection: Its collection's name; empty where it has none.
         reads: Whether it changes nothing.
-        answered: Whether the server says something to it.
-        body: The message after its header, not compressed.
+        stores: Whether it depends on the rest of it that it does.
     """
 
     name: str
     collection: str
     reads: bool
+    stores: bool
+
+
+class Command(NamedTuple):
+    """A command that is sent.
+
+    Attributes:
+        head: What it is.
+        reads: Whether it changes nothing.
+        answered: Whether the server says something to it.
+        message: The message, not compressed.
+        body: Where its body begins, after the header.
+    """
+
+    head: Head
+    reads: bool
     answered: bool
-    body: bytes | memoryview
+    message: bytes
+    body: int = 16
 
 
 def command(message: bytes) -> Command | None:
     """What a message asks; None of one of another form."""
-    kind = _HEADER(message)[3]
-    if kind == _OP_COMPRESSED:
-        kind, _, compressor = _COMPRESSED(message, 16)
-        body: bytes | memoryview = _decompressed(message[25:], compressor)
-    else:
-        body = memoryview(message)[16:]
-    if kind != _OP_MSG or body[4] != 0:
+    if message[12:16] != _OP_MSG:
+        return _compressed(message)
+    return _read(message, 16)
+
+
+def _compressed(message: bytes) -> Command | None:
+    if message[12:16] != _OP_COMPRESSED or message[16:20] != _OP_MSG:
         return None
-    name, collection = _head(bytes(body[: _FIRST + 1024]))
-    lowered = name.lower()
-    reads = lowered in READS and (lowered not in ("aggregate", "explain") or not _stores(body))
-    return Command(name, collection, reads, not _INT(body)[0] & _MORE_TO_COME, body)
+    return _read(_decompressed(message[25:], message[24]), 0)
+
+
+def _read(message: bytes, at: int) -> Command | None:
+    if message[at + 4] != 0:
+        return None
+    start = at + _FIRST
+    end = message.index(b"\x00", start + 1)
+    name, kind = message[start + 1 : end], message[start]
+    place = end + 1
+    if kind == _LONG and name == b"getMore":  # the next field says it
+        kind = message[place + 8]
+        place = message.index(b"\x00", place + 9) + 1
+    collection = b""
+    if kind == _TEXT:
+        size = int.from_bytes(message[place : place + 4], "little")
+        collection = message[place + 4 : place + 3 + size]
+    head = _head(name, collection)
+    reads = head.reads and not (head.stores and _stores(message, at))
+    return Command(head, reads, not message[at] & _MORE_TO_COME, message, at)
+
+
+@lru_cache(maxsize=1024)
+def _head(name: bytes, collection: bytes) -> Head:
+    said = name.decode(errors="replace")
+    lowered = said.lower()
+    stores = lowered in ("aggregate", "explain")
+    return Head(said, collection.decode(errors="replace"), lowered in READS, stores)
 
 
 def _decompressed(data: bytes, compressor: int) -> bytes:
@@ -80,36 +119,24 @@ def _decompressed(data: bytes, compressor: int) -> bytes:
     return found(data, compressor, _LARGEST)  # type: ignore[no-any-return]  # bytes
 
 
-def _head(start: bytes) -> tuple[str, str]:
-    """The name of a command and of its collection."""
-    end = start.index(b"\x00", _FIRST + 1)
-    name = start[_FIRST + 1 : end].decode(errors="replace")
-    kind, at = start[_FIRST], end + 1
-    if kind == _LONG and name == "getMore":  # the next field says it
-        kind = start[at + 8]
-        at = start.index(b"\x00", at + 9) + 1
-    if kind != _TEXT:
-        return name, ""
-    size = _INT(start, at)[0]
-    return name, start[at + 4 : at + 3 + size].decode(errors="replace")
-
-
-def _stores(body: bytes | memoryview) -> bool:
+def _stores(message: bytes, body: int) -> bool:
     """Whether an aggregation ends in a stage that writes."""
-    data = bytes(body)
-    if b"$out\x00" not in data and b"$merge\x00" not in data:
+    if b"$out\x00" not in message and b"$merge\x00" not in message:
         return False
-    document, _ = documents(body)
+    document, _ = _parts(message, body)
     inner = document.get("explain")
     stages = (inner if isinstance(inner, dict) else document).get("pipeline") or [{}]
     last = stages[-1]
     return isinstance(last, dict) and ("$out" in last or "$merge" in last)
 
 
-def documents(body: bytes | memoryview) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """A message's command, and the lists that go beside it, such as ``documents``."""
-    data = bytes(body)
-    at = 4
+def documents(sent: Command) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """A command's document, and the lists that go beside it, such as ``documents``."""
+    return _parts(sent.message, sent.body)
+
+
+def _parts(data: bytes, body: int) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    at = body + 4
     found: dict[str, Any] = {}
     beside: dict[str, list[Any]] = {}
     while at + 5 <= len(data):

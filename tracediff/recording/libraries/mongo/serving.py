@@ -171,11 +171,11 @@ def _served(connection: Any, message: bytes) -> _OpMsg:
         raise ReplayAbort(
             "a message to MongoDB of a form that is not recorded", slug="input-not-recorded"
         )
-    if sent.name in QUIET:
+    if sent.head.name in QUIET:
         return reply({"ok": 1.0})
     parent = recorded_here()
     if parent is None:
-        refuse_input(named(sent))
+        refuse_input(named(sent.head))
         raise ReplayAbort(
             "a connection to MongoDB is used outside of the job", slug="outside-replay"
         )

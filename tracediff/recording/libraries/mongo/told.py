@@ -12,10 +12,12 @@ import bson
 
 from tracediff import values
 from tracediff.recording.buffers import Buffer, Later
-from tracediff.recording.libraries.http.masking import MARK, resealed
+from tracediff.recording.libraries.http.masking import MARK as MARKED
+from tracediff.recording.libraries.http.masking import resealed
 from tracediff.recording.libraries.mongo.messages import EXACT, Command, documents
 
 NAME = "pymongo"
+MARK = MARKED.encode()
 
 _RUN = frozenset(
     """lsid txnNumber autocommit $clusterTime $db $readPreference apiVersion apiStrict
@@ -79,7 +81,7 @@ class Asked(Later):
 
     def said(self, buffer: Buffer) -> dict[str, Any]:
         """The arguments by name."""
-        document, beside = documents(self._sent.body)
+        document, beside = documents(self._sent)
         name = next(iter(document))
         first = document.pop(name)
         database = document.get("$db", "")
@@ -99,10 +101,10 @@ class Asked(Later):
         return {**kept, "database": database, "server": self._server}
 
     def _value(self, name: str, value: Any, buffer: Buffer) -> bytes:
-        if MARK.encode() in bytes(self._sent.body):
+        if MARK in self._sent.message:
             value = resealed({name: value}, buffer.redactor.secret)[name]
         data = buffer.encoder(name)(value)
-        if self._sent.name.lower() in _SENSITIVE and name not in ("database", "server"):
+        if self._sent.head.name.lower() in _SENSITIVE and name not in ("database", "server"):
             return values.seal(data, buffer.redactor)
         return buffer.seal(name, data)
 
@@ -149,16 +151,17 @@ def _listed(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def made_up(sent: Command) -> dict[str, Any]:
     """What is answered where nothing is recorded and the replay goes on."""
-    document, beside = documents(sent.body)
-    if sent.name in ("find", "aggregate", "listCollections", "listIndexes", "getMore"):
-        place = "nextBatch" if sent.name == "getMore" else "firstBatch"
-        space = f"{document.get('$db', '')}.{sent.collection or '$cmd'}"
+    document, beside = documents(sent)
+    name = sent.head.name
+    if name in ("find", "aggregate", "listCollections", "listIndexes", "getMore"):
+        place = "nextBatch" if name == "getMore" else "firstBatch"
+        space = f"{document.get('$db', '')}.{sent.head.collection or '$cmd'}"
         return {"cursor": {place: [], "id": bson.Int64(0), "ns": space}}
-    listed = [one for name in ("documents", "updates", "deletes", "ops")
-              for one in beside.get(name) or document.get(name) or ()]  # fmt: skip
+    listed = [one for each in ("documents", "updates", "deletes", "ops")
+              for one in beside.get(each) or document.get(each) or ()]  # fmt: skip
     count = len(listed)
-    if sent.name == "update":
+    if name == "update":
         return {"n": count, "nModified": count}
-    if sent.name == "findAndModify":
+    if name == "findAndModify":
         return {"value": None}
-    return {"values": []} if sent.name == "distinct" else {"n": count}
+    return {"values": []} if name == "distinct" else {"n": count}

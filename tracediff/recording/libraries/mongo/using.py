@@ -33,8 +33,6 @@ class Used:
         self.known: dict[str, dict[str, Any]] = {}
         self.labels: dict[int, str] = {}
         self.attempts: dict[str, int] = {}
-        self.shield = below = Span()
-        below.mark, below.buffer, below.parent = CONNECT.mark, parent.buffer, parent
         self._names: dict[str, str] = {}
         self._kept: list[Any] = []
         server = parent.buffer.server
