@@ -5,10 +5,12 @@ The connection is kept, as a service keeps one, and each query is a round trip.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psycopg
 
 import tracediff as td
@@ -20,7 +22,7 @@ ONE = "SELECT id, name, price, note FROM item WHERE id = "
 HUNDRED = "SELECT id, name, price, note FROM item WHERE id <= "
 
 
-@td.job("benchmarks/psycopg", depth="inputs")
+@td.job("benchmarks/postgres", depth="inputs")
 def recorded(ask: Ask) -> tuple[float, float]:
     """The block in a job."""
     return block(ask)
@@ -50,6 +52,32 @@ def of_psycopg(url: str, rounds: int) -> list[Figure]:
         ]  # fmt: skip
 
 
+def of_asyncpg(url: str, rounds: int) -> list[Figure]:
+    """The figures of asyncpg; each query runs its event loop until it is answered."""
+    with asyncio.Runner() as runner:
+        connection: Any = runner.run(asyncpg.connect(url))
+        loop = runner.get_loop()
+
+        def asks(make: Any) -> Ask:
+            async def ask() -> Any:
+                return await make()
+
+            return lambda: loop.run_until_complete(ask())
+
+        asked: list[tuple[str, Ask, float | None]] = [
+            ("a row", asks(lambda: connection.fetchrow(ONE + "$1", 7)), 5.0),
+            ("a hundred rows", asks(lambda: connection.fetch(HUNDRED + "$1", 100)), 5.0),
+        ]
+        figures = [
+            figure
+            for name, ask, target in asked
+            for figure in compared(f"asyncpg: {name}", f"asyncpg, {name}", ask, recorded, rounds,
+                                   target)[0]
+        ]  # fmt: skip
+        runner.run(connection.close())
+    return figures
+
+
 def made(url: str) -> None:
     """The table that is asked."""
     with psycopg.connect(url) as connection:
@@ -60,9 +88,9 @@ def made(url: str) -> None:
 
 
 def measure(quick: bool) -> list[Figure]:
-    td.configure(store="memory:", strict=True, inputs=["psycopg"])
+    td.configure(store="memory:", strict=True, inputs=["asyncpg", "psycopg"])
     rounds = 2 if quick else 100
     with tempfile.TemporaryDirectory() as place, Postgres(Path(place)) as postgres:
         url = postgres.create_database("shop")
         made(url)
-        return of_psycopg(url, rounds)
+        return [*of_psycopg(url, rounds), *of_asyncpg(url, rounds)]

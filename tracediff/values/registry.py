@@ -19,6 +19,7 @@ _encoders: dict[type, Callable[[Any], Any]] = {}
 _decoders: dict[str, Decoder] = {}
 
 LIBRARIES: Final[dict[str, str]] = {
+    "asyncpg": "_asyncpg",
     "bson": "_bson",
     "dateutil": "_dateutil",
     "django": "_django",

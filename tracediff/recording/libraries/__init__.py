@@ -20,6 +20,7 @@ from tracediff.recording.libraries.patching import Applied, Patch
 
 MODULES = {
     "aiohttp": "aiohttp",
+    "asyncpg": "asyncpg",
     "boto3": "boto3",
     "django.db": "django_db",
     "grpc": "grpc",

@@ -15,17 +15,13 @@ import psycopg
 from psycopg import pq
 from psycopg.pq.misc import PGresAttDesc
 
-from tracediff import values
-from tracediff.recording.buffers import Buffer, Later
 from tracediff.recording.faults import brief
+from tracediff.recording.libraries.copied import Written
 from tracediff.recording.libraries.psycopg_connection import NAME, database
 from tracediff.recording.libraries.psycopg_cursor import Asking, asks, bare, give
 from tracediff.recording.libraries.psycopg_served import StandIn, transformer
 from tracediff.recording.libraries.queries import Query
 from tracediff.recording.libraries.reach import Reach
-
-MAX_COPIED = 64 << 20
-"""Bytes of a COPY that are recorded; of more, their number."""
 
 _IN, _OUT = pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT
 
@@ -35,40 +31,6 @@ def _sent(data: Any, sql: str, database: str) -> None:
 
 
 SENT = Reach("output", f"{NAME} copied data", _sent)
-
-
-class Written(Later):
-    """The arguments of what a COPY sends, which is complete when it has ended."""
-
-    __slots__ = ("parts", "size", "where")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.where: tuple[str, str] = ("", "")
-
-    def add(self, data: Any) -> None:
-        """Note some of it."""
-        self.size += len(data)
-        if self.size <= MAX_COPIED:
-            self.parts.append(bytes(data))
-
-    def data(self) -> Any:
-        """Text where it is text, else bytes."""
-        if self.size > MAX_COPIED:
-            return f"<{self.size} bytes>"
-        whole = b"".join(self.parts)
-        try:
-            return whole.decode()
-        except UnicodeDecodeError:
-            return whole
-
-    def made(self, buffer: Buffer) -> bytes:
-        """The canonical dict of the arguments."""
-        sql, database = self.where
-        found = {"data": self.data(), "sql": sql, "database": database}
-        return values.encode_map([(name, buffer.encode(one)) for name, one in found.items()])
 
 
 class _Copied:

@@ -13,6 +13,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 
 from tracediff.recording.libraries.queries import Query
+from tracediff.recording.libraries.statements import transaction_after
 from tracediff.runtime import ReplayAbort
 
 IDLE, INTRANS, INERROR = (
@@ -20,8 +21,6 @@ IDLE, INTRANS, INERROR = (
     pq.TransactionStatus.INTRANS,
     pq.TransactionStatus.INERROR,
 )
-_BEGINS = frozenset({"BEGIN", "START"})
-_ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 
 
 class StandIn:
@@ -50,12 +49,10 @@ class StandIn:
 
     def ends(self, text: str) -> None:
         """A statement has worked: whether a transaction is open now."""
-        word = text.lstrip(" \n\t(;").partition(";")[0].upper().split(None, 2)
-        if word and word[0] in _BEGINS:
-            self.transaction_status = INTRANS
-        elif word and word[0] in _ENDS and not (word[0] == "ROLLBACK" and "TO" in word[1:2]):
+        is_open = transaction_after(text, self.transaction_status != IDLE)
+        if not is_open:
             self.transaction_status = IDLE
-        elif word and word[0] in _ENDS:
+        elif self.transaction_status == IDLE or text.upper().startswith("ROLLBACK"):
             self.transaction_status = INTRANS
 
     def fails(self, closed: bool) -> None:

@@ -103,6 +103,11 @@ class Query(Rows):
         return str(self._asked[1])
 
     @property
+    def place(self) -> str:
+        """The database, as the trace names it."""
+        return str(self._asked[2])
+
+    @property
     def error(self) -> BaseException | None:
         """What the recorded statement raised, before or after its rows."""
         return self._error

@@ -102,6 +102,24 @@ def changing(sql: str) -> bool:
     return word in ("with", "explain", "copy") and _CHANGES.search(bare) is not None
 
 
+_BEGINS = frozenset({"BEGIN", "START"})
+_ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
+
+
+def transaction_after(sql: str, before: bool) -> bool:
+    """Whether a transaction is open after a statement.
+
+    Args:
+        sql: The statement, which worked.
+        before: Whether one was open.
+    """
+    words = sql[:MAX_SUBJECT].lstrip(" \n\t(;").replace(";", " ").upper().split(None, 2)
+    first = words[0] if words else ""
+    if first in _ENDS:
+        return first == "ROLLBACK" and words[1:2] == ["TO"]
+    return before or first in _BEGINS
+
+
 _RETURNING = re.compile(r"\breturning\b", re.IGNORECASE)
 
 
