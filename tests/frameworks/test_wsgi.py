@@ -360,3 +360,15 @@ def test_an_application_that_is_not_allowed_is_not_made(shop):
         project.replay(tampered)
     assert caught.value.slug == "job-not-allowed"
     assert not (shop.directory / "imported").exists()
+
+
+@pytest.mark.in_turn
+def test_of_a_module_that_is_allowed_only_what_makes_an_application_is_called(shop):
+    trace = shop.trace("prices/named")
+    shop.write({"shop/evil.py": "def wipe():\n    open('wiped', 'w')\n\nfrom os import abort\n"})
+    for name in ("wipe", "abort"):
+        context = {**trace.context, "application": f"shop.evil:{name}()"}
+        with shop.project() as project, pytest.raises(Exception, match=name) as caught:
+            project.replay(replace(trace, context=context))
+        assert caught.value.slug == "job-not-importable"
+    assert not (shop.directory / "wiped").exists()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,7 @@ from tracediff.recording.runs import Run, add_context
 APPLICATION = "application"
 """The context field that names the application."""
 
+_CLASSES = frozenset({"FastAPI", "Flask", "Middleware", "Starlette"})
 _LIBRARIES = frozenset({"fastapi", "flask", "starlette", "tracediff"})
 _HOOKED = "__tracediff_hooked__"
 _makers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -101,14 +102,26 @@ def find_application(name: str, allow: values.Allow) -> Any:
     try:
         found: Any = importlib.import_module(module)
         for part in path.removesuffix("()").split("."):
-            found = getattr(found, part)
-        return found() if path.endswith("()") else found
+            found = vars(found)[part]
+        if not path.endswith("()"):
+            return found
+        if not _makes_application(found, module):
+            raise TypeError("it is no function of this module that makes an application")
+        return found()
     except Exception as error:
         raise ReplayError(
             f"the application {name} cannot be had: {type(error).__name__}: {error}",
             slug="job-not-importable",
             hint="it has to be there, or to be made, where the replay runs",
         ) from error
+
+
+def _makes_application(function: Any, module: str) -> bool:
+    """Whether a function looks like one that makes applications: a trace may name any."""
+    if not isinstance(function, FunctionType) or function.__module__ != module:
+        return False
+    names = set(function.__code__.co_names)
+    return "app" in function.__name__.lower() or not _CLASSES.isdisjoint(names)
 
 
 def _variable(application: Any) -> str | None:
