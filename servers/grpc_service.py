@@ -130,6 +130,11 @@ class GrpcService:
             raise RuntimeError("the gRPC server did not start")
         return self
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.communicate()

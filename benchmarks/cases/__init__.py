@@ -13,6 +13,7 @@ CASES = {
     "queues": "what recording adds to a task that does nothing, of RQ, Dramatiq, Huey and arq",
     "requests_served": "what recording adds to requests of web frameworks, and to AWS Lambda",
     "beside": "OpenTelemetry's ids on a trace, logs as notes, importing spans",
+    "local": "what recording adds to gRPC, numpy's draws, programs and packages' resources",
     "job": "what recording adds to a job of 5 ms with 50 steps",
     "live": "what it costs a job that its trace is written in parts while it runs",
     "submit": "handing a finished trace to the background writer",

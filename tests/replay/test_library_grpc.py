@@ -151,6 +151,10 @@ JOBS = """
     def in_a_loop():
         return asyncio.run(together())
 
+    @td.job("everything")
+    def everything():
+        return [unary(), errors(), streams(), channels(), in_a_loop()]
+
     @td.job("lost")
     def lost():
         found = []
@@ -172,6 +176,9 @@ JOBS = """
 """
 
 
+NAMES = "unary errors streams channels together".split()
+
+
 @pytest.fixture(scope="module")
 def traces(new_shop: Callable[[], Any]) -> Any:
     shop = new_shop()
@@ -179,20 +186,24 @@ def traces(new_shop: Callable[[], Any]) -> Any:
     generate(shop.directory)
     with GrpcService() as service:
         shop.jobs(JOBS.replace("ADDRESS", repr(service.address)))
-        found = shop.record(
-            "unary(); errors(); streams(); channels(); in_a_loop(); lost(); secret()"
-        )
+        found = shop.record("everything(); unary(); streams(); lost(); secret()")
     return shop, {one.key: one for one in found}
 
 
-@pytest.mark.parametrize("name", "unary errors streams channels together".split())
-def test_calls_are_answered_without_the_server(
-    traces: tuple[Any, dict[str, Trace]], repeats: Callable[..., Any], name: str
-) -> None:
+@pytest.fixture(scope="module")
+def again(traces: tuple[Any, dict[str, Trace]], repeats: Callable[..., Any]) -> dict[str, Any]:
+    """What each job gave, which one replay of them all gave as well."""
     shop, by_key = traces
-    assert by_key[name].steps[0].error is None, by_key[name].steps[0].error
-    repeats(shop, by_key[name])
-    assert not by_key[name].warnings
+    repeats(shop, by_key["everything"])
+    assert not by_key["everything"].warnings
+    return dict(zip(NAMES, shop.result(by_key["everything"]), strict=True))
+
+
+def test_calls_are_answered_without_the_server(again: dict[str, Any]) -> None:
+    assert [one[1] for one in again["errors"][:3]] == ["NOT_FOUND", "UNKNOWN", "DEADLINE_EXCEEDED"]
+    assert again["streams"][1] == "OK"
+    assert again["channels"] == [1.5 * number for number in range(1, 7)]
+    assert "late" in again["together"]
 
 
 def test_calls_are_told_by_method_and_message(traces: tuple[Any, dict[str, Trace]]) -> None:
@@ -242,3 +253,84 @@ def test_new_code_that_asks_or_reads_something_else_is_told(
     (other,) = shop.replay(by_key["unary"]).replay.misses
     assert more.name == "grpc messages that were not read"
     assert other.name == "grpc pricing.Rates/Convert"
+
+
+HOSTILE = """
+    import contextlib, os, signal
+
+    @td.job("bytes")
+    def raw_bytes():
+        call = CHANNEL.unary_unary("/pricing.Rates/GetRate")
+        stream = CHANNEL.unary_stream("/pricing.Rates/ListRates",
+                                      request_serializer=pb.Query.SerializeToString)
+        found = pb.Rate.FromString(call(ask("tea").SerializeToString())).product
+        return [found, [pb.Rate.FromString(one).product for one in stream(ask("x", 2))]]
+
+    @td.job("large")
+    def large():
+        options = [("grpc.max_receive_message_length", 1 << 27)]
+        with grpc.insecure_channel(ADDRESS, options=options) as channel:
+            rate = RatesStub(channel).GetRate(ask("tea", raw=bytes(3 << 20)))
+        return len(rate.raw), raised(EARLY.GetRate, ask("tea", raw=bytes(5 << 20)))[1]
+
+    @td.job("changed")
+    def changed():
+        query = ask("tea")
+        first = EARLY.GetRate(query).product
+        query.product = "milk"
+        return first, EARLY.GetRate(query).product
+
+    @td.job("loops")
+    def loops():
+        async def one(number):
+            async with grpc.aio.insecure_channel(ADDRESS) as channel:
+                call = RatesStub(channel).ListRates(ask("endless", 2))
+                async for rate in call:
+                    return rate.product
+        return [asyncio.run(one(1)), asyncio.run(one(2))]
+
+    @td.job("talking")
+    def talking():
+        import queue
+        waiting = queue.Queue()
+        waiting.put(ask("first"))
+        found = []
+        for rate in EARLY.Talk(iter(waiting.get, None)):
+            found.append(rate.product)
+            waiting.put(ask(f"next {len(found)}") if len(found) < 4 else None)
+        return found
+
+    @td.job("dying")
+    def dying():
+        call = EARLY.ListRates(ask("endless", 2))
+        found = [next(call).product]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(PID, signal.SIGKILL)
+        return [*found, raised(lambda: list(call))[1], raised(EARLY.GetRate, ask("tea"))[1]]
+
+    @td.job("hostile")
+    def hostile():
+        return [raw_bytes(), large(), changed(), loops(), talking(), dying()]
+"""
+
+
+@pytest.mark.in_turn
+def test_a_server_that_dies_and_messages_of_every_kind(
+    new_shop: Callable[[], Any], repeats: Callable[..., Any]
+) -> None:
+    shop = new_shop()
+    shop.settings('inputs = ["grpc", "!grpc pricing.Rates/Get*", "grpc pricing.Rates/Order"]\n')
+    generate(shop.directory)
+    with GrpcService() as service:
+        code = (JOBS + HOSTILE).replace("ADDRESS", repr(service.address))
+        shop.jobs(code.replace("PID", str(service.pid)))
+        found = shop.record("hostile()")
+    (trace,) = found
+    assert not trace.warnings
+    repeats(shop, trace)
+    found = shop.result(trace)
+    assert found[1] == (3 << 20, "RESOURCE_EXHAUSTED")
+    assert found[2] == ("tea", "milk")
+    assert found[4] == ["first", "next 1", "next 2", "next 3"]
+    assert found[5][1:] == ["UNAVAILABLE", "UNAVAILABLE"]
+    assert {one.kind for one in trace.steps if one.name.endswith("/GetRate")} == {"output"}

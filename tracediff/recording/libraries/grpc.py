@@ -18,7 +18,7 @@ from grpc import _channel
 from tracediff import runtime
 from tracediff.config import Config
 from tracediff.recording.libraries import grpc_aio
-from tracediff.recording.libraries.grpc_calls import Asked, Rpc, Rules, Status, Told
+from tracediff.recording.libraries.grpc_calls import SUCCEEDED, Asked, Rpc, Rules, Status, Told
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import recorded_here, refuse_input
 
@@ -67,15 +67,15 @@ def _answered(real: Any, rules: Rules, how: str, *, sends_many: bool) -> Any:
             if told is not None:
                 return _serve(rpc, told, read, how)
         through = _copy(self, send, rpc.receiving(read))
-        return _made(rpc, functools.partial(real, through, request, *args, **kwargs), how)
+        return _made(rpc, how, real, through, request, *args, **kwargs)
 
     return call
 
 
-def _made(rpc: Rpc, run: Callable[[], Any], how: str) -> Any:
+def _made(rpc: Rpc, how: str, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The real call."""
     try:
-        found = run()
+        found = real(*args, **kwargs)
     except grpc.RpcError as error:
         state = getattr(error, "_state", None)
         if state is not None:
@@ -86,12 +86,16 @@ def _made(rpc: Rpc, run: Callable[[], Any], how: str) -> Any:
         rpc.failed(error)
         raise
     if how == "__call__":
-        rpc.said.status = lambda: Status("OK", None, None, None, None)
+        rpc.said.status = _succeeded
     else:
         call = found[1] if how == "with_call" else found
         rpc.said.status = functools.partial(_status, call._state)  # noqa: SLF001 - as it is then
     rpc.ended()
     return found
+
+
+def _succeeded() -> Status:
+    return SUCCEEDED
 
 
 def _status(state: Any) -> Status:
@@ -125,6 +129,7 @@ def _copy(callable_: Any, send: Any, receive: Any) -> Any:
     return made
 
 
+@functools.lru_cache(maxsize=1024)
 def _text(one: Any) -> str:
     return one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one)
 

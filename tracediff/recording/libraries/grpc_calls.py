@@ -99,26 +99,39 @@ def _reads(name: str) -> bool:
     return _READING.match(name.rpartition("/")[2]) is not None
 
 
-class _Messages:
-    """Messages as they crossed the network, each with its class."""
+class Messages(Later):
+    """Messages as they crossed the network, each with its class; mostly there is one."""
+
+    __slots__ = ("data", "dropped", "kind", "more", "size")
 
     def __init__(self) -> None:
-        self.held: list[tuple[bytes, type]] = []
+        self._data = None
+        self.data: bytes | None = None
+        self.kind: type = bytes
+        self.more: list[tuple[bytes, type]] | None = None
         self.size = 0
         self.dropped = False
 
-    def add(self, data: Any, kind: type) -> None:
+    def add(self, data: bytes, kind: type) -> None:
+        """Keep one more."""
         self.size += len(data)
         if self.size > MAX_MESSAGES:
-            self.dropped = True
-            self.held.clear()
-        elif not self.dropped:
-            self.held.append((bytes(data), kind))
+            self.dropped, self.data, self.more = True, None, None
+        elif self.data is None:
+            self.data, self.kind = data, kind
+        elif self.more is None:
+            self.more = [(data, kind)]
+        else:
+            self.more.append((data, kind))
 
     def encoded(self, buffer: Buffer) -> list[bytes]:
+        """All of them."""
         if self.dropped:
             buffer.warn("the messages of a call are too large to be recorded")
-        return [_encoded(buffer, data, kind) for data, kind in list(self.held)]
+        if self.data is None:
+            return []
+        held = [(self.data, self.kind), *(self.more or ())]
+        return [_encoded(buffer, data, kind) for data, kind in held]
 
 
 def _encoded(buffer: Buffer, data: bytes, kind: type) -> bytes:
@@ -127,17 +140,16 @@ def _encoded(buffer: Buffer, data: bytes, kind: type) -> bytes:
     return buffer.encode(data if parse is None else parse(data))
 
 
-class Asked(Later):
+class Asked(Messages):
     """What is asked; of streams what was sent."""
 
-    __slots__ = ("messages", "method", "streamed", "target")
+    __slots__ = ("method", "streamed", "target")
 
     def __init__(self, method: str, target: str, *, streamed: bool) -> None:
         super().__init__()
         self.method = method
         self.target = target
         self.streamed = streamed
-        self.messages = _Messages()
 
     def packed(self, buffer: Buffer) -> bytes:
         """The canonical bytes; of what is streamed more may come."""
@@ -151,7 +163,7 @@ class Asked(Later):
         return values.encode_map([*found, *self._sent(buffer)])
 
     def _sent(self, buffer: Buffer) -> list[tuple[str, bytes]]:
-        sent = self.messages.encoded(buffer)
+        sent = self.encoded(buffer)
         if self.streamed:
             return [("requests", values.encode_list(sent))]
         return [("request", sent[0])] if sent else []
@@ -183,26 +195,29 @@ class Status(NamedTuple):
     debug: str | None
 
 
-class Said(Later):
+UNKNOWN = Status(None, None, None, None, None)
+SUCCEEDED = Status("OK", None, None, None, None)
+
+
+class Said(Messages):
     """What is answered.
 
     Args:
         streamed: Whether it is a stream.
     """
 
-    __slots__ = ("messages", "status", "streamed")
+    __slots__ = ("status", "streamed")
 
     def __init__(self, *, streamed: bool) -> None:
         super().__init__()
         self.streamed = streamed
-        self.messages = _Messages()
-        self.status: Callable[[], Status] = lambda: Status(None, None, None, None, None)
+        self.status: Callable[[], Status] | None = None
 
     def made(self, buffer: Buffer) -> bytes:
         """The canonical dict of the result."""
-        status = self.status()
+        status = UNKNOWN if self.status is None else self.status()
         found = [("code", values.encode(status.code))]
-        given = self.messages.encoded(buffer)
+        given = self.encoded(buffer)
         if self.streamed:
             found.append(("responses", values.encode_list(given)))
         elif given:
@@ -275,6 +290,8 @@ class Rpc:
         streamed: Whether the answer is a stream.
     """
 
+    __slots__ = ("asked", "buffer", "parent", "pending", "replayed", "said", "span")
+
     def __init__(self, parent: Span, mark: Mark, asked: Asked, *, streamed: bool) -> None:
         self.parent = parent
         self.buffer = parent.buffer
@@ -290,11 +307,14 @@ class Rpc:
     def sending(self, serialize: Any) -> Any:
         """What serializes the requests, and notes them."""
 
+        buffer, asked = self.buffer, self.asked
+        job = buffer.spans[0]
+
         def tee(message: Any) -> Any:
             data = message if serialize is None else serialize(message)
-            if not self._over() and type(data) is bytes:
-                self.asked.messages.add(data, type(message))
-                self.buffer.bytes += len(data)
+            if not job.end and type(data) is bytes:
+                asked.add(data, type(message))
+                buffer.bytes += len(data)
             return data
 
         return tee
@@ -302,12 +322,15 @@ class Rpc:
     def receiving(self, deserialize: Any) -> Any:
         """What makes messages of the answers, and notes them."""
 
+        buffer, said, span = self.buffer, self.said, self.span
+        job = buffer.spans[0]
+
         def tee(data: Any) -> Any:
             message = data if deserialize is None else deserialize(data)
-            if not self._over():
-                self.said.messages.add(data, type(message))
-                self.buffer.bytes += len(data)
-                self.span.end = perf_counter_ns()
+            if not job.end:
+                said.add(data, type(message))
+                buffer.bytes += len(data)
+                span.end = perf_counter_ns()
             return message
 
         return tee
