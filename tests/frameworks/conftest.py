@@ -446,7 +446,7 @@ class Service:
         """A replay without broker, database and server ends as the recording did."""
         with self.project() as project:
             found = project.compare(trace)
-        assert not found.different, [(g.label, g.keys) for g in found.groups]
+        assert not found.different, found
         assert not found.new.replay.misses
 
     def all_same(self, left_out: Sequence[str] = ()) -> int:

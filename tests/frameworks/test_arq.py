@@ -15,7 +15,7 @@ from tracediff import values
 FILES = {
     "pyproject.toml": """
         [tool.tracediff]
-        inputs = ["uuid"]
+        inputs = ["redis", "uuid"]
         jobs = ["desk.*"]
         autotrace = ["desk.*"]
         depth = "full"
@@ -33,6 +33,7 @@ FILES = {
 
         async def price(ctx, order, quantity=1, *, password=None):
             await ctx["redis"].enqueue_job("log", order, password=password)
+            await ctx["redis"].set("asked", order)
             return vat(order * quantity)
 
         async def log(ctx, order, password=None):
@@ -149,7 +150,10 @@ def recorded(tmp_path_factory, redis):
     process = worker(service)
     service.run("send.py")
     wait_for(lambda: len(service.rows()) >= 15, "all")
-    service.end(process)  # `waiting` runs
+    process.send_signal(signal.SIGTERM)  # `waiting` runs
+    wait_for(lambda: service.rows("desk/tasks/waiting"), "what was cancelled")
+    process.kill()  # arq goes on where the signal came while it asked Redis
+    process.communicate()
     service.broker = "redis://127.0.0.1:1/0"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BROKER", service.broker)
@@ -180,7 +184,7 @@ def test_a_function_is_a_job_with_its_name_and_its_arguments_without_ctx(recorde
     assert (given["order"], given["quantity"], "ctx" in given) == (100, 2, False)
     assert isinstance(given["password"], values.Redacted)
     assert (result(trace), trace.state, trace.job) == (238, "success", "desk.tasks:price")
-    assert names(trace) == ["arq enqueue", "vat"]
+    assert names(trace) == ["arq enqueue", "redis SET", "vat"]
     context = trace.context
     assert (context["queue"], context["attempt"]) == ("arq:queue", 1)
     assert f"task:{context['task_id']}" in trace.tags

@@ -13,7 +13,7 @@ from tracediff import values
 FILES = {
     "pyproject.toml": """
         [tool.tracediff]
-        inputs = ["uuid"]
+        inputs = ["redis", "uuid"]
         jobs = ["desk.*"]
         autotrace = ["desk.*"]
         depth = "full"

@@ -14,7 +14,7 @@ from tracediff import values
 FILES = {
     "pyproject.toml": """
         [tool.tracediff]
-        inputs = ["uuid"]
+        inputs = ["redis", "uuid"]
         jobs = ["desk.*"]
         autotrace = ["desk.*"]
         depth = "full"
@@ -53,7 +53,7 @@ FILES = {
             return vat(order)
 
         def failing(order):
-            raise LookupError(order)
+            raise LookupError(order, "password=hunter2")
 
         def tried(order):
             job = get_current_job()
@@ -70,6 +70,7 @@ FILES = {
             job = get_current_job()
             job.meta["seen"] = job.meta["start"] + 1
             job.save_meta()
+            job.connection.set("asked", job.origin)
             return job.id, job.meta, job.origin
 
         def composed():
@@ -77,9 +78,12 @@ FILES = {
             second = queue.enqueue("desk.tasks.log", 2, depends_on=first)
             queue.enqueue_in(timedelta(hours=1), log, 3)
             queue.enqueue_many([Queue.prepare_data(log, (4,)), Queue.prepare_data(log, (5,))])
-            return first.get_status(refresh=False).value, second.id != first.id
+            waiting = queue.count >= 0
+            return first.get_status(refresh=False).value, second.id != first.id, waiting
 
-        def reading(number):
+        def reading(number, bad):
+            text = Job.fetch(bad, connection=queue.connection).latest_result().exc_string
+            assert "LookupError" in text
             job = Job.fetch(number, connection=queue.connection)
             kind = job.latest_result().type.name
             return job.return_value(), job.get_status().value, job.args, kind
@@ -109,12 +113,13 @@ FILES = {
         from desk import tasks as t
         from desk.queue import queue as q
         first = q.enqueue(t.price, 100, quantity=2, password="hunter2")
+        bad = q.enqueue(t.failing, 6)
         sent = [
-            first, q.enqueue(t.awaited, 3), q.enqueue(t.failing, 6),
+            first, q.enqueue(t.awaited, 3), bad,
             q.enqueue(t.tried, 4, retry=Retry(max=3)), q.enqueue(t.returned, 5),
             q.enqueue(t.slow, job_timeout=1),
             q.enqueue(t.asking, meta={"start": 1, "token": "hunter2"}),
-            q.enqueue(t.composed), q.enqueue(t.reading, first.id), q.enqueue(t.forking),
+            q.enqueue(t.composed), q.enqueue(t.reading, first.id, bad.id), q.enqueue(t.forking),
             q.enqueue(t.Shop(3).total, 4), q.enqueue(len, "none of ours"),
         ]
     """,
@@ -137,7 +142,7 @@ def recorded(tmp_path_factory, redis):
     process = worker(service, "--burst")
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
-    service.broker = "redis://127.0.0.1:1/0"
+    service.broker = "redis://127.0.0.1:1/1"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BROKER", service.broker)
         yield service
@@ -179,17 +184,19 @@ def test_a_replay_needs_no_redis(recorded, key):
 
 def test_what_a_job_reads_of_itself_and_of_others_is_an_input(recorded):
     asked = recorded.trace("desk/tasks/asking")
-    assert names(asked) == ["rq job", "rq save meta"]
+    assert names(asked) == ["rq job", "rq save meta", "redis SET"]
     assert result(asked)[0] == asked.context["task_id"]
     read = recorded.trace("desk/tasks/reading")
-    assert names(read) == ["rq fetch", "rq result", "rq result", "rq status"]
+    assert names(read) == ["rq fetch", "rq result", "rq fetch", "rq result", "rq result",
+                           "rq status"]  # fmt: skip
     assert result(read) == (238, "finished", (100,), "SUCCESSFUL")
 
 
 def test_what_a_job_sends_is_an_output_without_made_up_ids(recorded):
     trace = recorded.trace("desk/tasks/composed")
     sent = [values.inert(step.args) for step in trace.steps[1:]]
-    assert names(trace) == ["rq enqueue", "rq enqueue", "rq schedule", "rq enqueue many"]
+    assert names(trace) == ["rq enqueue", "rq enqueue", "rq schedule", "rq enqueue many",
+                            "redis LLEN"]  # fmt: skip
     assert sent[0]["function"] == "desk.tasks.log"
     assert sent[0]["kwargs"] == {"order": 1}
     assert sent[0]["options"]["retries_left"] == 2

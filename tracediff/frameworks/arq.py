@@ -21,9 +21,11 @@ from arq import worker as workers
 from tracediff.frameworks import arq_sending, replaying
 from tracediff.frameworks.arq_context import Context
 from tracediff.frameworks.queueing import (
+    DATABASE,
     HOOKED,
     Back,
     begun,
+    database_of,
     excuse,
     find_task,
     judged,
@@ -117,6 +119,7 @@ def _context(worker: Any, ctx: Mapping[str, Any]) -> Mapping[str, Any]:
         "task_id": ctx.get("job_id"),
         "queue": worker.queue_name,
         "attempt": ctx.get("job_try"),
+        **database_of(worker.pool),
     }
 
 
@@ -135,7 +138,9 @@ def _again(function: Callable[..., Any]) -> Callable[..., Any]:
         ctx = Context({
             "job_id": said.get("task_id"),
             "job_try": said.get("attempt"),
-            "redis": connections.ArqRedis(default_queue_name=str(said.get("queue") or "")),
+            "redis": connections.ArqRedis(
+                default_queue_name=str(said.get("queue") or ""), db=said.get(DATABASE, 0)
+            ),
         })  # fmt: skip
         try:
             return await function(ctx, *args, **kwargs)

@@ -27,6 +27,7 @@ from tracediff.frameworks.queueing import (
     served_again,
     task_of,
 )
+from tracediff.recording.marks import source_of
 from tracediff.runtime import current
 
 LIBRARY = "huey"
@@ -84,7 +85,7 @@ def _take(kind: Any) -> None:
 
 
 def _wrapped(kind: Any, real: Callable[..., Any], function: Callable[..., Any]) -> Any:
-    name = f"{kind.__module__}.{kind.__name__}"
+    name = f"{source_of(function).unit.partition(':')[0]}.{kind.__name__}"
     recorded = task_of(LIBRARY, name, function, _again(kind, function), _shape(kind, function))
 
     @functools.wraps(real)

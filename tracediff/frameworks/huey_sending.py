@@ -14,9 +14,10 @@ from huey import api
 from huey.constants import EmptyData
 from huey.utils import Error
 
-from tracediff.frameworks.queueing import named, put, through
+from tracediff.frameworks.queueing import cleaned, named, put, through
 from tracediff.recording.libraries.reach import Reach
 from tracediff.runtime import current
+from tracediff.values import module_name
 
 _DELAYS = "huey delays"
 _OPTIONS = ("eta", "retries", "retry_delay", "retry_backoff", "priority", "expires", "timeout")
@@ -138,7 +139,7 @@ def _told(task: Any) -> tuple[Any, ...]:
             options[name] = list(_told(getattr(task, name)))
     if task.chord_config is not None:
         options["chord"] = list(_told(task.chord_config.callback))
-    return f"{kind.__module__}.{kind.__name__}", args, kwargs, options
+    return f"{module_name(kind.__module__)}.{kind.__name__}", args, kwargs, options
 
 
 def function_of(kind: Any) -> Callable[..., Any] | None:
@@ -228,7 +229,8 @@ def _plain(found: Any) -> dict[str, Any]:
     if found is EmptyData:
         return {}
     if isinstance(found, Error):
-        return {"error": found.metadata}
+        said = dict(found.metadata)
+        return {"error": {name: cleaned(one) for name, one in said.items()}}
     return {"result": found}
 
 

@@ -28,6 +28,9 @@ log = logging.getLogger("tracediff")
 FRAMEWORK = "framework"
 """The context field that names the library whose worker ran the job."""
 
+DATABASE = "database"
+"""The context field that names the database of Redis, where it is not the first."""
+
 HOOKED = "__tracediff_hooked__"
 Judge = Callable[[Any, BaseException], None]
 """Says of an error that ended an attempt, and the run's buffer, what it means."""
@@ -81,6 +84,13 @@ def begun(
         run.buffer.tag([f"task:{said.get('task_id')}"])
         add_context(run.buffer, {name: one for name, one in said.items() if one is not None})
     return run
+
+
+def database_of(client: Any) -> dict[str, int]:
+    """The database that a client of Redis asks, as a context field."""
+    pool = getattr(client, "connection_pool", None)
+    number = getattr(pool, "connection_kwargs", {}).get("db")
+    return {DATABASE: number} if isinstance(number, int) and number else {}
 
 
 def judged(judge: Judge, buffer: Any, error: BaseException) -> None:
@@ -168,6 +178,12 @@ def looked_at(buffer: Any, look: Callable[[], Any], otherwise: Any) -> Any:
     except Exception as error:
         buffer.warn(f"what a task queue was given could not be recorded: {brief(error)}")
         return otherwise
+
+
+def cleaned(text: str | None) -> str | None:
+    """The text of another task's error, as it is kept of this one's."""
+    here = current.get()
+    return here.buffer.scrub(text) if here is not None and type(text) is str else text
 
 
 def named(

@@ -19,8 +19,10 @@ import rq.job as jobs
 
 from tracediff.frameworks import replaying, rq_sending
 from tracediff.frameworks.queueing import (
+    DATABASE,
     Back,
     begun,
+    database_of,
     excuse,
     find_task,
     put,
@@ -144,6 +146,7 @@ def _context(job: Any) -> Mapping[str, Any]:
         "queue": job.origin,
         "attempt": 1 if first else returned + 1 if returned else None,
         "retries_left": job.retries_left,
+        **database_of(job.connection),
     }
 
 
@@ -212,8 +215,9 @@ def _stand_in(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) 
     said = replaying.recorded_context()
     unit = source_of(function).unit.replace(":", ".")
     number = said.get("task_id")
+    connection = redis.Redis(db=said.get(DATABASE, 0))  # type: ignore[arg-type]  # it is a number
     job: Any = jobs.Job.create(
-        unit, args, kwargs, connection=redis.Redis(), id=str(number) if number else None,
+        unit, args, kwargs, connection=connection, id=str(number) if number else None,
         origin=str(said.get("queue") or ""), status=jobs.JobStatus.STARTED,
     )  # fmt: skip
     job.retries_left = said.get("retries_left")

@@ -15,7 +15,7 @@ import rq.job as jobs
 import rq.queue as queues
 from rq import results
 
-from tracediff.frameworks.queueing import named, put, through
+from tracediff.frameworks.queueing import cleaned, named, put, through
 from tracediff.recording.libraries.reach import Reach
 from tracediff.runtime import current
 
@@ -257,7 +257,7 @@ def _plain(found: Any) -> dict[str, Any] | None:
         return None
     return {
         "id": found.id, "type": found.type.name, "return_value": found.return_value,
-        "exc_string": found.exc_string, "created_at": found.created_at,
+        "exc_string": cleaned(found.exc_string), "created_at": found.created_at,
         "worker_name": found.worker_name,
     }  # fmt: skip
 
