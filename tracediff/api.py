@@ -601,9 +601,13 @@ class Project:
         """
         from tracediff.foreign.importing import import_traces  # no other use case needs it
 
-        if (directory := self._directory()) is not None and not os.path.lexists(directory):
-            open_configured(self.config).close()  # it is made, as the first recording would
-        return import_traces(wish, self.config, self.store, progress)
+        def opened() -> Store:
+            directory = self._directory()
+            if directory is not None and not os.path.lexists(directory):
+                open_configured(self.config).close()  # it is made, as the first recording would
+            return self.store
+
+        return import_traces(wish, self.config, opened, progress)
 
     def push(
         self,

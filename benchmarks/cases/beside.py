@@ -99,7 +99,7 @@ def request(trace: int, spans: int) -> str:
 
 def imported(file: Path) -> None:
     store = MemoryStore()
-    done = import_traces(Wish(places=[str(file)]), Config(root=file.parent), store, _untold)
+    done = import_traces(Wish(places=[str(file)]), Config(root=file.parent), lambda: store, _untold)
     if done.imported != TRACES:
         raise RuntimeError(f"{done.imported} of {TRACES} traces were imported")
 

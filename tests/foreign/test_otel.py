@@ -89,12 +89,10 @@ def test_a_directory_and_gzip_and_standard_input(shop, run, project, monkeypatch
     (project / "d" / "e" / "a.json.gz").write_bytes(gzip.compress(shop.lines().encode()))
     (project / "d" / "readme.txt").write_text("no JSON")
     assert run("import", "d").out == "1 imported, 0 there already\n"
-
-    class Stdin:
-        buffer = (project / "d" / "e" / "a.json.gz").open("rb")
-
-    monkeypatch.setattr("sys.stdin", Stdin)
-    assert run("import", "-").out == "0 imported, 1 there already\n"
+    with (project / "d" / "e" / "a.json.gz").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run("import", "-").out == "0 imported, 1 there already\n"
+    assert "standard input cannot be read" in run("import", "-").err
 
 
 def test_a_url(shop, run):

@@ -19,6 +19,7 @@ MAX_DOCUMENT: Final = 64 * 1024 * 1024
 """Bytes of one document; a larger one is refused."""
 
 _GZIP: Final = b"\x1f\x8b"
+_BUFFER: Final = 1 << 18
 
 
 def documents(stream: IO[bytes], place: str) -> Iterator[tuple[int, Any]]:
@@ -52,7 +53,7 @@ def unreadable(message: str) -> CodecError:
 
 
 def _unpacked(stream: IO[bytes]) -> IO[bytes]:
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]  # sockets and files are raw enough
+    buffered = io.BufferedReader(stream, _BUFFER)  # type: ignore[type-var]  # raw enough
     if buffered.peek(2)[:2] == _GZIP:
         return gzip.GzipFile(fileobj=buffered)  # type: ignore[return-value]  # it reads as one
     return buffered

@@ -65,7 +65,9 @@ class Wish:
     skip_bad: bool = False
 
 
-def import_traces(wish: Wish, config: Config, store: Store, progress: Counted) -> Imported:
+def import_traces(
+    wish: Wish, config: Config, opened: Callable[[], Store], progress: Counted
+) -> Imported:
     """Read foreign traces, and save those that the store does not have.
 
     Nothing is saved before all was read.
@@ -73,7 +75,7 @@ def import_traces(wish: Wish, config: Config, store: Store, progress: Counted) -
     Args:
         wish: What is asked for.
         config: The project's settings: what is secret.
-        store: Where the traces go.
+        opened: Opens the store that the traces go to, once there are some.
         progress: Called with what is being done, how much is done and of how much.
 
     Raises:
@@ -92,7 +94,9 @@ def import_traces(wish: Wish, config: Config, store: Store, progress: Counted) -
                 hint="spans and payloads are looked for in .json, .jsonl and .ndjson files, and "
                 "these with .gz",
             )
-        return _save(_made(wish, gathered, redactor), len(gathered), done, store, progress)
+        if not len(gathered):
+            return done
+        return _save(_made(wish, gathered, redactor), len(gathered), done, opened(), progress)
 
 
 def _gather(wish: Wish, gathered: Gathered, progress: Counted) -> Imported:

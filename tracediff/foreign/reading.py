@@ -39,7 +39,7 @@ def sources(given: str) -> Iterator[Source]:
         StoreError: ``import-missing``: there is none; ``import-source``: it cannot be read.
     """
     if given == "-":
-        yield Source(place="standard input", path="-", size=None, open=lambda: sys.stdin.buffer)
+        yield Source(place="standard input", path="-", size=None, open=_standard_input)
     elif given.startswith("s3://"):
         yield from _objects(given)
     elif given.startswith(("http://", "https://")):
@@ -58,6 +58,13 @@ def sources(given: str) -> Iterator[Source]:
         )
     else:
         yield from _files(Path(given))
+
+
+def _standard_input() -> IO[bytes]:
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (AttributeError, OSError, ValueError) as error:  # a program may have closed it
+        raise _failed("standard input", str(error)) from None
 
 
 def _files(path: Path) -> Iterator[Source]:
