@@ -157,6 +157,12 @@ class _Handler(Handler):
         """A stream of events."""
         self.chunks(EVENTS, "text/event-stream")
 
+    def answer_parts(self, rest: str) -> None:
+        """Several documents in one answer, cut anywhere by the server."""
+        parts = "".join(f"--of\r\nX-N: {n}\r\n\r\n{'part' * n}\r\n" for n in (1, 40)) + "--of--\r\n"
+        whole = parts.encode()
+        self.chunks([whole[:9], whole[9:70], whole[70:]], "multipart/mixed; boundary=of")
+
     def answer_closing(self, rest: str) -> None:
         """A body that ends with the connection."""
         self.send_response(200)

@@ -85,6 +85,10 @@ JOBS = """
                 await response.content.readexactly(2_000)
             except asyncio.IncompleteReadError as error:
                 found.append(len(error.partial))
+        async with session.get("/parts") as response:
+            reader = aiohttp.MultipartReader.from_response(response)
+            while (part := await reader.next()) is not None:
+                found.append([part.headers["X-N"], await part.text()])
         async with session.get("/binary") as response:
             found.append(response.status)
         try:
@@ -335,7 +339,7 @@ def test_streams_are_served_as_they_were_read(again: dict[str, Any]) -> None:
     assert found[1] == [(one, True) for one in EVENTS]
     assert sum(found[2]) == 100_000
     assert found[3:6] == [bytes(range(7)), bytes(range(7, 17)), [1024 - 17, True]]
-    assert found[6:] == [1024, 200, "Connection closed"]
+    assert found[6:] == [1024, ["1", "part"], ["40", "part" * 40], 200, "Connection closed"]
 
 
 def test_errors_are_raised_again_with_their_attributes(again: dict[str, Any]) -> None:
@@ -381,6 +385,7 @@ def test_requests_at_once_are_served_by_their_occurrence(again: dict[str, Any]) 
     assert len({one["count"] for one in same}) == 4
 
 
+@pytest.mark.in_turn
 def test_more_of_a_stream_than_was_read_is_a_miss(
     aiohttp_shop: Any, traces: dict[str, Trace], repeats_unasked: Callable[..., Any]
 ) -> None:
@@ -411,6 +416,7 @@ def test_other_requests_are_answered_as_asked_for_and_outputs_are_not_sent(
     assert changed.cli("compare", trace.id, "--on-miss", "stub").returncode == 1
 
 
+@pytest.mark.in_turn
 def test_requests_that_read_are_named_in_the_settings(
     aiohttp_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
 ) -> None:
@@ -419,6 +425,7 @@ def test_requests_that_read_are_named_in_the_settings(
     repeats(aiohttp_shop, trace)
 
 
+@pytest.mark.in_turn
 def test_a_server_that_fails_in_the_middle_does_so_in_a_replay(
     aiohttp_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace], faulty: FaultyHttp
 ) -> None:
@@ -459,6 +466,7 @@ def test_threads_without_context_and_web_sockets_are_recorded_nowhere_and_refuse
     assert len(service.asked) == count
 
 
+@pytest.mark.in_turn
 def test_requests_outside_of_jobs_are_plain(tmp_path: Path, aiohttp_shop: Any) -> None:
     code = """
         import aiohttp, tracediff as td

@@ -76,6 +76,8 @@ JOBS = """
         with body() as stream:
             found += [stream.read(4), stream.read(1), bytearray(5)]
             stream.readinto(found[-1])
+        s3.put_object(Bucket=BUCKET, Key="secret.json", Body=b'{"api_key": "ap1-key-in-an-object"}')
+        found.append(list(json.load(s3.get_object(Bucket=BUCKET, Key="secret.json")["Body"])))
         one = body()
         found += [one.read(4), one.tell()]
         return found
@@ -193,7 +195,8 @@ JOBS = """
 """
 SECRETS = [
     "pa55word-in-secrets-manager", "pa55word-that-is-a-word", "pa55word-of-bytes",
-    "pa55word-of-a-parameter", "pa55word-of-item", "n0body-at-all", "wr0ng-key-1",
+    "pa55word-of-a-parameter", "ap1-key-in-an-object",
+    "pa55word-of-item", "n0body-at-all", "wr0ng-key-1",
 ]  # fmt: skip
 
 
@@ -286,7 +289,7 @@ def test_bodies_are_served_as_they_were_read(again: dict[str, Any]) -> None:
     found = again["streams"]
     data = bytes(range(256)) * 40
     assert found[:3] == [10_240, [3000, 3000, 3000, 1240], data[5:10]]
-    assert found[4:] == [data[:4], data[4:5], bytearray(data[5:10]), data[:4], 4]
+    assert found[4:] == [data[:4], data[4:5], bytearray(data[5:10]), ["api_key"], data[:4], 4]
 
 
 def test_threads_of_transfers_have_the_jobs_context(
@@ -309,6 +312,7 @@ def test_errors_without_an_answer_are_raised_again(again: dict[str, Any]) -> Non
     assert "http://127.0.0.1:9/" in found[1][1]
 
 
+@pytest.mark.in_turn
 def test_more_of_a_body_than_was_read_is_a_miss(
     boto_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
 ) -> None:
@@ -319,6 +323,7 @@ def test_more_of_a_body_than_was_read_is_a_miss(
     assert miss.name == "boto3 rest of a body"
 
 
+@pytest.mark.in_turn
 def test_a_body_that_is_cut_and_one_that_comes_too_late_are_so_again(
     boto_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
 ) -> None:
@@ -387,6 +392,7 @@ def test_urls_are_signed_without_credentials_and_kept_without_signature(
         assert len(trace.steps) == 1
 
 
+@pytest.mark.in_turn
 def test_a_thread_without_context_is_recorded_nowhere_and_refused_in_a_replay(
     boto_shop: Any, traces: dict[str, Trace]
 ) -> None:
@@ -396,6 +402,7 @@ def test_a_thread_without_context_is_recorded_nowhere_and_refused_in_a_replay(
     assert "propagate" in miss.hint
 
 
+@pytest.mark.in_turn
 def test_the_store_asks_by_the_same_library_and_is_in_no_trace(
     boto_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
 ) -> None:

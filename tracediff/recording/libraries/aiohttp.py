@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from tracediff import runtime
 from tracediff.config import Config
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries.aiohttp_errors import again, bare, in_place
 from tracediff.recording.libraries.aiohttp_streams import Connected, note_answer, serve_answer
 from tracediff.recording.libraries.http.answers import Told
@@ -45,9 +46,13 @@ def _connecting(real: Any, rules: Rules) -> Any:
         if parent is None or "Upgrade" in req.headers:
             return await _plainly(functools.partial(real, self, req, *args, **kwargs), rules,
                                   parent, req)  # fmt: skip
-        body = _given(req)
-        asked = Asked(req.method, req.url, req.headers.copy(), body)
-        exchange = Exchange(parent, rules, asked, functools.partial(again, req=req))
+        try:
+            body = _given(req)
+            asked = Asked(req.method, req.url, req.headers.copy(), body)
+            exchange = Exchange(parent, rules, asked, functools.partial(again, req=req))
+        except Exception as error:  # a request class of the program's own may be anything
+            parent.buffer.warn(f"a value could not be recorded: {brief(error)}")
+            return await real(self, req, *args, **kwargs)
         if exchange.replayed:
             connecting = functools.partial(_connected, exchange, real, self, req, *args, **kwargs)
             connection = Connected(self, req)

@@ -81,8 +81,17 @@ class Noted(aiohttp.StreamReader):
         self._inner.set_read_chunk_size(n)
 
     def unread_data(self, data: bytes) -> None:
-        """Take data back; the trace has it twice."""
+        """Take data back: it was not read."""
         self._inner.unread_data(data)
+        answer, left = self._exchange.answer, len(data)
+        if answer is not None:
+            answer.ended = False
+        while answer is not None and answer.parts and left:
+            last = answer.parts.pop()
+            if len(last) > left:
+                answer.parts.append(last[:-left])
+            answer.size -= min(left, len(last))
+            left -= min(left, len(last))
 
     async def wait_eof(self) -> None:
         """Wait for the end."""

@@ -23,6 +23,7 @@ import s3transfer.tasks  # type: ignore[import-untyped]  # it ships no types
 
 from tracediff import runtime
 from tracediff.config import Config
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries.boto3_bodies import Served
 from tracediff.recording.libraries.boto3_calls import Operation, Rules
 from tracediff.recording.libraries.patching import Patch
@@ -71,7 +72,11 @@ def _requesting(real: Any, rules: Rules) -> Any:
         if parent is None or model.has_event_stream_output or model.has_event_stream_input:
             return _plainly(send, rules, parent, model)
         given = context.pop(_PARAMETERS, None)
-        operation = Operation(parent, rules, model, self.meta.endpoint_url, given)
+        try:
+            operation = Operation(parent, rules, model, self.meta.endpoint_url, given)
+        except Exception as error:  # an event's handler may give anything
+            parent.buffer.warn(f"a value could not be recorded: {brief(error)}")
+            return send()
         if operation.replayed:
             found = operation.served()
             if found is not None:
@@ -106,16 +111,22 @@ def _plainly(send: Callable[[], Any], rules: Rules, parent: Span | None, model: 
 def _answer(operation: Operation, found: dict[str, Any], url: str) -> tuple[Any, Any]:
     """A recorded answer as the endpoint's: the one of HTTP, and what is in it."""
     parsed = found["answer"]
-    said = parsed.setdefault("ResponseMetadata", {})
-    status = said.setdefault("HTTPStatusCode", 200)
-    headers = said.setdefault("HTTPHeaders", {})
-    said.setdefault("RetryAttempts", 0)
+    said = parsed["ResponseMetadata"] = {"RetryAttempts": 0, **_dict(parsed, "ResponseMetadata")}
+    headers = said["HTTPHeaders"] = _dict(said, "HTTPHeaders")
+    status = said.get("HTTPStatusCode")
+    status = said["HTTPStatusCode"] = status if type(status) is int else 200
     body = Served(operation, found)
     name = operation.body_name
     if name is not None and status < 300:
-        parsed[name] = botocore.response.StreamingBody(body, headers.get("content-length"))
+        parsed[name] = botocore.response.StreamingBody(body, body.length(headers))
     http = botocore.awsrequest.AWSResponse(url, status, headers, body)
     return http, parsed
+
+
+def _dict(found: dict[str, Any], name: str) -> dict[str, Any]:
+    """A dict in a recorded one; a trace is untrusted, whatever it says gives an answer."""
+    value = found.get(name)
+    return value if type(value) is dict else {}
 
 
 def _beginning(real: Any) -> Any:

@@ -104,6 +104,12 @@ class Served(io.IOBase):
         self._at += size
         return data
 
+    def length(self, headers: dict[str, Any]) -> Any:
+        """How many bytes its end is expected after: with words for secrets others than were."""
+        if self._error is None and not self._unread:
+            return len(self._content)
+        return headers.get("content-length")
+
     def _end(self) -> None:
         """More is asked for than is there."""
         if self._error is not None:

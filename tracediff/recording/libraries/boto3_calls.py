@@ -14,6 +14,7 @@ from typing import Any
 
 from tracediff import values
 from tracediff.config import Config
+from tracediff.model import ErrorInfo
 from tracediff.recording.buffers import Buffer, Later, Packed
 from tracediff.recording.faults import brief
 from tracediff.recording.libraries.boto3_bodies import Noted
@@ -25,7 +26,7 @@ from tracediff.recording.libraries.http.patterns import operation_pattern
 from tracediff.recording.marks import Mark
 from tracediff.recording.serving import answer
 from tracediff.recording.spans import Span, leave, new_span
-from tracediff.runtime import current
+from tracediff.runtime import ReplayAbort, current
 
 _READS = re.compile(
     "(BatchGet|Describe|Get|Head|List|Lookup|Query|Scan|Search|Select|TransactGet)(?![a-z])"
@@ -118,7 +119,7 @@ class Operation:
             if found.error is not None and found.result is None:
                 raise found.error
         except BaseException as error:
-            span.error = span.buffer.fault(bare(error), self.parent)
+            span.error = self._fault(error)
             span.end = perf_counter_ns()
             raise
         span.result = Packed(found.data or b"")
@@ -129,6 +130,8 @@ class Operation:
         if type(result) is not dict or type(result.get("answer")) is not dict:
             result = {"answer": result if type(result) is dict else {}}
         parsed = unsealed(result["answer"], self.model.output_shape)
+        if "body" not in result and self.body_name in parsed:  # of a what-if
+            result = {**result, "body": parsed[self.body_name], "written": "utf-8"}
         return {**result, "answer": parsed, "content": content_of(result), "error": found.error}
 
     def __enter__(self) -> None:
@@ -140,7 +143,7 @@ class Operation:
         leave(self._token)
         self.span.end = perf_counter_ns()
         if error is not None:
-            self.span.error = self.span.buffer.fault(bare(error), self.parent)
+            self.span.error = self._fault(error)
 
     def send_nowhere(self, params: Any) -> None:
         """Read a file that would be sent to its end, as sending it does; tell of its progress."""
@@ -200,14 +203,27 @@ class Operation:
 
     def again(self, error: BaseException) -> None:
         """The error that the body ends with, while it is recorded or served."""
-        self.span.error = self.span.buffer.fault(bare(error), self.parent)
+        self.span.error = self._fault(error)
         self.span.end = perf_counter_ns()
+
+    def _fault(self, error: BaseException) -> ErrorInfo:
+        """What is recorded of an error; never raises."""
+        try:
+            shown = bare(error)
+        except Exception:  # foreign code
+            shown = error
+        return self.span.buffer.fault(shown, self.parent)
 
     def missed(self) -> None:
         """More of a body is read than was recorded: raises what a replay raises on a miss."""
         span = new_span(self._rules.rest, self.span.buffer, self.parent, self._asked, {})
         try:
-            answer(span)
+            if answer(span).live:
+                raise ReplayAbort(
+                    "the rest of a body cannot be asked for",
+                    slug="input-not-recorded",
+                    hint="record the job again",
+                )
         except BaseException as error:
             span.error = span.buffer.fault(error, self.parent)
             raise

@@ -13,6 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from tracediff.config import Config
+from tracediff.model import ErrorInfo
 from tracediff.recording.buffers import Packed
 from tracediff.recording.faults import brief
 from tracediff.recording.libraries.http.answers import Answer, Told, told
@@ -147,7 +148,7 @@ class Exchange:
             if ended is not None and found.result is None:
                 raise ended
         except BaseException as error:
-            span.error = span.buffer.fault(self._rules.bare(error), self.parent)
+            span.error = self._fault(error)
             span.end = perf_counter_ns()
             raise
         span.result = Packed(found.data or b"")
@@ -161,10 +162,18 @@ class Exchange:
         yield from found.pieces
         span = self.span
         if found.error is not None:
-            span.error = span.buffer.fault(self._rules.bare(found.error), self.parent)
+            span.error = self._fault(found.error)
             raise found.error
         if found.unread:
             self._miss()
+
+    def _fault(self, error: BaseException) -> ErrorInfo:
+        """What is recorded of an error; never raises."""
+        try:
+            shown = self._rules.bare(error)
+        except Exception:  # foreign code
+            shown = error
+        return self.span.buffer.fault(shown, self.parent)
 
     def _miss(self) -> None:
         """More of a body is read than was recorded."""
@@ -192,7 +201,7 @@ class Exchange:
         leave(self._token)
         self.span.end = perf_counter_ns()
         if error is not None:
-            self.span.error = self.span.buffer.fault(self._rules.bare(error), self.parent)
+            self.span.error = self._fault(error)
 
     def answered(self, status: int, reason: str, version: str, headers: Any) -> Answer:
         """Keep the head of the answer; its body follows, piece by piece."""
@@ -225,7 +234,7 @@ class Exchange:
             return
         if self.answer is not None:
             self.answer.ended = True
-        self.span.error = self.span.buffer.fault(self._rules.bare(error), self.parent)
+        self.span.error = self._fault(error)
         self.span.end = perf_counter_ns()
 
 
