@@ -86,11 +86,13 @@ def _leave_soaks(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In CI leave two thirds of the tests that are marked ``in_turn`` to other seeds."""
+    """In CI leave two thirds of the tests that are marked ``in_turn``, or more, to other seeds."""
     if PROFILE != "ci":
         return
-    turns = [item for item in items if _is_in_turn(item)]
-    left = {id(item) for nth, item in enumerate(turns) if (nth + int(os.environ["SEED"])) % 3}
+    left: set[int] = set()
+    turns = sorted((one for one in items if _turn(one)), key=_turn)
+    for every, some in groupby(turns, key=_turn):
+        left |= {id(one) for nth, one in enumerate(some) if (nth + int(os.environ["SEED"])) % every}
     config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
     items[:] = [item for item in items if id(item) not in left]
 
@@ -99,11 +101,13 @@ _MANY_SLOW = ("check", "explain", "plugin", "replayability", "soak")
 """Directories with many slow tests of one thing each, whose fast ones run in every CI."""
 
 
-def _is_in_turn(item: pytest.Item) -> bool:
-    if item.get_closest_marker("in_turn"):
-        return True
+def _turn(item: pytest.Item) -> int:
+    """Of how many runs of CI a test is in one; 0 where it is in all."""
+    marker = item.get_closest_marker("in_turn")
+    if marker is not None:
+        return int(marker.args[0]) if marker.args else 3
     many = item.path.parent.name in _MANY_SLOW
-    return many and item.get_closest_marker("slow") is not None
+    return 3 if many and item.get_closest_marker("slow") is not None else 0
 
 
 def _seconds(item: pytest.Item) -> float:

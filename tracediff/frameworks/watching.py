@@ -16,6 +16,8 @@ _HOOKS = {
     "dramatiq": ("dramatiq",),
     "arq": ("arq",),
     "huey": ("huey",),
+    "airflow": ("airflow.providers.standard.operators.python",),
+    "prefect": ("prefect.tasks",),
     "endpoints": ("starlette.applications",),
     "api_endpoints": ("fastapi.applications",),
     "flask_views": ("flask.app",),
