@@ -214,11 +214,11 @@ def test_calls_are_told_by_method_and_message(traces: tuple[Any, dict[str, Trace
         ("input", "grpc pricing.Rates/Convert"), ("output", "grpc pricing.Rates/Order"),
     ]  # fmt: skip
     asked = values.inert(steps[0].args)["request"]
-    assert asked.base == {"name": "pricing.Query",
-                          "fields": {"product": "tea", "count": 2, "raw": b"\xff\x00"}}  # fmt: skip
+    assert asked.type == "google:pricing.Query"
+    assert asked.base == {"product": "tea", "count": 2, "raw": b"\xff\x00"}
     answered = values.inert(steps[0].result)
     assert answered["code"] == "OK"
-    assert answered["response"].base["fields"]["note"] == "größe"
+    assert answered["response"].base["note"] == "größe"
 
 
 def test_no_secret_of_a_message_or_its_metadata_is_kept(

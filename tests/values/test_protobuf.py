@@ -64,7 +64,8 @@ def test_a_message_is_exact(message: Any) -> None:
 
 def test_a_message_is_told_by_its_fields() -> None:
     found = values.inert(values.encode(timestamp_pb2.Timestamp(seconds=5)))
-    assert found.base == {"name": "google.protobuf.Timestamp", "fields": {"seconds": 5}}
+    assert found.type == "google:google.protobuf.Timestamp"
+    assert found.base == {"seconds": 5}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_message_is_told_by_its_fields() -> None:
     [
         (b"google.protobuf.Timestamp", b"google.protobuf.Timestamq"),
         (b"seconds", b"secondz"),
-        (b"google:message", b"google:messagf"),
+        (b"google:", b"goggle:"),
     ],
 )
 def test_a_forged_message_is_none(old: bytes, new: bytes) -> None:

@@ -6,6 +6,7 @@ is imported for it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -22,7 +23,10 @@ pool: Any = import_module("google.protobuf.descriptor_pool")
 factory: Any = import_module("google.protobuf.message_factory")
 unknown_fields: Any = import_module("google.protobuf.unknown_fields")
 
-_KEY: Final = b"google:message"
+_PREFIX: Final = "google:"
+_UNKNOWN: Final = "(unknown)"
+"""Beside the fields: what this program's definition does not know, as bytes."""
+
 _WORD: Final = re.compile(r"redacted-([0-9a-f]{8})-([0-9a-f]{32})")
 
 
@@ -37,17 +41,17 @@ def _message(obj: Any) -> Shape:
     name = obj.DESCRIPTOR.full_name
     if pool.Default().FindMessageTypeByName(name) is not obj.DESCRIPTOR:
         raise InexactError("a message of a pool of its own")
-    parts: dict[str, Any] = {"name": name, "fields": {}}
+    parts: dict[str, Any] = {}
     for field, value in obj.ListFields():
         key = f"[{field.full_name}]" if field.is_extension else field.name
-        parts["fields"][key] = _value(field, value)
+        parts[key] = _value(field, value)
     if len(unknown_fields.UnknownFieldSet(obj)):
         rest = type(obj)()
         rest.CopyFrom(obj)
         for field, _ in obj.ListFields():
             _clear(rest, field)
-        parts["unknown"] = rest.SerializeToString()
-    return tags.LIBRARY, [_KEY, parts]
+        parts[_UNKNOWN] = rest.SerializeToString()
+    return tags.LIBRARY, [f"{_PREFIX}{name}".encode(), parts]
 
 
 def _value(field: Any, value: Any) -> Any:
@@ -81,14 +85,14 @@ def _clear(obj: Any, field: Any) -> None:
         obj.ClearField(field.name)
 
 
-def _read(parts: Any) -> Any:
+def _read(name: str, parts: Any) -> Any:
     """The message, of a class that the program has."""
-    descriptor = pool.Default().FindMessageTypeByName(parts["name"])
+    descriptor = pool.Default().FindMessageTypeByName(name)
     obj = factory.GetMessageClass(descriptor)()
-    if "unknown" in parts:
-        obj.MergeFromString(parts["unknown"])
-    for key, value in parts["fields"].items():
-        if key[:1] == "[":
+    for key, value in parts.items():
+        if key == _UNKNOWN:
+            obj.MergeFromString(value)
+        elif key[:1] == "[":
             field = pool.Default().FindExtensionByName(key[1:-1])
             _put(obj.Extensions[field] if field.is_repeated else None, obj, field, value)
         else:
@@ -128,5 +132,13 @@ def _instead(field: Any, secret: Placeholder) -> Any:
     return word if field.type == field.TYPE_STRING else word.encode()
 
 
-DECODERS: Final[dict[str, Callable[[Any], Any]]] = {"google:message": _read}
+class _Decoders:
+    """What rebuilds a message, by the name of its kind, which is its own."""
+
+    def get(self, key: str) -> Callable[[Any], Any]:
+        """What rebuilds messages of this name, if the program has them."""
+        return functools.partial(_read, key.removeprefix(_PREFIX))
+
+
+DECODERS: Final = _Decoders()
 """Kind to what rebuilds it."""

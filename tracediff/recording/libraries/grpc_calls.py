@@ -28,7 +28,7 @@ _READING = re.compile(
 _NO_SIDE_EFFECTS = 1
 
 
-def _asked(*, method: str, target: str, request: Any, requests: Any) -> None:
+def _asked(*, request: Any, requests: Any, target: str) -> None:
     """A call: what is recorded is the answer, its status and its metadata."""
 
 
@@ -157,10 +157,10 @@ class Asked(Messages):
 
     def made(self, buffer: Buffer) -> bytes:
         """The canonical dict of the arguments."""
-        found = [("method", values.encode(self.method))]
+        found = self._sent(buffer)
         if self.target:
             found.append(("target", values.encode(self.target)))
-        return values.encode_map([*found, *self._sent(buffer)])
+        return values.encode_map(found)
 
     def _sent(self, buffer: Buffer) -> list[tuple[str, bytes]]:
         sent = self.encoded(buffer)
@@ -179,10 +179,8 @@ class _Identity(Later):
         self._asked = asked
 
     def made(self, buffer: Buffer) -> bytes:
-        found = [("method", values.encode(self._asked.method))]
-        if not self._asked.streamed:
-            found += self._asked._sent(buffer)  # noqa: SLF001 - of the class above
-        return values.encode_map(found)
+        streamed = self._asked.streamed
+        return values.encode_map([] if streamed else self._asked._sent(buffer))  # noqa: SLF001 - of the class above
 
 
 class Status(NamedTuple):
@@ -306,7 +304,6 @@ class Rpc:
 
     def sending(self, serialize: Any) -> Any:
         """What serializes the requests, and notes them."""
-
         buffer, asked = self.buffer, self.asked
         job = buffer.spans[0]
 
@@ -321,7 +318,6 @@ class Rpc:
 
     def receiving(self, deserialize: Any) -> Any:
         """What makes messages of the answers, and notes them."""
-
         buffer, said, span = self.buffer, self.said, self.span
         job = buffer.spans[0]
 
@@ -359,6 +355,7 @@ class Rpc:
         finally:
             self.ended()
         if found.live:
+            span.end = 0  # what runs for real has not ended
             span.result = self.said
             return None
         span.result = Packed(found.data or b"")

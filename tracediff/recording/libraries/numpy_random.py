@@ -173,7 +173,7 @@ class _Watched:
                 raise
             buffer.warn(f"the state of a generator of numpy is not recorded: {brief(error)}")
             return
-        if buffer.server is not None:
+        if buffer.server is not None and state is not None:  # None is a stub
             self._start(state)
         self._owner, self._after = _token(parent), None
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tracediff.config import Config
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries import asyncio_programs
 from tracediff.recording.libraries.commands import command_of, sealed_command
 from tracediff.recording.libraries.patching import Patch
@@ -75,12 +76,13 @@ def _starting(real: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             bound = signature.bind(self, *args, **kwargs)
-        except TypeError:
-            real(self, *args, **kwargs)  # which raises
+            bound.apply_defaults()
+            given = bound.arguments
+            command = command_of(given["args"], given["executable"], shell=bool(given["shell"]))
+        except Exception as error:  # no call of it: the real one says what is wrong
+            real(self, *args, **kwargs)
+            parent.buffer.warn(f"a program could not be recorded: {brief(error)}")
             return
-        bound.apply_defaults()
-        given = bound.arguments
-        command = command_of(given["args"], given["executable"], shell=bool(given["shell"]))
         piped = given["stdin"] == subprocess.PIPE
         running = Running(parent, command, given["cwd"], piped=piped)
         if running.replayed and running.answered_at_start():

@@ -186,6 +186,8 @@ class _Place:
 def _bytes(content: Any) -> bytes:
     if type(content) is bytes:
         return content
+    if content is None:  # of a stub
+        return b""
     return content.encode() if type(content) is str else bytes(len(content))  # which may raise
 
 

@@ -210,6 +210,7 @@ class Running:
         finally:
             self._touch()
         if found.live:
+            span.end = 0  # what runs for real has not ended
             self.served = False
             return False
         span.result = Packed(found.data or b"")
