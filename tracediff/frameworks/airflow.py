@@ -104,7 +104,6 @@ class _Run:
 
 def _again(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with the run that the recording says, for a replay."""
-
     shape = inspect.signature(function)
 
     def given(args: Any, kwargs: Any) -> inspect.BoundArguments:

@@ -4,9 +4,9 @@
 several lines changed, its rows are exact and long; DeepDiff's reading without regard to order is
 short. So DeepDiff is given stand-ins: dicts, lists and strings only, with one string for each
 leaf's type and bits, so that nothing differs or is equal but by those. What it makes of them is
-taken only when it says it in fewer lines. It is imported when it is needed, since that takes longer
-than most commands, and stopped after so many looks, about a quarter of a second's, that what is said
-of the same values is the same on a busy machine; only one that stalls is stopped by the clock.
+taken only when it says it in fewer lines. It is imported when it is needed, since that takes
+longer than most commands, and stopped after so many looks, about a quarter of a second's: what is
+said of the same values is the same on a busy machine. Only one that stalls is stopped by the clock.
 """
 
 from __future__ import annotations
