@@ -32,7 +32,7 @@ JOBS = """
     from pymongo.errors import (AutoReconnect, BulkWriteError, DuplicateKeyError, NetworkTimeout,
                                 OperationFailure, ServerSelectionTimeoutError)
 
-    URL = os.environ.get("SHOP_MONGO", "mongodb://127.0.0.1:1/?replicaSet=none")
+    URL = os.environ.get("SHOP_MONGO", "mongodb://127.0.0.1:2/?replicaSet=none")
     client = MongoClient(URL, connect=False, serverSelectionTimeoutMS=4000)
     db = client.shop
     RATE = Decimal128("1.10").to_decimal()
@@ -200,7 +200,25 @@ JOBS = """
             except ServerSelectionTimeoutError as error:
                 said.append((type(error).__name__, "127.0.0.1:1" in str(error), error.timeout))
         nowhere.close()
+        denied = MongoClient(URL.replace("://", f"://ann:{given}@"), serverSelectionTimeoutMS=500)
+        try:
+            denied.shop.items.find_one()
+        except OperationFailure as error:
+            said.append((error.code, error.details["codeName"]))
         return said
+
+    @td.job("broken")
+    def broken():
+        got = []
+        try:
+            for one in db.numbers.find({}, batch_size=10).sort("_id"):
+                got.append(one["_id"])
+        except AutoReconnect as error:
+            return got, type(error).__name__
+
+    @td.job("retried")
+    def retried():
+        return db.items.find_one({"n": 1})["name"]
 
     @td.job("threads")
     def threads():
@@ -269,6 +287,10 @@ RUN = """
     except DuplicateKeyError:
         pass
     missing("aHVudGVyMjI="); threads(); once()
+    for name, run in (("getMore", broken), ("find", retried)):
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 1},
+                             data={"failCommands": [name], "closeConnection": True})
+        run()
     asyncio.run(run_async())
     client.close()
 """
@@ -289,6 +311,14 @@ def recorded(new_shop: Callable[[], Any], mongod: Mongod) -> Any:
     return project, traces
 
 
+SOME = ("reads", "missing", "broken", "retried", "threads")
+
+
+def in_turn(key: str) -> Any:
+    """A parameter that a run of CI takes every third of."""
+    return pytest.param(key, marks=pytest.mark.in_turn)
+
+
 def check(project: Any, trace: Trace, *, same_order: bool = True) -> Trace:
     """It replays exactly."""
     new: Trace = project.replay(trace)
@@ -302,7 +332,7 @@ def check(project: Any, trace: Trace, *, same_order: bool = True) -> Trace:
     return new
 
 
-@pytest.mark.parametrize("key", ["reads", "writes", "missing", "threads", "async"])
+@pytest.mark.parametrize("key", ["writes", "async", *map(in_turn, SOME)])
 def test_it_replays_without_the_server(recorded: Any, key: str) -> None:
     project, traces = recorded
     check(project, traces[key], same_order=key not in ("threads", "async"))
@@ -323,6 +353,18 @@ def test_values_are_exact_and_errors_have_their_details(recorded: Any) -> None:
     assert written["watched"] == ("insert", {"_id": 1}, None)
 
 
+def test_a_connection_that_breaks_is_an_error_and_what_is_tried_again_two_steps(
+    recorded: Any,
+) -> None:
+    project, traces = recorded
+    assert project.result(traces["broken"]) == (list(range(10)), "AutoReconnect")
+    assert project.result(traces["retried"]) == "item 1"
+    failed, found = traces["retried"].steps[-2:]
+    assert failed.name == found.name == "pymongo find items"
+    assert (failed.error.type, found.error) == ("pymongo.errors:AutoReconnect", None)
+    assert project.result(traces["missing"])[-1] == (18, "AuthenticationFailed")
+
+
 def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None:
     _, traces = recorded
     kinds = {(one.kind, one.name) for trace in traces.values() for one in trace.steps}
@@ -334,6 +376,7 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
 
 
+@pytest.mark.in_turn
 def test_new_code_that_reads_further_misses_what_was_not_fetched(recorded: Any) -> None:
     project, traces = recorded
     project.change("READ = 0", "READ = 25")
@@ -376,8 +419,40 @@ def test_no_secret_is_stored(recorded: Any) -> None:
     assert b"ann" in project.stored()
 
 
+@pytest.mark.in_turn
 def test_a_file_of_gridfs_is_served(recorded: Any) -> None:
     project, traces = recorded
     new = project.replay(traces["files"])
     assert not new.replay.misses
     assert new.steps[0].result == traces["files"].steps[0].result
+
+
+@pytest.mark.in_turn
+def test_the_store_of_tracediff_is_none_of_a_jobs_inputs(
+    new_shop: Callable[[], Any], mongod: Mongod
+) -> None:
+    project = new_shop()
+    store = mongod.uri("traces", blobs=f"file://{project.directory}/blobs")
+    project.settings(f'inputs = ["pymongo"]\nmode = "live"\nstore = "{store}"\n')
+    assert project.cli("init", "--yes").returncode == 0
+    project.jobs("""
+        import os
+        from pymongo import MongoClient
+        from tracediff.api import open_project
+        from tracediff.model import Query
+        client = MongoClient(os.environ.get("SHOP_MONGO", "mongodb://127.0.0.1:1"))
+
+        @td.job("flushes")
+        def flushes():
+            made = client.shop.flushed.insert_one({"_id": 1}).inserted_id
+            td.flush()
+            if "SHOP_MONGO" in os.environ:  # a replay has no network
+                with open_project() as project:
+                    list(project.search(Query()).rows)
+            client.shop.flushed.delete_one({"_id": made})
+            return made
+    """)
+    (trace,) = project.record("flushes()", SHOP_MONGO=mongod.uri("shop"))
+    assert [one.name for one in trace.steps[1:]] == [
+        "pymongo connect", "pymongo insert flushed", "pymongo delete flushed"]  # fmt: skip
+    check(project, trace)

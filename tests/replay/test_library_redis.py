@@ -19,7 +19,9 @@ JOBS = """
     import threading
     import uuid
 
+    import celery
     import redis
+    import tracediff.celery
     from redis import asyncio as aioredis
     from redis.exceptions import ConnectionError, ResponseError, TimeoutError, WatchError
     from redis.retry import Retry
@@ -192,6 +194,40 @@ JOBS = """
     def of_input():
         return client.get("price:1")
 
+    app = celery.Celery("shop", broker=URL, backend=URL)
+
+    @app.task
+    def total(n):
+        return n
+
+    @td.job("sends")
+    def sends():
+        sent = total.delay(5)
+        return client.get("price:1"), sent.ready()
+
+    OTHERS = {
+        "resp3": redis.Redis.from_url(URL, protocol=3),
+        "single": redis.Redis.from_url(URL, single_connection_client=False),
+        "blocking": redis.Redis(connection_pool=redis.BlockingConnectionPool.from_url(URL)),
+        "latin": redis.Redis.from_url(URL, encoding="latin-1", decode_responses=True),
+    }
+
+    @td.job("others")
+    def others():
+        said = {}
+        for name, one in OTHERS.items():
+            key = f"of {name}"
+            one.set(key, "caf\u00e9")
+            one.hset(key + "h", mapping={"a": 1, "b": 2})
+            one.zadd(key + "z", {"a": 1.5})
+            said[name] = (one.get(key), one.hgetall(key + "h"), one.zscore(key + "z", "a"),
+                          one.zrange(key + "z", 0, -1, withscores=True), one.exists(key),
+                          one.config_get("maxmemory"))
+        with redis.Redis.from_url(URL, single_connection_client=True) as alone:
+            alone.set("large", bytes(range(256)) * 20_000)
+            said["large"] = len(alone.get("large"))
+        return said
+
     @td.job("plain")
     def plain():
         return client.get("price:1"), client.hgetall("item")
@@ -208,7 +244,8 @@ RUN = """
     client.sadd("set", "x", "y")
     client.zadd("sorted", {"a": 1.5, "b": 2})
     client.xadd("stream", {"name": "ann"}, id="1-1")
-    reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); once(); plain()
+    reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); once()
+    plain(); sends(); others()
     subscribes()
     asyncio.run(run_async())
 """
@@ -226,6 +263,14 @@ def recorded(
     return project, {one.key: one for one in found}
 
 
+SOME = ("reads", "missing", "threads", "others", "sends")
+
+
+def in_turn(key: str) -> Any:
+    """A parameter that a run of CI takes every third of."""
+    return pytest.param(key, marks=pytest.mark.in_turn)
+
+
 def check(project: Any, trace: Trace, *, same_order: bool = True) -> Trace:
     """It replays exactly."""
     new: Trace = project.replay(trace)
@@ -239,7 +284,7 @@ def check(project: Any, trace: Trace, *, same_order: bool = True) -> Trace:
     return new
 
 
-@pytest.mark.parametrize("key", ["reads", "writes", "missing", "threads", "async"])
+@pytest.mark.parametrize("key", ["writes", "async", *map(in_turn, SOME)])
 def test_it_replays_without_the_server(recorded: Any, key: str) -> None:
     project, traces = recorded
     check(project, traces[key], same_order=key not in ("threads", "async"))
@@ -270,6 +315,7 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
 
 
+@pytest.mark.in_turn
 def test_a_client_that_decodes_now_gets_texts_of_recorded_bytes(recorded: Any) -> None:
     project, traces = recorded
     project.change("DECODES = False", "DECODES = True")
@@ -299,6 +345,13 @@ def test_what_an_input_of_the_program_reads_is_not_recorded_again(recorded: Any)
     assert [one.name for one in traces["once"].steps] == ["once", "price of an input"]
 
 
+def test_what_celery_does_with_redis_is_celerys_output_alone(recorded: Any) -> None:
+    _, traces = recorded
+    assert [one.name for one in traces["sends"].steps[1:]] == [
+        "celery send", "redis GET", "celery result state"]  # fmt: skip
+
+
+@pytest.mark.in_turn
 def test_subscriptions_are_plain_and_a_replay_refuses_them(recorded: Any) -> None:
     project, traces = recorded
     trace = traces["subscribes"]

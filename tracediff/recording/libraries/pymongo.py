@@ -27,7 +27,7 @@ from tracediff.recording.libraries.mongo.messages import command
 from tracediff.recording.libraries.mongo.serving import QUIET, server_of
 from tracediff.recording.libraries.mongo.stepping import named, opened
 from tracediff.recording.libraries.mongo.told import Answered
-from tracediff.recording.libraries.mongo.using import CONNECT, Used, told
+from tracediff.recording.libraries.mongo.using import CONNECT, Used, told, unrecorded
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import recorded_here, refuse_input, refuse_output
 from tracediff.recording.spans import Span
@@ -304,22 +304,31 @@ def _begun(connection: Any, message: bytes) -> Span | None:
     if connection.is_sdam or not connection.ready:
         return None  # it is only being made
     parent = recorded_here()
-    if parent is None and runtime.guard is None:
-        return None
-    sent = command(message)
-    if sent is None or sent.head.name in QUIET:
-        return None
     if parent is None:
-        (refuse_input if sent.reads else refuse_output)(named(sent.head))
+        if runtime.guard is not None:
+            _refuse(message)
         return None
-    label = Used.of(parent).labels.get(id(connection.opts), "")
-    span = opened(parent, sent, label)
+    try:
+        sent = command(message)
+        if sent is None or sent.head.name in QUIET:
+            return None
+        span = opened(parent, sent, Used.of(parent).labels.get(id(connection.opts), ""))
+    except Exception as error:  # a driver may send what was not foreseen
+        unrecorded(parent, error)
+        return None
     if sent.answered:
         connection.tracediff_span = span
     else:
         span.result = None
         span.end = perf_counter_ns()
     return span
+
+
+def _refuse(message: bytes) -> None:
+    """In a replay, outside of the job."""
+    sent = command(message)
+    if sent is not None and sent.head.name not in QUIET:
+        (refuse_input if sent.reads else refuse_output)(named(sent.head))
 
 
 def _waiting(connection: Any, request_id: int | None) -> Span | None:

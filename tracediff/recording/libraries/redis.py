@@ -21,6 +21,7 @@ from redis.asyncio import lock as async_lock
 
 from tracediff import runtime
 from tracediff.config import Config
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries.keyvalue.exchanges import Exchange, active, named
 from tracediff.recording.libraries.keyvalue.told import NAME
 from tracediff.recording.libraries.patching import Patch
@@ -293,8 +294,12 @@ def _exchange(asks: Any, commands: list[Any], how: str = "") -> Exchange | None:
             kind, name = named([tuple(one) for one in commands], how)
             (refuse_input if kind == "input" else refuse_output)(name)
         return None
-    database = asks.connection_pool.connection_kwargs.get("db") or 0
-    exchange = Exchange(parent, commands, how, database)
+    try:
+        database = asks.connection_pool.connection_kwargs.get("db") or 0
+        exchange = Exchange(parent, commands, how, database)
+    except Exception as error:  # a program's words may be anything: the client says so
+        parent.buffer.warn(f"a value could not be recorded: {brief(error)}")
+        return None
     if parent.buffer.server is not None:
         exchange.ask()
     return exchange

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracediff import values
+from tracediff.recording.faults import brief
 from tracediff.recording.libraries.mongo.told import NAME
 from tracediff.recording.libraries.reach import Reach
 from tracediff.recording.spans import Span
@@ -87,12 +88,22 @@ class Used:
         return self.known[label]
 
     def failed(self, parent: Span, label: str, error: BaseException) -> None:
-        """Record that a server was not reached; raises the error."""
-        CONNECT(parent, label, self.attempts.get(label, 1), run=functools.partial(_again, error))
+        """Record that a server was not reached."""
+        run = functools.partial(_again, error)
+        try:
+            CONNECT(parent, label, self.attempts.get(label, 1), run=run)
+        except BaseException as raised:
+            if raised is not error:  # the caller raises it
+                unrecorded(parent, raised)
 
 
 def _again(error: BaseException, *args: Any) -> None:
     raise error
+
+
+def unrecorded(parent: Span, error: BaseException) -> None:
+    """The recorder failed, and the job goes on."""
+    parent.buffer.warn(f"a value could not be recorded: {brief(error)}")
 
 
 def told(description: Any) -> dict[str, Any]:
