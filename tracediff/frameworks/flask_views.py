@@ -17,6 +17,7 @@ from flask.globals import request
 
 from tracediff.frameworks import applications
 from tracediff.frameworks.bodies import Answer, Received, ended, keep_body
+from tracediff.frameworks.flask_globals import followed
 from tracediff.frameworks.messages import meta, shape, single
 from tracediff.frameworks.naming import key_of
 from tracediff.frameworks.rebuilding import revealed
@@ -56,7 +57,8 @@ def _dispatching(real: Any) -> Any:
             return real(self)
         begun, received = open_job
         try:
-            returned = real(self)
+            with followed():
+                returned = real(self)
         except Exception:
             begun.leave()
             request.environ[_OPEN] = open_job
@@ -81,7 +83,8 @@ def _handling(real: Any) -> Any:
         begun, received = open_job
         token = current.set(begun.root)
         try:
-            returned = real(self, e)
+            with followed():
+                returned = real(self, e)
         except BaseException as error:
             leave(token)
             _failed(begun, received, error)
@@ -233,9 +236,11 @@ def _answer(app: Any, unit: str, given: Mapping[str, Any]) -> Any:
     _reached(app, unit, given["route"])
     try:
         try:
-            returned = app.dispatch_request()
+            with followed():
+                returned = app.dispatch_request()
         except Exception as error:
-            returned = app.handle_user_exception(error)
+            with followed():
+                returned = app.handle_user_exception(error)
         response = app.make_response(returned)
         answer = _head(response)
         if response.is_streamed and not response.direct_passthrough:

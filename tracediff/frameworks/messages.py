@@ -111,7 +111,7 @@ def sent_body(kind: str, charset: str | None, data: bytes) -> Any:
     if is_json(kind):
         try:
             return json.loads(data)
-        except ValueError:  # no JSON, whatever its head says
+        except (ValueError, RecursionError):  # no JSON, whatever its head says
             return cleaned_bytes(data)
     if kind.startswith("text/"):
         try:
@@ -130,7 +130,7 @@ def undeclared(data: bytes) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(data)
-    except ValueError:  # a form, as its head says
+    except (ValueError, RecursionError):  # a form, as its head says
         return None
     return {UNDECLARED: found} if isinstance(found, dict) else None
 
@@ -142,7 +142,7 @@ def answered_body(kind: str, charset: str | None, content: bytes) -> Any:
             return cleaned_bytes(content[:MAX_BODY])
         try:
             return json.loads(content)
-        except ValueError:  # no JSON, whatever its head says
+        except (ValueError, RecursionError):  # no JSON, whatever its head says
             return cleaned_bytes(content)
     content = content[:MAX_BODY]
     if kind.startswith(_TEXT) or kind.endswith("+xml"):

@@ -58,7 +58,8 @@ def _state(name: str) -> Any:
     """What middleware had set on the request under a name."""
 
 
-_STATE = Reach("input", "request.state", _state)
+ON_REQUEST = Reach("input", "request.state", _state)
+ON_G = Reach("input", "flask.g", _state)
 
 
 class RequestState(MutableMapping[str, Any]):
@@ -66,17 +67,19 @@ class RequestState(MutableMapping[str, Any]):
 
     Args:
         kept: Where it is; in a replay what the application's own start has set.
+        reach: The input.
     """
 
-    def __init__(self, kept: MutableMapping[str, Any]) -> None:
+    def __init__(self, kept: MutableMapping[str, Any], reach: Reach = ON_REQUEST) -> None:
         self._kept = kept
+        self._reach = reach
         self._known: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         parent = recorded_here() if name not in self._known else None
         if parent is None:
             return self._kept[name]
-        found = _STATE(parent, name, run=self._kept.__getitem__)
+        found = self._reach(parent, name, run=self._kept.__getitem__)
         self._known.add(name)
         if is_replayed() and not (_is_opaque(found) and name in self._kept):
             self._kept[name] = found
