@@ -397,3 +397,102 @@ def test_no_secret_reaches_the_store(recorded: Recorded, postgres: Postgres) -> 
     assert b"asyncpg SELECT item" in kept
     secrets = (b"hunter22", b"hidden22", postgres.password.encode())
     assert [one for one in secrets if one in kept] == []
+
+
+MISSING = """
+    import asyncio
+    import os
+    import asyncpg
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    URL = os.environ.get("SHOP_URL", "postgresql://ann:none@127.0.0.1:1/none")
+    MORE = 0
+
+    @td.job("missing")
+    async def missing():
+        con = await asyncpg.connect(URL)
+        found = [await con.fetchval("SELECT 1")]
+        if MORE == 1:
+            found.append(await con.fetchval("SELECT count(*) FROM item"))
+        if MORE == 2:
+            found.append(await con.fetchval("INSERT INTO item (name) VALUES ($1) RETURNING id",
+                                            "new"))
+        await con.close()
+        return found
+
+    @td.job("both")
+    async def both():
+        engine = create_async_engine(URL.replace("postgresql:", "postgresql+asyncpg:"))
+        async with engine.connect() as con:
+            found = [(await con.execute(sa.text("SELECT name FROM item"))).scalar()]
+        async with engine.begin() as con:
+            await con.execute(sa.text("UPDATE item SET name = 'two'"))
+        con = await asyncpg.connect(URL)
+        found.append(await con.fetchval("SELECT max(name) FROM item"))
+        await con.close()
+        await engine.dispose()
+        return found
+
+    @td.job("other thread")
+    async def other_thread():  # a task of it has no context of the job
+        def lost():
+            async def write():
+                con = await asyncpg.connect(URL)
+                await con.execute("INSERT INTO item (name) VALUES ('lost')")
+            asyncio.run(write())
+        await asyncio.get_running_loop().run_in_executor(None, lost)
+"""
+
+
+@pytest.fixture(scope="module")
+def missing(new_shop: Callable[[], Any], postgres: Postgres) -> Any:
+    """A project whose job may ask more than it did, and its traces."""
+    project = new_shop()
+    project.settings('inputs = ["asyncpg", "sqlalchemy"]\nreplay_allow = ["inputs"]\n')
+    project.jobs(MISSING)
+    name = f"missing_{uuid.uuid4().hex}"
+    url = postgres.create_database(name)
+    with postgres.connect(name) as connection:
+        connection.execute("CREATE TABLE item (id serial, name text)")
+        connection.execute("INSERT INTO item (name) VALUES ('one')")
+    calls = "asyncio.run(missing()); asyncio.run(both()); asyncio.run(other_thread())"
+    traces = {one.key: one for one in project.record(calls, SHOP_URL=url)}
+    return project, traces, url
+
+
+@pytest.mark.in_turn
+def test_what_sqlalchemy_asks_of_asyncpg_is_recorded_once(missing: Any, repeats: Any) -> None:
+    project, traces, _ = missing
+    assert project.result(traces["both"]) == ["one", "two"]
+    assert [one.name for one in traces["both"].steps[1:]] == [
+        "sqlalchemy connect", "sqlalchemy SELECT item", "sqlalchemy UPDATE item",
+        "sqlalchemy commit", "asyncpg connect", "asyncpg SELECT item",
+    ]  # fmt: skip
+    repeats(project, traces["both"])
+
+
+@pytest.mark.in_turn
+def test_what_is_not_recorded_misses_or_is_made_up(
+    missing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, traces, url = missing
+    trace = traces["missing"]
+    project.change("MORE = 0", "MORE = 1")
+    (miss,) = project.replay(trace).replay.misses
+    assert miss.name == "asyncpg SELECT item"
+    monkeypatch.setenv("SHOP_URL", url)  # where a replay may read
+    live = project.replay(trace, on_miss="live")
+    assert project.result(live) == [1, 2]
+    project.change("MORE = 1", "MORE = 2")
+    new = project.replay(trace, on_miss="stub")
+    assert project.result(new) == [1, -1]
+    assert "made up" in new.warnings[0]
+    project.change("MORE = 2", "MORE = 0")
+
+
+@pytest.mark.in_turn
+def test_a_thread_without_the_job_is_refused_in_a_replay(missing: Any) -> None:
+    project, traces, _ = missing
+    (miss,) = project.replay(traces["other thread"]).replay.misses
+    assert (miss.kind, miss.name) == ("output", "asyncpg INSERT item")

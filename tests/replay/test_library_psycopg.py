@@ -450,3 +450,82 @@ def test_a_thread_without_the_job_is_refused_in_a_replay(recorded: Recorded) -> 
     assert recorded.project.result(trace) == []
     (miss,) = recorded.project.replay(trace).replay.misses
     assert (miss.kind, miss.name) == ("output", "psycopg INSERT line")
+
+
+MISSING = """
+    import os
+    import psycopg
+    from psycopg.rows import scalar_row
+
+    URL = os.environ.get("SHOP_URL", "postgresql://ann:none@127.0.0.1:1/none")
+    MORE = 0
+
+    @td.job("missing")
+    def missing():
+        with psycopg.connect(URL) as con:
+            found = [con.execute("SELECT 1").fetchone()]
+            if MORE == 1:
+                found.append(con.execute("SELECT count(*) FROM item").fetchone())
+            if MORE == 2:
+                cur = con.execute("INSERT INTO item (name) VALUES (%s) RETURNING id", ("new",))
+                found.append(cur.fetchone()[0])
+        return found
+
+    @td.job("both")
+    def both():
+        import sqlalchemy as sa
+        engine = sa.create_engine(URL.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.connect() as con:
+            found = [con.execute(sa.text("SELECT name FROM item")).scalar()]
+        with engine.connect() as con:  # of the pool, once more
+            found.append(con.execute(sa.text("SELECT count(*) FROM item")).scalar())
+        with psycopg.connect(URL, row_factory=scalar_row) as con:
+            found.append(con.execute("SELECT max(name) FROM item").fetchone())
+        engine.dispose()
+        return found
+"""
+
+
+@pytest.fixture(scope="module")
+def missing(new_shop: Callable[[], Any], postgres: Postgres) -> Any:
+    """A project whose job may ask more than it did, and its traces."""
+    project = new_shop()
+    project.settings('inputs = ["psycopg", "sqlalchemy"]\n')
+    project.jobs(MISSING)
+    name = f"missing_{uuid.uuid4().hex}"
+    url = postgres.create_database(name)
+    with postgres.connect(name) as connection:
+        connection.execute("CREATE TABLE item (id serial, name text)")
+        connection.execute("INSERT INTO item (name) VALUES ('one')")
+    traces = {one.key: one for one in project.record("missing(); both()", SHOP_URL=url)}
+    return project, traces, url
+
+
+@pytest.mark.in_turn
+def test_what_sqlalchemy_asks_of_psycopg_is_recorded_once(missing: Any, repeats: Any) -> None:
+    project, traces, _ = missing
+    assert project.result(traces["both"]) == ["one", 1, "one"]
+    assert [one.name for one in traces["both"].steps[1:]] == [
+        "sqlalchemy connect", "sqlalchemy SELECT item", "sqlalchemy SELECT item",
+        "psycopg connect", "psycopg SELECT item",
+    ]  # fmt: skip
+    repeats(project, traces["both"])
+
+
+@pytest.mark.in_turn
+def test_what_is_not_recorded_misses_or_is_made_up(
+    missing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, traces, url = missing
+    trace = traces["missing"]
+    project.change("MORE = 0", "MORE = 1")
+    (miss,) = project.replay(trace).replay.misses
+    assert miss.name == "psycopg SELECT item"
+    monkeypatch.setenv("SHOP_URL", url)  # where a replay may read
+    live = project.replay(trace, on_miss="live")
+    assert project.result(live) == [(1,), (1,)]
+    project.change("MORE = 1", "MORE = 2")
+    new = project.replay(trace, on_miss="stub")
+    assert project.result(new) == [(1,), -1]
+    assert "made up" in new.warnings[0]
+    project.change("MORE = 2", "MORE = 0")

@@ -22,6 +22,7 @@ from tracediff.runtime import current
 NAME = "asyncpg"
 DRIVER = Driver(NAME)
 _labels: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_before: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
 _changed: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 _ASKED = (
     "server_version server_encoding client_encoding DateStyle IntervalStyle TimeZone"
@@ -43,6 +44,15 @@ def changed(connection: Any) -> bool:
 
 def database(connection: Any, parent: Span) -> str:
     """The name of a connection's database in this trace, which the job reaches now."""
+    before = _before.get(connection)
+    if before is not None and before[0] is parent.buffer.tags:
+        return before[1]
+    name = _database(connection, parent)
+    _before[connection] = (parent.buffer.tags, name)  # one object of this trace, and a small one
+    return name
+
+
+def _database(connection: Any, parent: Span) -> str:
     own = _labels.get(connection)
     if own is None:
         where = connection._addr

@@ -86,7 +86,7 @@ class Asking:
         many: Whether there are several.
     """
 
-    __slots__ = ("connection", "count", "parent", "query", "shown", "sql")
+    __slots__ = ("connection", "count", "known", "parent", "query", "shown", "sql")
 
     def __init__(
         self, connection: Any, parent: Span, sql: str, params: Any, *, many: bool = False
@@ -98,11 +98,10 @@ class Asking:
         statement = known(NAME, sql)
         where = database(connection, parent)
         given = params or None
-        given, text = statement.shown(
-            parent.buffer, sql, given if given is None else by_name(sql, given, many=many),
-            many=many,
-        )  # fmt: skip
-        self.shown = given
+        if given is not None:
+            given = by_name(sql, given, many=True) if many else statement.named(given, sql)
+        given, text = statement.shown(parent.buffer, sql, given, many=many)
+        self.shown, self.known = given, statement
         if statement.changes:
             changes(connection)
         self.query = Query(statement.step, statement.more, parent, (given, text, where))
@@ -137,7 +136,7 @@ class Asking:
                 said["columns"] = list(rows[0].keys())
             if status is not None:
                 said["status"] = status if isinstance(status, str) else status.decode()
-            query.tells(said, said.get("columns") or ())
+            query.tells(said, said.get("columns") or (), self.known)
         if rows:
             query.adds(list(cells(rows)))
 

@@ -17,6 +17,7 @@ from tracediff.recording.libraries.madeup import made_up
 from tracediff.recording.libraries.reach import Reach, recorded_here, refuse_input
 from tracediff.recording.libraries.rows import Answer
 from tracediff.recording.libraries.sealing import (
+    column_names,
     named_parameters,
     names_secret,
     sealed_parameters,
@@ -27,6 +28,7 @@ from tracediff.recording.redaction import Redactor
 from tracediff.recording.spans import Span
 
 _PLAIN = frozenset({int, str})
+_PLACED = frozenset({tuple, list})
 
 
 class Connected(Protocol):
@@ -60,13 +62,15 @@ def asked(parameters: Any, sql: str, database: str) -> None:
 class Known:
     """What is known of the text of a statement."""
 
-    __slots__ = ("changes", "clean", "more", "step")
+    __slots__ = ("changes", "clean", "harmless", "more", "names", "step")
 
     def __init__(self, library: str, sql: str) -> None:
         self.changes = changing(sql)
         kind: Kind = "output" if self.changes else "input"
         self.step, self.more = _steps(kind, f"{library} {subject(sql)}", library)
         self.clean: Redactor | None = None  # for whom there is no secret name in it
+        self.harmless: Any = None  # for whom, and with which columns, no row holds a secret
+        self.names = column_names(sql)
 
     def shown(self, buffer: Buffer, sql: str, parameters: Any, *, many: bool) -> tuple[Any, str]:
         """The parameters and the text, without secrets."""
@@ -78,6 +82,13 @@ class Known:
             return parameters, sql
         shown = sealed_parameters(buffer, sql, parameters, many=many)
         return shown, sealed_statement(buffer, sql)
+
+    def named(self, parameters: Any, text: str) -> Any:
+        """The parameters of one run by name, where that is clear."""
+        names = self.names
+        if names is None or type(parameters) not in _PLACED or len(names) != len(parameters):
+            return by_name(text, parameters)
+        return dict(zip(names, parameters, strict=True))
 
 
 _kept = lru_cache(maxsize=1024)(Known)

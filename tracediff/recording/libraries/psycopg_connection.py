@@ -26,6 +26,7 @@ from tracediff.runtime import current
 NAME = "psycopg"
 DRIVER = Driver(NAME)
 _LABEL = "_tracediff_database"
+_BEFORE = "_tracediff_before"
 _CHANGED = "_tracediff_changed"
 _ENDS = {b"COMMIT": "commit", b"ROLLBACK": "rollback"}
 _STEPS = (b"SAVEPOINT", b"RELEASE", b"ROLLBACK", b"PREPARE", b"COMMIT", b"MOVE")
@@ -66,6 +67,17 @@ def changes(connection: Any) -> None:
 
 def database(connection: Any, parent: Span) -> str:
     """The name of a connection's database in this trace, which the job reaches now."""
+    held_by = vars(connection)
+    before = held_by.get(_BEFORE)
+    if before is not None and before[0] is parent.buffer.tags:
+        found: str = before[1]
+        return found
+    name = _database(connection, parent)
+    held_by[_BEFORE] = (parent.buffer.tags, name)  # one object of this trace, and a small one
+    return name
+
+
+def _database(connection: Any, parent: Span) -> str:
     own = vars(connection).get(_LABEL)
     if own is None:
         own = vars(connection)[_LABEL] = _address(connection.pgconn)

@@ -48,7 +48,17 @@ class Asking:
         many: Whether ``params`` are those of several runs.
     """
 
-    __slots__ = ("count", "cursor", "params", "parent", "query", "shown", "sql", "statement")
+    __slots__ = (
+        "count",
+        "cursor",
+        "known",
+        "params",
+        "parent",
+        "query",
+        "shown",
+        "sql",
+        "statement",
+    )
 
     def __init__(
         self, cursor: Any, parent: Span, query: Any, params: Any, *, many: bool = False
@@ -60,13 +70,12 @@ class Asking:
         self.sql = text = query if type(query) is str else text_of(query)
         statement = known(NAME, text)
         where = database(cursor.connection, parent)
-        shown, text = statement.shown(
-            parent.buffer, text, by_name(text, params, many=many), many=many
-        )
+        given = by_name(text, params, many=True) if many else statement.named(params, text)
+        shown, text = statement.shown(parent.buffer, text, given, many=many)
         self.shown = shown
         if statement.changes:
             changes(cursor.connection)
-        self.statement = query
+        self.statement, self.known = query, statement
         self.query = Query(statement.step, statement.more, parent, (shown, text, where))
 
     def noted(self) -> None:
@@ -83,7 +92,7 @@ class Asking:
             result = cursor.pgresult
             said = said_of(cursor, result)
             columns = said.get("columns")
-            self.query.tells(said, columns or ())
+            self.query.tells(said, columns or (), self.known)
             if columns is not None:
                 total = None if result.status != _TUPLES else result.ntuples
                 cursor._tx = Noted(cursor._tx, self.query, total, recorded_here)
@@ -145,7 +154,6 @@ def said_of(cursor: Any, result: Any) -> dict[str, Any]:
         encoding = cursor._encoding
         said["columns"] = [result.fname(at).decode(encoding) for at in places]
         said["types"] = [result.ftype(at) for at in places]
-        said["sizes"] = [result.fsize(at) for at in places]
         limits = [result.fmod(at) for at in places]
         if limits.count(-1) < len(limits):
             said["modifiers"] = limits

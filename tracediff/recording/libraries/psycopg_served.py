@@ -104,6 +104,13 @@ class StandIn:
         )
 
 
+_SIZES = {
+    16: 1, 18: 1, 19: 64, 20: 8, 21: 2, 23: 4, 26: 4, 28: 4, 700: 4, 701: 8, 790: 8, 1082: 4,
+    1083: 8, 1114: 8, 1184: 8, 1186: 16, 1266: 12, 2950: 16,
+}  # fmt: skip
+"""The bytes of PostgreSQL's types that are always as long, by their number."""
+
+
 class Result:
     """Stands for libpq's result.
 
@@ -141,7 +148,7 @@ class Result:
 
     def fsize(self, at: int) -> int:
         """The bytes of a value."""
-        return self._number("sizes", at, -1)
+        return _SIZES.get(self.ftype(at), -1)
 
     def fformat(self, at: int) -> int:
         """Text."""

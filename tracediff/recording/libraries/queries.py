@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, Self
 
+from tracediff.recording.libraries.cursors import Known
 from tracediff.recording.libraries.reach import Reach
 from tracediff.recording.libraries.rows import Rows
 from tracediff.recording.libraries.sealing import secret_names
@@ -58,7 +59,9 @@ class Query(Rows):
         finally:
             self.span.end = perf_counter_ns()
         self.ran = found.live
-        if not found.live:
+        if found.live:
+            self.span.end = 0  # what runs for real may reach out while its step is open
+        else:
             self._take(found)
             self.said = next(self._served, None)
 
@@ -81,12 +84,26 @@ class Query(Rows):
         """Note that the connection is closed since."""
         self._items.append(BROKEN)
 
-    def tells(self, said: dict[str, Any], columns: Sequence[str] = ()) -> None:
-        """Note what the driver says of the statement, and the names of its columns."""
+    def tells(
+        self, said: dict[str, Any], columns: Sequence[str] = (), statement: Known | None = None
+    ) -> None:
+        """Note what the driver says of the statement, and the names of its columns.
+
+        Args:
+            said: What it says.
+            columns: The names.
+            statement: What is known of its text.
+        """
         self.said = said
         self._items.append(said)
-        if columns:
-            self._name(secret_names(self.span.buffer.redactor, self._asked[1], columns))
+        if not columns:
+            return
+        redactor = self.span.buffer.redactor
+        if statement is not None and statement.harmless == (redactor, columns):
+            return
+        self._name(secret_names(redactor, self._asked[1], columns))
+        if statement is not None and not self._secret:
+            statement.harmless = (redactor, columns)
 
     def adds(self, rows: list[Any]) -> None:
         """Note rows that the job got."""

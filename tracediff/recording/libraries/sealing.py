@@ -159,6 +159,14 @@ def named_parameters(sql: str, given: Any) -> Any:
     return rows if len(rows) > 1 else rows[0]
 
 
+def column_names(sql: str) -> tuple[str, ...] | None:
+    """The columns of a statement's parameters, where each has another; else None."""
+    if len(sql) >= MAX_KEPT:
+        return None
+    names = _in_order(columns_of(sql))
+    return tuple(names) if names and all(names) and len({*names}) == len(names) else None
+
+
 def _sealed(buffer: Buffer, columns: Sequence[tuple[str, str]], given: Any) -> Any:
     if isinstance(given, dict):
         hidden = {key for key, name in columns if name and buffer.redactor.secret(name)}
