@@ -101,7 +101,7 @@ def _making(real: Callable[..., Any]) -> Callable[..., Any]:
 # --- generators that were there before ------------------------------------------------------------
 
 
-def _where(generator: str, after: str | None) -> None:
+def _where(generator: str, after: str) -> None:
     """A state: of which generator, and in which input somebody drew from it before, if in one."""
 
 
@@ -165,9 +165,8 @@ class _Watched:
             return
         buffer = parent.buffer
         try:
-            state = STATE(
-                parent, self._name(), self._after, run=lambda generator, after: self._state()
-            )
+            asked = (self._name(), *([self._after] if self._after else []))
+            state = STATE(parent, *asked, run=lambda *asked: self._state())
         except Exception as error:  # a recorder never breaks the job
             if buffer.server is not None:
                 raise

@@ -17,8 +17,8 @@ _PASSED = ("os", "collections.abc", "_collections_abc")
 """``os.getenv`` and the mapping's ``get``, ``items`` and ``in``, which all end here."""
 
 _SERVED = frozenset(
-    """arq asgiref billiard celery django dramatiq httpcore httpx huey kombu psycopg psycopg_pool
-    pymongo redis requests rq sqlalchemy""".split()
+    """arq asgiref billiard celery django dramatiq google grpc httpcore httpx huey kombu psycopg
+    psycopg_pool pymongo redis requests rq sqlalchemy""".split()
 )
 """What a replay answers for: what these read for themselves, some once a process, says only where
 their servers, proxies and certificates are."""
