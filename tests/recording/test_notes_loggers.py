@@ -122,18 +122,30 @@ def test_values_that_raise_or_log_are_no_fault_of_the_job(notes, log, recording)
             raise RuntimeError("broken")
 
     def work():
-        log.info("%s", Loud())
-        log.propagate = False
+        log.propagate = False  # other handlers would read it as well
         log.addHandler(logging.NullHandler())
+        log.info("%s", Loud())
         log.info("%s", Broken())
         log.info("%d and %d", 1)  # noqa: PLE1206 - such a line is under test
         log.info("after")
 
-    assert "INFO shop.orders: loud" in notes(work)
+    assert notes(work) == ["INFO shop.orders: loud", "INFO shop.orders: after"]
     trace = recording.traces()[-1]
     assert trace.steps[-1].name == "INFO shop.orders: after"
     assert any("RuntimeError: broken" in one for one in trace.warnings)
     assert trace.state == "success"
+
+
+def test_records_that_no_logger_made(notes, log):
+    def work():
+        log.propagate = False
+        for name, number in ((None, 40), ("b", 40), ("c", 10)):
+            made = {"name": name, "levelno": number, "levelname": None, "msg": "made"}
+            log.handle(logging.makeLogRecord(made))
+        log.handle(logging.makeLogRecord({"name": "d", "levelno": 40, "exc_info": (None,) * 3}))
+
+    log.addHandler(logging.NullHandler())
+    assert notes(work) == ["None None: made", "None b: made", "Level None d: "]
 
 
 def test_a_handler_that_raises_raises_as_without_us(notes, log):

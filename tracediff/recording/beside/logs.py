@@ -17,21 +17,17 @@ def patches(level: str) -> list[Patch]:
     least = LEVELS[level]
 
     def call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
-        if current.get() is not None and not thread.inside and record.levelno >= least:
-            _take(record)
+        if current.get() is not None and not thread.inside:
+            say(lambda: _text(record, least), lambda file, module: file == record.pathname)
         plain(self, record)
 
     return [Patch(logging.Logger, "callHandlers", call_handlers)]
 
 
-def _take(record: logging.LogRecord) -> None:
-    if record.name == "tracediff" or record.name.startswith("tracediff."):
-        return  # what it says of a note could be a note
-    file = record.pathname
-    say(lambda: _text(record), lambda name, module: name == file)
-
-
-def _text(record: logging.LogRecord) -> str:
+def _text(record: logging.LogRecord, least: int) -> str | None:
+    """What a record says; None where it is none of the wanted, or one of our own."""
+    if record.levelno < least or f"{record.name}.".startswith("tracediff."):
+        return None  # what our loggers say of a note could be a note
     text = f"{record.levelname} {record.name}: {record.getMessage()}"
     error = record.exc_info[1] if record.exc_info else None
     return text if error is None else f"{text} ({brief(error)})"

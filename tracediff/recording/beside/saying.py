@@ -30,11 +30,11 @@ class _Thread(threading.local):
 thread = _Thread()
 
 
-def say(text: Callable[[], str], is_callers: Callable[[str, str], bool]) -> None:
+def say(text: Callable[[], str | None], is_callers: Callable[[str, str], bool]) -> None:
     """Add what a logger says to the job that runs in this context; never raises.
 
     Args:
-        text: Gives the text, with the level and the logger's name.
+        text: Gives the text, with the level and the logger's name; None where it is no note.
         is_callers: Whether a frame of this file and module is the one that called the logger.
     """
     parent: Span | None = current.get()
@@ -43,12 +43,15 @@ def say(text: Callable[[], str], is_callers: Callable[[str, str], bool]) -> None
     buffer = parent.buffer
     thread.making = True
     try:
+        said = text()
+        if said is None:
+            return
         count = buffer.reached.get(_COUNT, 0)
-        buffer.reached[_COUNT] = count + 1
         if count >= MAX_RECORDS:
             buffer.warn(f"records of loggers after the first {MAX_RECORDS:,} are no notes")
             return
-        line = Line("note", text()[:MAX_NOTE], False, _depth(is_callers))
+        buffer.reached[_COUNT] = count + 1
+        line = Line("note", said[:MAX_NOTE], False, _depth(is_callers))
         span = new_span(line, buffer, parent, (), None)
         span.end = span.start
     except Exception as error:  # what a logger is given may raise when it is read
