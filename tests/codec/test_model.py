@@ -48,6 +48,7 @@ DIVERGENCE = {
     "also": ("moved",),
     "within": True,
     "code": (CodeChange(file="a.py", line=1, name="f"),),
+    "frames": {"result": ()},
 }
 MADE = pytest.mark.parametrize(
     ("make", "cls", "given"),

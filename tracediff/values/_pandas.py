@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timezone
 from importlib import import_module
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from tracediff.values import tags
-from tracediff.values.leaves import InexactError
+from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
+from tracediff.values.refs import module_of
 
 np: Any = import_module("numpy")
 pd: Any = import_module("pandas")
@@ -16,7 +19,16 @@ pd: Any = import_module("pandas")
 
 def encoder(cls: type) -> Shaper | None:
     """What writes instances of exactly this class."""
-    return _SHAPERS.get(cls)
+    found = _SHAPERS.get(cls)
+    if found is not None or module_of(cls).partition(".")[0] != "pandas":
+        return found
+    if issubclass(cls, pd.api.extensions.ExtensionArray):
+        return _EXTENSION
+    if issubclass(cls, pd.api.extensions.ExtensionDtype):
+        return _DTYPE
+    if issubclass(cls, pd.offsets.BaseOffset):
+        return _OFFSET
+    return None
 
 
 def _shaper(key: str, parts: Callable[[Any], Any]) -> Shaper:
@@ -29,16 +41,43 @@ def _shaper(key: str, parts: Callable[[Any], Any]) -> Shaper:
 
 
 def _frame(obj: Any) -> Any:
+    _exact_index(obj.index)
+    _exact_index(obj.columns)
     arrays = [_array(obj.iloc[:, place].array) for place in range(obj.shape[1])]
-    return {"index": obj.index, "columns": obj.columns, "arrays": arrays, "attrs": obj.attrs}
+    parts = {"index": obj.index, "columns": obj.columns, "arrays": arrays, "attrs": obj.attrs}
+    return parts if obj.flags.allows_duplicate_labels else {**parts, "flags": _UNIQUE}
 
 
 def _series(obj: Any) -> Any:
-    return {"index": obj.index, "name": obj.name, "array": _array(obj.array), "attrs": obj.attrs}
+    _exact_index(obj.index)
+    parts = {"index": obj.index, "name": obj.name, "array": _array(obj.array), "attrs": obj.attrs}
+    return parts if obj.flags.allows_duplicate_labels else {**parts, "flags": _UNIQUE}
+
+
+def _exact_index(obj: Any) -> None:
+    """What cannot be written of an index cannot be written of what it belongs to."""
+    if type(obj) not in _SHAPERS:
+        raise SaidError("an index of a class of its own")
+    for level in obj.levels if isinstance(obj, pd.MultiIndex) else (obj,):
+        freq = getattr(level, "freq", None)
+        if freq is not None and not _is_named(freq):
+            raise SaidError("the frequency of its index has no name")
+        if isinstance(level, pd.CategoricalIndex):
+            _exact_index(level.categories)
+
+
+def _is_named(offset: Any) -> bool:
+    """Whether an offset's name leads back to it."""
+    try:
+        back = pd.tseries.frequencies.to_offset(offset.freqstr)
+    except (ValueError, TypeError):
+        return False
+    return type(back) is type(offset) and bool(back == offset)
 
 
 def _index(obj: Any) -> Any:
-    freq = getattr(obj, "freqstr", None)
+    _exact_index(obj)
+    freq = None if isinstance(obj, pd.PeriodIndex) else getattr(obj, "freqstr", None)
     return {"name": obj.name, "array": _array(obj.array), "freq": freq}
 
 
@@ -56,7 +95,7 @@ def _array(obj: Any) -> Any:
     dtype = obj.dtype
     if isinstance(dtype, pd.StringDtype):
         missing = "nan" if dtype.na_value is not pd.NA else "NA"
-        data = [None if pd.isna(item) else item for item in obj]
+        data = obj.to_numpy(dtype=object, na_value=None).tolist()
         return {"kind": "str", "storage": dtype.storage, "missing": missing, "data": data}
     if isinstance(obj, pd.arrays.NumpyExtensionArray):
         return {"kind": "numpy", "data": obj.to_numpy()}
@@ -65,6 +104,8 @@ def _array(obj: Any) -> Any:
         return {"kind": "category", "codes": codes, "values": obj.categories, "ordered": ordered}
     if isinstance(obj, pd.arrays.DatetimeArray | pd.arrays.TimedeltaArray):
         zone = getattr(dtype, "tz", None)
+        if zone is not None and type(zone) not in _ZONES:
+            raise SaidError("a time zone of a class of its own")
         data = np.asarray(obj.tz_convert("UTC").tz_localize(None) if zone else obj)
         return {"kind": "time", "data": data, "zone": zone}
     if isinstance(obj, _MASKED):
@@ -73,7 +114,21 @@ def _array(obj: Any) -> Any:
         return {"kind": "masked", "data": data, "mask": mask}
     if isinstance(obj, pd.arrays.ArrowExtensionArray):
         return {"kind": "arrow", "data": obj.__arrow_array__()}
-    raise InexactError("a column of a type of its own")
+    if isinstance(obj, pd.arrays.PeriodArray):
+        if not _is_named(obj.freq):
+            raise SaidError("periods of a frequency that has no name")
+        return {"kind": "period", "freq": obj.freqstr, "data": obj.asi8}
+    if isinstance(obj, pd.arrays.IntervalArray):
+        return {"kind": "interval", "closed": obj.closed, "left": obj.left, "right": obj.right}
+    if isinstance(obj, pd.arrays.SparseArray):
+        return _sparse(obj)
+    raise SaidError("a column of a type of its own")
+
+
+def _sparse(obj: Any) -> Any:
+    places = obj.sp_index.to_int_index().indices
+    return {"kind": "sparse", "size": len(obj), "fill": obj.fill_value, "form": obj.kind,
+            "data": obj.sp_values, "places": places}  # fmt: skip
 
 
 def _read_array(parts: Any) -> Any:
@@ -95,12 +150,37 @@ def _read_array(parts: Any) -> Any:
         return made(parts["data"], parts["mask"])
     if kind == "arrow":
         return pd.arrays.ArrowExtensionArray(parts["data"])
+    if kind == "period":
+        return pd.arrays.PeriodArray(parts["data"], dtype=pd.PeriodDtype(parts["freq"]))
+    if kind == "interval":
+        left, right = parts["left"], parts["right"]
+        return pd.arrays.IntervalArray.from_arrays(left, right, closed=parts["closed"])
+    if kind == "sparse":
+        return _read_sparse(parts)
     raise ValueError(f"a column of unknown kind {kind!r}")
+
+
+def _read_sparse(parts: Any) -> Any:
+    data, places, size, fill = (parts[name] for name in ("data", "places", "size", "fill"))
+    if len(places) != len(data):
+        raise ValueError("a sparse column without its cells")
+    make = getattr(pd.arrays.SparseArray, "from_indices", None)
+    if make is not None:
+        return make(data, places, size, fill, parts["form"], data.dtype)
+    index = _INT_INDEX(size, places, check_integrity=True)
+    index = index.to_block_index() if parts["form"] == "block" else index
+    return pd.arrays.SparseArray(data, sparse_index=index, dtype=pd.SparseDtype(data.dtype, fill))
 
 
 def _read_series(parts: Any) -> Any:
     found = _column(parts["array"], parts["index"], parts["name"])
     found.attrs.update(parts["attrs"])
+    return _flagged(found, parts)
+
+
+def _flagged(found: Any, parts: Any) -> Any:
+    if parts.get("flags") == _UNIQUE:
+        found.flags.allows_duplicate_labels = False
     return found
 
 
@@ -115,7 +195,7 @@ def _read_frame(parts: Any) -> Any:
     found = pd.DataFrame(columns, index=index)
     found.columns = parts["columns"]
     found.attrs.update(parts["attrs"])
-    return found
+    return _flagged(found, parts)
 
 
 def _read_index(parts: Any) -> Any:
@@ -155,6 +235,52 @@ def _read_delta(parts: Any) -> Any:
     return pd.Timedelta(np.timedelta64(parts["value"], parts["unit"]))
 
 
+def _extension(obj: Any) -> Any:
+    if type(obj) is pd.arrays.NumpyExtensionArray:
+        return {"kind": "extension", "data": obj.to_numpy()}
+    return _array(obj)
+
+
+def _read_extension(parts: Any) -> Any:
+    if parts["kind"] == "extension":
+        return pd.arrays.NumpyExtensionArray(parts["data"])
+    return _read_array(parts)
+
+
+def _dtype(obj: Any) -> Any:
+    """By an empty array of it, which says all there is to say of a type."""
+    empty = pd.array([], dtype=obj)
+    if type(empty.dtype) is not type(obj) or empty.dtype != obj:
+        raise SaidError("a type that no array has")
+    return _array(empty)
+
+
+def _read_dtype(parts: Any) -> Any:
+    return _read_array(parts).dtype
+
+
+def _period(obj: Any) -> Any:
+    if not _is_named(obj.freq):
+        raise SaidError("a period of a frequency that has no name")
+    return {"ordinal": obj.ordinal, "freq": obj.freqstr}
+
+
+def _interval(obj: Any) -> Any:
+    return {"left": obj.left, "right": obj.right, "closed": obj.closed}
+
+
+def _offset(obj: Any) -> Any:
+    if not _is_named(obj):
+        raise SaidError("an offset that has no name")
+    return obj.freqstr
+
+
+_UNIQUE: Final = {"allows_duplicate_labels": False}
+_INT_INDEX: Final = type(pd.arrays.SparseArray([0]).sp_index)
+_ZONES: Final = (ZoneInfo, timezone)
+_EXTENSION: Final = _shaper("array", _extension)
+_DTYPE: Final = _shaper("dtype", _dtype)
+_OFFSET: Final = _shaper("offset", _offset)
 _MASKED: Final = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
 _SHAPERS: Final[dict[type, Shaper]] = {
     pd.DataFrame: _shaper("frame", _frame),
@@ -162,11 +288,20 @@ _SHAPERS: Final[dict[type, Shaper]] = {
     pd.RangeIndex: _shaper("range", _range),
     pd.MultiIndex: _shaper("multiindex", _multi),
     **dict.fromkeys(
-        (pd.Index, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex),
+        (
+            pd.Index,
+            pd.DatetimeIndex,
+            pd.TimedeltaIndex,
+            pd.CategoricalIndex,
+            pd.PeriodIndex,
+            pd.IntervalIndex,
+        ),
         _shaper("index", _index),
     ),
     pd.Categorical: _shaper("array", _array),
     pd.Timestamp: _shaper("timestamp", _stamp),
+    pd.Period: _shaper("period", _period),
+    pd.Interval: _shaper("interval", _interval),
     pd.Timedelta: _shaper("timedelta", _delta),
     type(pd.NaT): _shaper("NaT", lambda obj: None),
     type(pd.NA): _shaper("NA", lambda obj: None),
@@ -178,7 +313,11 @@ DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "pandas:range": _read_range,
     "pandas:multiindex": _read_multi,
     "pandas:index": _read_index,
-    "pandas:array": _read_array,
+    "pandas:array": _read_extension,
+    "pandas:dtype": _read_dtype,
+    "pandas:period": lambda parts: pd.Period(ordinal=parts["ordinal"], freq=parts["freq"]),
+    "pandas:interval": lambda parts: pd.Interval(parts["left"], parts["right"], parts["closed"]),
+    "pandas:offset": pd.tseries.frequencies.to_offset,
     "pandas:timestamp": _read_stamp,
     "pandas:timedelta": _read_delta,
     "pandas:NaT": lambda parts: pd.NaT,

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from tracediff.values import tags
-from tracediff.values.leaves import InexactError
+from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
 
 pl: Any = import_module("polars")
@@ -20,7 +20,25 @@ def encoder(cls: type) -> Shaper | None:
         return _frame
     if cls is pl.Series:
         return _series
+    if cls is pl.LazyFrame:
+        return _lazy
+    if cls is pl.Schema:
+        return lambda obj: (tags.LIBRARY, [b"polars:schema", _file(pl.DataFrame(schema=obj))])
+    if issubclass(cls, pl.DataType):
+        return _dtype
     return None
+
+
+def _dtype(obj: Any) -> Shape:
+    """By an empty series of it, which says all there is to say of a type."""
+    empty = pl.Series([], dtype=obj)
+    if empty.dtype != obj:
+        raise SaidError("a type that no series has")
+    return tags.LIBRARY, [b"polars:dtype", _file(empty.to_frame())]
+
+
+def _lazy(obj: Any) -> Shape:
+    raise SaidError("a query that was not run: to record it would be to run it")
 
 
 def _series(obj: Any) -> Shape:
@@ -35,7 +53,7 @@ def _frame(obj: Any) -> Shape:
 def _file(frame: Any) -> bytes:
     """In one chunk and in fresh buffers: how the frame was made is not data."""
     if pl.Object in frame.dtypes:
-        raise InexactError("a frame that holds Python objects")
+        raise SaidError("a frame that holds Python objects")
     frame = frame.rechunk().select(pl.all().gather(pl.int_range(frame.height)))
     sink = io.BytesIO()
     frame.write_ipc(sink, compression="uncompressed")
@@ -56,5 +74,7 @@ def _read_series(parts: Any) -> Any:
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "polars:frame": _read,
     "polars:series": _read_series,
+    "polars:schema": lambda data: _read(data).schema,
+    "polars:dtype": lambda data: _read(data).dtypes[0],
 }
 """Kind to what rebuilds it."""

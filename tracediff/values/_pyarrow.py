@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from tracediff.values import tags
+from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
 
 pa: Any = import_module("pyarrow")
@@ -22,9 +23,23 @@ def encoder(cls: type) -> Shaper | None:
         return lambda obj: _shape(b"pyarrow:chunked", pa.table([obj], names=[""]))
     if issubclass(cls, pa.Array):
         return lambda obj: _shape(b"pyarrow:array", pa.table([obj], names=[""]))
+    if issubclass(cls, pa.Scalar):
+        return lambda obj: _shape(b"pyarrow:scalar", _column(pa.array([obj], obj.type)))
     if cls is pa.Schema:
         return lambda obj: (tags.LIBRARY, [b"pyarrow:schema", obj.serialize().to_pybytes()])
+    if cls is pa.Field:
+        return lambda obj: _described(b"pyarrow:field", obj)
+    if issubclass(cls, pa.DataType):
+        return lambda obj: _described(b"pyarrow:type", pa.field("", obj))
     return None
+
+
+def _column(array: Any) -> Any:
+    return pa.table([array], names=[""])
+
+
+def _described(key: bytes, field: Any) -> Shape:
+    return tags.LIBRARY, [key, pa.schema([field]).serialize().to_pybytes()]
 
 
 def _shape(key: bytes, table: Any) -> Shape:
@@ -35,7 +50,10 @@ def stream(table: Any) -> bytes:
     """The table in one chunk and in fresh buffers: how it was made is not data."""
     table = table.combine_chunks()
     if table.num_rows and table.num_columns:
-        table = table.take(pa.array(range(table.num_rows)))
+        try:
+            table = table.take(pa.array(range(table.num_rows)))
+        except pa.ArrowNotImplementedError as error:
+            raise SaidError("a column of a type that Arrow cannot copy") from error
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -63,11 +81,18 @@ def _read_array(data: Any) -> Any:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
+def _read_schema(data: Any) -> Any:
+    return pa.ipc.read_schema(pa.py_buffer(data))
+
+
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "pyarrow:table": read_stream,
     "pyarrow:batch": _read_batch,
     "pyarrow:chunked": lambda data: read_stream(data).column(0),
     "pyarrow:array": _read_array,
-    "pyarrow:schema": lambda data: pa.ipc.read_schema(pa.py_buffer(data)),
+    "pyarrow:scalar": lambda data: _read_array(data)[0],
+    "pyarrow:schema": _read_schema,
+    "pyarrow:field": lambda data: _read_schema(data).field(0),
+    "pyarrow:type": lambda data: _read_schema(data).field(0).type,
 }
 """Kind to what rebuilds it."""

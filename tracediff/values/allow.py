@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tracediff.errors import ReplayError
 from tracediff.values.factories import DECIMAL_EXCEPTIONS, EXCEPTIONS, FACTORIES, FUNCTIONS
-from tracediff.values.refs import module_of, namespace, real_module
+from tracediff.values.refs import class_attribute, module_of, namespace, real_module
 
 _BUILT_IN: Final[dict[str, Any]] = {
     **FACTORIES,
@@ -68,6 +68,8 @@ class Allow:
             raise _not_allowed(ref)
         module, _, qualname = ref.partition(":")
         found = _import(module, ref)
+        if qualname.endswith("]") and qualname not in vars(found):
+            return self._of_generic(module, qualname, ref)
         if not qualname:
             return found
         for part in qualname.split("."):
@@ -76,6 +78,25 @@ class Allow:
         if not isinstance(home, str) or not self.permits(real_module(home)):
             raise _not_allowed(ref)
         return found
+
+    def _of_generic(self, module: str, qualname: str, ref: str) -> Any:
+        """A generic model of pydantic with its arguments, which no name leads to until it is made.
+
+        Its arguments are plain types, or classes of the same module.
+        """
+        origin, _, names = qualname[:-1].partition("[")
+        found = self.load_class(f"{module}:{origin}")
+        if class_attribute(found, "__pydantic_generic_metadata__") is None:
+            raise _missing(ref)
+        arguments = []
+        for name in names.split(", "):
+            known = [one for at, one in FACTORIES.items() if at.rpartition(":")[2] == name]
+            arguments.append(known[0] if known else self.load_class(f"{module}:{name}"))
+        made: Any = found
+        try:
+            return made[tuple(arguments)]
+        except TypeError as error:
+            raise _missing(ref) from error
 
     def load_class(self, ref: str) -> type:
         """Import the class that "module:qualname" names; raises ReplayError as ``load`` does."""
@@ -103,6 +124,14 @@ def _not_allowed(ref: str) -> ReplayError:
     )
 
 
+def _missing(ref: str) -> ReplayError:
+    return ReplayError(
+        f"the trace needs {ref}, which is not there",
+        slug="class-missing",
+        hint="it was renamed or removed since the trace was recorded",
+    )
+
+
 def _import(module: str, ref: str) -> Any:
     main = sys.modules.get("__main__")
     if main is not None and module not in sys.modules and real_module("__main__") == module:
@@ -124,11 +153,7 @@ def _attribute(found: Any, part: str, ref: str) -> Any:
     try:
         inner = space[part]
     except KeyError:
-        raise ReplayError(
-            f"the trace needs {ref}, which is not there",
-            slug="class-missing",
-            hint="it was renamed or removed since the trace was recorded",
-        ) from None
+        raise _missing(ref) from None
     if type(inner) in {staticmethod, classmethod}:
         return inner.__func__
     return inner

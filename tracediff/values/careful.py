@@ -15,12 +15,12 @@ from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
 from tracediff.values.interrupts import is_interrupt
-from tracediff.values.leaves import LEAVES, NATIVE, InexactError, big_int, surrogates
+from tracediff.values.leaves import LEAVES, NATIVE, InexactError, SaidError, big_int, surrogates
 from tracediff.values.nodes import Deep, Global, Reference
 from tracediff.values.nodeshapes import reference
-from tracediff.values.opaque import describe
+from tracediff.values.opaque import MAX_TEXT, describe
 from tracediff.values.placeholder import Placeholder
-from tracediff.values.redaction import FLAGS, Redaction, sealed
+from tracediff.values.redaction import FLAGS, Redaction, sealed, seals_itself
 from tracediff.values.refs import clean, type_ref
 from tracediff.values.shapes import attributes, shape_of
 
@@ -129,7 +129,7 @@ class _Careful:
             except Exception as error:  # foreign code; this has no exact form
                 if is_interrupt(error):
                     raise
-                return self._opaque(obj), 0
+                return self._opaque(obj, str(error) if type(error) is SaidError else ""), 0
             if isinstance(shape, Ext):
                 return packb(shape), 0
             tag, parts = shape
@@ -226,22 +226,26 @@ class _Careful:
         return tags.extension(tags.PAIRS, b"".join(data)), 0
 
     def _secret(self, obj: Any, redaction: Redaction) -> bool:
-        if redaction.types and isinstance(obj, redaction.types):
+        if (redaction.types and isinstance(obj, redaction.types)) or seals_itself(type(obj)):
             return True
         rule = redaction.path_rule
         return rule is not None and bool(self.path) and rule(tuple(self.path))
 
     def _seal(self, obj: Any, redaction: Redaction) -> bytes:
         inner = _Careful(None, min(self.nodes, _MAX_NODES))
-        return packb(sealed(obj, inner.run(obj), redaction))
+        held = attributes(type(obj))(obj) if seals_itself(type(obj)) else obj
+        return packb(sealed(obj, inner.run(held), redaction))
 
-    def _opaque(self, obj: Any) -> bytes:
+    def _opaque(self, obj: Any, reason: str = "") -> bytes:
         """Type, bounded repr, and a digest of the attributes if all of them are exact."""
         if self.strict:
             raise InexactError("inside a value that has no exact form itself")
         redaction = self.redaction
         text = describe(obj, redaction.scrub if redaction is not None else None)
-        parts = [_name(obj), text.encode(), _visible(obj, redaction)]
+        if reason:
+            text = f"{text[: MAX_TEXT - len(reason) - 3]} ({reason})"
+        seen = None if seals_itself(type(obj)) else _visible(obj, redaction)
+        parts = [_name(obj), text.encode(), seen]
         return tags.extension(tags.OPAQUE, packb(parts))
 
 

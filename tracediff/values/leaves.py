@@ -37,6 +37,10 @@ class InexactError(Exception):
     """This object has no exact form; it becomes an opaque value."""
 
 
+class SaidError(InexactError):
+    """The same, for a reason that is told with the opaque value."""
+
+
 DATE = struct.Struct(">HBB")
 TIME = struct.Struct(">BBBIB")
 DATETIME = struct.Struct(">HBBBBBIB")

@@ -10,7 +10,7 @@ from ormsgpack import Ext, packb
 from tracediff.values import tags
 from tracediff.values.nodes import Redacted
 from tracediff.values.placeholder import Placeholder, node_of
-from tracediff.values.refs import type_ref
+from tracediff.values.refs import module_of, mro, type_ref
 
 
 class Redaction(Protocol):
@@ -40,6 +40,25 @@ class Redaction(Protocol):
         """The id of the key and the keyed digest of a secret's canonical bytes."""
         ...
 
+
+def seals_itself(cls: type) -> bool:
+    """Whether a class is one of pydantic's for secrets: its instances are sealed by any name."""
+    known = _sealing.get(id(cls))
+    if known is None:
+        if len(_sealing) > _MOST_KNOWN:
+            _sealing.clear()
+        found = any(
+            module_of(base) == "pydantic.types" and type_ref(base).rpartition(":")[2] in _SECRETS
+            for base in mro(cls)
+        )
+        known = _sealing[id(cls)] = (cls, found)
+    return known[1]
+
+
+_SECRETS = frozenset({"SecretStr", "SecretBytes", "Secret", "_SecretBase"})
+_MOST_KNOWN = 4_096
+_sealing: dict[int, tuple[type, bool]] = {}
+"""By the id of the class, which may not be hashable; the class is kept so that no other gets it."""
 
 FLAGS = frozenset({bool, type(None)})
 """Types whose values say whether there is a secret at most: under its name they are kept."""

@@ -31,7 +31,9 @@ LIBRARIES: Final[dict[str, str]] = {
     "psycopg_binary": "_psycopg",
     "psycopg_c": "_psycopg",
     "pyarrow": "_pyarrow",
+    "pydantic": "_pydantic",
     "sqlalchemy": "_sqlalchemy",
+    "xarray": "_xarray",
 }
 """Top-level module of a type to the module of this package that knows its types.
 

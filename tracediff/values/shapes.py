@@ -29,6 +29,7 @@ from tracediff.values.refs import class_attribute, mro, namespace, type_ref
 
 _KIND: Final = {name: number for number, name in enumerate(tags.KINDS)}
 _MAX_PLANS: Final = 4096
+_HASH: Final = "_attrs_cached_hash"
 _FACTORY: Final = vars(defaultdict)["default_factory"].__get__
 _MAXLEN: Final = vars(deque)["maxlen"].__get__
 _UUID_INT: Final = vars(UUID)["int"].__get__
@@ -253,12 +254,17 @@ def _fields_plan(cls: type) -> Shaper | None:
 
 
 def _declared(cls: type, kind: str, names: Iterable[str]) -> Shaper:
-    """Fields in the order the class declares them, then whatever else the instance has."""
+    """Fields in the order the class declares them, then whatever else the instance has.
+
+    That an attrs class once counted its hash is not data: it is another one in each process.
+    """
     declared = tuple(names)
     ref, number, read = type_ref(cls).encode(), _KIND[kind], attributes(cls)
 
     def shape(obj: Any) -> Shape:
         found = read(obj)
+        if _HASH in found:
+            found = {**found, _HASH: None}
         if tuple(found) != declared:
             ordered = {name: found.pop(name) for name in declared if name in found}
             found = {**ordered, **found}
