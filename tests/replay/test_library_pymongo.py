@@ -270,6 +270,21 @@ JOBS = """
     def numbers():
         return db.numbers.count_documents({})
 
+    @td.job("loose")
+    def loose():
+        said = []
+
+        def one():
+            try:
+                said.append(client.shop.items.find_one())
+            except BaseException as error:
+                said.append(type(error).__name__)
+
+        thread = threading.Thread(target=one)
+        thread.start()
+        thread.join()
+        return said if "ReplayAbort" in said else len(said)
+
     @td.job("once")
     def once():
         return numbers()
@@ -286,7 +301,7 @@ RUN = """
         raises("aHVudGVyMjI=")
     except DuplicateKeyError:
         pass
-    missing("aHVudGVyMjI="); threads(); once()
+    missing("aHVudGVyMjI="); threads(); loose(); once()
     for name, run in (("getMore", broken), ("find", retried)):
         client.admin.command("configureFailPoint", "failCommand", mode={"times": 1},
                              data={"failCommands": [name], "closeConnection": True})
@@ -374,6 +389,13 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
         assert ("output", f"pymongo {name}") in kinds
     assert not any("killCursors" in name or "endSessions" in name for _, name in kinds)
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
+
+
+@pytest.mark.in_turn
+def test_a_thread_without_the_jobs_context_is_recorded_nowhere_and_refused(recorded: Any) -> None:
+    project, traces = recorded
+    assert len(traces["loose"].steps) == 1
+    assert project.result(project.replay(traces["loose"])) == ["ReplayAbort"]
 
 
 @pytest.mark.in_turn

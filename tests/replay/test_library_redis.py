@@ -232,6 +232,21 @@ JOBS = """
     def plain():
         return client.get("price:1"), client.hgetall("item")
 
+    @td.job("loose")
+    def loose():
+        said = []
+
+        def one():
+            try:
+                said.append(client.get("price:1"))
+            except BaseException as error:
+                said.append(type(error).__name__)
+
+        thread = threading.Thread(target=one)
+        thread.start()
+        thread.join()
+        return said if "ReplayAbort" in said else len(said)
+
     @td.job("once")
     def once():
         return of_input()
@@ -244,7 +259,7 @@ RUN = """
     client.sadd("set", "x", "y")
     client.zadd("sorted", {"a": 1.5, "b": 2})
     client.xadd("stream", {"name": "ann"}, id="1-1")
-    reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); once()
+    reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); loose(); once()
     plain(); sends(); others()
     subscribes()
     asyncio.run(run_async())
@@ -313,6 +328,13 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
     for name in ("SET", "BLPOP", "MULTI", "pipeline", "EVALSHA", "PUBLISH", "SCRIPT LOAD"):
         assert ("output", f"redis {name}") in kinds
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
+
+
+@pytest.mark.in_turn
+def test_a_thread_without_the_jobs_context_is_recorded_nowhere_and_refused(recorded: Any) -> None:
+    project, traces = recorded
+    assert len(traces["loose"].steps) == 1
+    assert project.result(project.replay(traces["loose"])) == ["ReplayAbort"]
 
 
 @pytest.mark.in_turn
