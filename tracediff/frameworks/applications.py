@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from tracediff import values
 from tracediff.errors import ReplayError
 from tracediff.frameworks import naming
+from tracediff.recording.faults import brief
 from tracediff.recording.runs import Run, add_context
 
 APPLICATION = "application"
@@ -76,7 +77,11 @@ def name_of(application: Any) -> str | None:
 
 def told(begun: Run, application: Any) -> None:
     """Say in a trace which application answered."""
-    name = name_of(application)
+    try:
+        name = name_of(application)
+    except Exception as error:  # a module of any kind
+        begun.buffer.warn(f"the application cannot be named: {brief(error)}")
+        return
     if name is None:
         begun.buffer.warn(
             "the application is no variable of a module, and no function without arguments made "

@@ -6,7 +6,8 @@ A replay sends the recorded request to all that the middleware is around.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tracediff.frameworks import applications
@@ -15,9 +16,11 @@ from tracediff.frameworks.messages import meta, shape
 from tracediff.frameworks.paths import Keys, unmatched
 from tracediff.frameworks.recorded import Recorded
 from tracediff.model import Source
+from tracediff.recording.runs import Run
 from tracediff.recording.session import get_ready
 from tracediff.runtime import current
 
+log = logging.getLogger("tracediff")
 MOST_KEYS = 1024
 
 
@@ -49,13 +52,13 @@ class Middleware:
         """Answer a request, in a job where it is recorded."""
         begun = None
         if scope["type"] == "http" and current.get() is None:
-            begun = self._begun(scope)
+            begun = begun_safely(self._begun, scope)
         if begun is None:
             await self.app(scope, receive, send)
         else:
             await recorded(begun, Exchange(receive, send), functools.partial(self.app, scope))
 
-    def _begun(self, scope: Scope) -> Any:
+    def _begun(self, scope: Scope) -> Run | None:
         unit = applications.name_of(self)
         key, route = self._keys.find(scope["method"], scope["path"])
         begun = recorded_by(self._known, key, unit, scope["method"]).begin(
@@ -64,6 +67,15 @@ class Middleware:
         if begun is not None:
             applications.told(begun, self)
         return begun
+
+
+def begun_safely(begin: Callable[[Any], Run | None], request: Any) -> Run | None:
+    """The job of a request; None where that cannot be begun, as with a key that is no path."""
+    try:
+        return begin(request)
+    except Exception:  # the application answers, unrecorded
+        log.exception("tracediff cannot record the request")
+        return None
 
 
 def recorded_by(

@@ -19,6 +19,18 @@ from tracediff.recording.buffers import Buffer, Later
 from tracediff.recording.runs import Run
 
 
+def named_headers(raw: Any) -> dict[str, str]:
+    """Headers by their name as it is commonly written; repeated ones joined."""
+    found: dict[str, str] = {}
+    for name, value in raw:
+        known = name.decode("latin-1").title()
+        text = value.decode("latin-1")
+        if known in found:
+            text = f"{found[known]}{'; ' if known == 'Cookie' else ', '}{text}"
+        found[known] = text
+    return found
+
+
 class Received:
     """What is read of a request's body."""
 
@@ -57,6 +69,7 @@ class Answer:
 
     def __init__(self) -> None:
         self.status: int | None = None
+        self.raw: list[Any] = []  # headers as ASGI has them
         self.headers: dict[str, str] = {}
         self.whole = False
         self._kept = bytearray()
@@ -83,10 +96,11 @@ class Answer:
         """The response as far as it was sent; None where none was."""
         if self.status is None:
             return None
-        kind = media_type(self.headers.get("Content-Type", ""))
+        headers = self.headers or named_headers(self.raw)
+        kind = media_type(headers.get("Content-Type", ""))
         body = answered_body(kind, None, bytes(self._kept))
         return {
-            **response_head(self.status, self.headers.items()),
+            **response_head(self.status, headers.items()),
             "body": without_quoted(body),
         }
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
-from tracediff.frameworks.bodies import Answer, Received, ended, keep_body
+from tracediff.frameworks.bodies import Answer, Received, ended, keep_body, named_headers
 from tracediff.frameworks.messages import (
     path_without_secrets,
     query_data,
@@ -32,18 +32,6 @@ def request_data(scope: Scope, route: Mapping[str, Any]) -> dict[str, Any]:
         "body": None,
         "headers": headers,
     }
-
-
-def named_headers(raw: Any) -> dict[str, str]:
-    """Headers by their name as it is commonly written; repeated ones joined."""
-    found: dict[str, str] = {}
-    for name, value in raw:
-        known = name.decode("latin-1").title()
-        text = value.decode("latin-1")
-        if known in found:
-            text = f"{found[known]}{'; ' if known == 'Cookie' else ', '}{text}"
-        found[known] = text
-    return found
 
 
 def _path(scope: Scope) -> str:
@@ -72,12 +60,12 @@ class Exchange:
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Hand a message on to the server."""
-        kind, answer = message["type"], self.answer
+        kind, answer = message.get("type"), self.answer
         if kind == "http.response.start":
-            answer.status = message["status"]
-            answer.headers = named_headers(message.get("headers", ()))
+            answer.status = message.get("status")
+            answer.raw = list(message.get("headers", ()))
         elif kind == "http.response.body":
-            answer.add(message.get("body", b""))
+            answer.add(message.get("body") or b"")
             answer.whole = not message.get("more_body", False)
         elif kind == "http.response.pathsend":
             answer.whole = True

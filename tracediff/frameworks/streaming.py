@@ -125,3 +125,10 @@ class Iterated(Streaming):
         if not self._ended:
             self._ended = True
             self._done(bytes(self._kept), error)
+
+
+class SizedIterated(Iterated):
+    """The same of parts of which a server asks how many they are."""
+
+    def __len__(self) -> int:
+        return len(self._content)

@@ -52,7 +52,8 @@ class Input:
         return getattr(self._stream, name)
 
     def _told(self, data: bytes) -> bytes:
-        self._received.add(data)
+        if data:
+            self._received.add(data)
         return data
 
     def read(self, *size: int) -> bytes:

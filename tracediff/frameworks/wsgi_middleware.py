@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracediff.frameworks import applications
-from tracediff.frameworks.asgi_middleware import recorded_by
+from tracediff.frameworks.asgi_middleware import begun_safely, recorded_by
 from tracediff.frameworks.bodies import Answer, Received, ended, keep_body
 from tracediff.frameworks.messages import meta, shape
 from tracediff.frameworks.paths import Keys
 from tracediff.frameworks.recorded import Recorded
-from tracediff.frameworks.streaming import Iterated
+from tracediff.frameworks.streaming import Iterated, SizedIterated
 from tracediff.frameworks.wsgi_exchanges import Environ, Input, rebuilt_environ, request_data
 from tracediff.model import Source
 from tracediff.recording.runs import Run
@@ -48,7 +48,7 @@ class Middleware:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer a request, in a job where it is recorded."""
-        begun = self._begun(environ) if current.get() is None else None
+        begun = begun_safely(self._begun, environ) if current.get() is None else None
         if begun is None:
             found: Iterable[bytes] = self.app(environ, start_response)
             return found
@@ -90,12 +90,13 @@ def answered(begun: Run, app: Any, environ: Environ, start_response: Any) -> Ite
         failed(error)
         raise
     begun.leave()
-    return Iterated(begun.root, parts, done)
+    kind = SizedIterated if hasattr(parts, "__len__") else Iterated
+    return kind(begun.root, parts, done)
 
 
 def _starting(start_response: Any, answer: Answer) -> Any:
     def start(status: str, headers: list[tuple[str, str]], *told: Any) -> Any:
-        answer.status = int(status[:3])
+        answer.status = _number(status)
         answer.headers = {}
         for name, value in headers:
             known = name.title()
@@ -110,6 +111,13 @@ def _starting(start_response: Any, answer: Answer) -> Any:
         return writing
 
     return start
+
+
+def _number(status: str) -> int | None:
+    try:
+        return int(status[:3])
+    except ValueError:  # which the server says
+        return None
 
 
 def replayed(key: str, unit: str, application: Any) -> Recorded:
