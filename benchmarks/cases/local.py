@@ -95,7 +95,7 @@ def measure(quick: bool) -> list[Figure]:
         (made, "a generator", drawn, 5.0),
         (kept, "a generator of a module", drawn_of_module, None),
         (whole, "the global generator", drawn_at_once, None),
-        ("a program that does nothing", "a program", program, 5.0),
+        ("a program that does nothing", "a program", program, None),
         ("a resource of a package, read", "a resource", resource, None),
     ):
         found, _ = compared(what, name, ask, recorded, rounds, target)

@@ -68,13 +68,12 @@ def _state(real: Any) -> Any:
 
 
 def _beginning(real: Any, rules: Rules, *, sends_many: bool, streamed: bool) -> Any:
-    signature = inspect.signature(real)
+    names = list(inspect.signature(real).parameters)[1:]
 
     @functools.wraps(real)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for it
         parent = recorded_here()
-        given = signature.bind(self, *args, **kwargs)
-        said = given.arguments
+        said = {**dict(zip(names, args, strict=False)), **kwargs}
         method = _text(said["method"])
         if parent is None:
             if runtime.guard is not None:
@@ -88,7 +87,7 @@ def _beginning(real: Any, rules: Rules, *, sends_many: bool, streamed: bool) -> 
         said["response_deserializer"] = rpc.receiving(said["response_deserializer"])
         if rpc.replayed:
             said["channel"] = _Channel(rpc, said["channel"])
-        real(*given.args, **given.kwargs)
+        real(self, **said)
         call = self._cython_call
         rpc.said.status = functools.partial(_status, call)
         call.add_done_callback(functools.partial(_done, rpc, call))

@@ -286,6 +286,9 @@ def _seeding(real: Any) -> Any:
 
 def _cover() -> None:
     for kind, watched in _WATCHED.items():
+        # As which they are told in values and in their own texts.
+        watched.__name__, watched.__qualname__ = kind.__name__, kind.__qualname__
+        watched.__module__ = kind.__module__
         for name in (*_public(kind), "__reduce__", "__getstate__"):
             if name in ("spawn", "bit_generator"):
                 continue  # what is spawned is watched itself

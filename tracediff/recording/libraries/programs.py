@@ -66,7 +66,9 @@ def _system(real: Callable[[Any], int]) -> Callable[[Any], int]:
 
 
 def _starting(real: Callable[..., None]) -> Callable[..., None]:
-    signature = inspect.signature(real)
+    parameters = list(inspect.signature(real).parameters.values())[1:]
+    names = [one.name for one in parameters]
+    defaults = {one.name: one.default for one in parameters if one.default is not one.empty}
 
     @functools.wraps(real)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for it
@@ -75,9 +77,7 @@ def _starting(real: Callable[..., None]) -> Callable[..., None]:
             real(self, *args, **kwargs)
             return
         try:
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            given = bound.arguments
+            given = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
             command = command_of(given["args"], given["executable"], shell=bool(given["shell"]))
         except Exception as error:  # no call of it: the real one says what is wrong
             real(self, *args, **kwargs)

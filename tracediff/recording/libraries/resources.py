@@ -18,19 +18,18 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from tracediff import values
 from tracediff.config import Config
 from tracediff.recording.libraries.files import MAX_FILE, readable
 from tracediff.recording.libraries.memory import Memory, dressed
+from tracediff.recording.libraries.packages import is_own, named
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.reach import Reach, asked_by_python, recorded_here
 from tracediff.recording.spans import Span
 
 _PASSED = frozenset({__name__, "importlib.resources", "pathlib", "contextlib", "functools"})
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _REAL = importlib.resources.files
 _ROOTS: dict[str, str] = {}
 """The directories of packages that were asked for, to the packages' names."""
@@ -98,8 +97,8 @@ def _files(real: Callable[..., Any], root: str) -> Callable[..., Any]:
         parent = recorded_here()
         if parent is None or asked_by_python(_PASSED):
             return real(*args, **kwargs)
-        package = _named(*args, **kwargs)
-        if package is None or _is_own(package, root, python):
+        package = named(*args, **kwargs)
+        if package is None or is_own(package, root, python):
             return real(*args, **kwargs)
         found: list[Any] = []
 
@@ -114,39 +113,6 @@ def _files(real: Callable[..., Any], root: str) -> Callable[..., Any]:
         return ResourcePath(place)
 
     return files
-
-
-def _named(package: Any = None, anchor: Any = None) -> str | None:
-    package = anchor if package is None else package
-    name = package.__name__ if isinstance(package, ModuleType) else package
-    return name if type(name) is str else None
-
-
-@functools.lru_cache(maxsize=256)
-def _origin(package: str) -> str | None:
-    """Where a package lies; None for one that is not there."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError, AttributeError):  # asking for it says what is wrong
-        return None
-    if spec is None:
-        return None
-    places = list(spec.submodule_search_locations or ())
-    return os.path.realpath(places[0] if places else spec.origin or "/")
-
-
-def _is_own(package: str, root: str, python: list[str]) -> bool:
-    """Whether it is a package of the project, or Python's own."""
-    place = _origin(package)
-    if place is None:
-        return False
-    parts = set(place.split(os.sep))
-    if not _INSTALLED.isdisjoint(parts):
-        return False
-    return any(
-        os.path.join(place, "").startswith(os.path.join(os.path.realpath(one), ""))
-        for one in (root, *python)
-    )
 
 
 # --- what is read ---------------------------------------------------------------------------------
@@ -169,9 +135,13 @@ class _Place:
             secret=lambda _: secret and reach in (READ, AS_FILE), run=run,
         )  # fmt: skip
 
-    def read(self) -> bytes:
-        """All of it."""
-        return _bytes(self.ask(READ, lambda package, name: readable(_content(package, name))))
+    def read(self, content: Callable[[], bytes] | None = None) -> bytes:
+        """All of it, which a function may give."""
+        if content is None:
+            run: Any = lambda package, name: readable(_content(package, name))  # noqa: E731 - of two
+        else:
+            run = lambda package, name: readable(content())  # noqa: E731 - of two
+        return _bytes(self.ask(READ, run))
 
     def is_too_large(self, path: str) -> bool:
         """Whether a file is too large to be recorded; the trace is told."""
@@ -212,7 +182,7 @@ class ResourcePath(type(Path())):  # type: ignore[misc]  # the class of this sys
             return super().open(mode, buffering, encoding, errors, newline)
         if "b" not in mode:
             encoding = encoding or "locale"
-        content = place.read()
+        content = place.read(Path(str(self)).read_bytes)
         if place.parent.buffer.server is None:
             return super().open(mode, buffering, encoding, errors, newline)
         text = (encoding, errors, newline)
@@ -220,8 +190,10 @@ class ResourcePath(type(Path())):  # type: ignore[misc]  # the class of this sys
 
     def read_bytes(self) -> bytes:
         """Read it."""
-        with self.open("rb") as file:
-            return file.read()  # type: ignore[no-any-return]  # the file is binary
+        place = self._place()
+        if place is None or place.is_too_large(str(self)):
+            return super().read_bytes()  # type: ignore[no-any-return]  # a path's own
+        return place.read(Path(str(self)).read_bytes)
 
     def read_text(
         self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
