@@ -54,7 +54,7 @@ class _Handler(Handler):
     def _read_body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             parts = []
-            while size := int(self.rfile.readline(), 16):
+            while size := int(self.rfile.readline() or b"0", 16):  # a client may end it
                 parts.append(self.rfile.read(size))
                 self.rfile.readline()
             self.rfile.readline()
@@ -156,6 +156,16 @@ class _Handler(Handler):
     def answer_events(self, rest: str) -> None:
         """A stream of events."""
         self.chunks(EVENTS, "text/event-stream")
+
+    def answer_halves(self, rest: str) -> None:
+        """Two chunks that come in several pieces of the network's."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in (b"6\r\nhel", b"lo ", b"\r\n", b"5\r\nthere\r\n", b"0\r\n\r\n"):
+            self.wfile.write(piece)
+            self.wfile.flush()
+            time.sleep(0.05)
 
     def answer_parts(self, rest: str) -> None:
         """Several documents in one answer, cut anywhere by the server."""

@@ -85,6 +85,8 @@ JOBS = """
                 await response.content.readexactly(2_000)
             except asyncio.IncompleteReadError as error:
                 found.append(len(error.partial))
+        async with session.get("/halves") as response:
+            found.append([one async for one in response.content.iter_chunks()])
         async with session.get("/parts") as response:
             reader = aiohttp.MultipartReader.from_response(response)
             while (part := await reader.next()) is not None:
@@ -180,6 +182,41 @@ JOBS = """
             return json.loads(await got(session, f"/count/{name}"))
         return [await asyncio.gather(*map(count, "0123")),
                 await asyncio.gather(*(count("same") for _ in range(4)))]
+
+    class Response(aiohttp.ClientResponse):
+        async def start(self, connection):
+            await super().start(connection)
+            self.mine = "of the program"
+            return self
+
+    @td.input
+    def rows(count):
+        return [b"row %d" % one for one in range(count)]
+
+    @td.job("own")
+    def own(url):
+        seen = []
+        async def ended(session, context, params):
+            seen.append(params.response.status)
+        async def from_rows():
+            for one in rows(3):
+                yield one
+        async def broken():
+            yield b"one"
+            raise ValueError("in the middle")
+        async def run():
+            tracing = aiohttp.TraceConfig()
+            tracing.on_request_end.append(ended)
+            found = []
+            async with aiohttp.ClientSession(url, response_class=Response,
+                                             trace_configs=[tracing]) as session:
+                async with session.post("/echo", data=from_rows()) as response:
+                    found += [response.mine, (await response.json())["size"]]
+                found.append((await raised(session.post("/echo", data=broken())))[0])
+            async with aiohttp.ClientSession(connector=aiohttp.UnixConnector("none")) as session:
+                found.append(await raised(session.get("http://localhost/")))
+            return found + seen
+        return asyncio.run(run(), debug=True)
 
     PARTS = (bodies, encodings, streams, errors, cancelled, client, sent, together)
 
@@ -301,8 +338,8 @@ def traces(aiohttp_shop: Any, service: HttpService, faulty: FaultyHttp) -> dict[
     faulty.fail(1, method="GET")
     faulty.fail(1, method="GET", cut=100)
     faulty.fail(1, method="GET", answer=(503, "SlowDown"))
-    calls = [f"{name}({service.url!r})" for name in
-             ("everything", "half", "asks", "searches", "secrets", "lost", "socket")]  # fmt: skip
+    names = "everything half asks searches secrets lost socket own".split()
+    calls = [f"{name}({service.url!r})" for name in names]
     code = "\n".join([*calls, f"faulty({faulty.endpoint!r})"])
     found = aiohttp_shop.record(code, SHOP_HELD=json.dumps(HELD))
     return {trace.key: trace for trace in found}
@@ -336,10 +373,17 @@ def test_encoded_bodies_come_back_decoded_and_are_readable_in_the_trace(
 
 def test_streams_are_served_as_they_were_read(again: dict[str, Any]) -> None:
     found = again["streams"]
-    assert found[1] == [(one, True) for one in EVENTS]
+    assert found[1][:4] == [(one, True) for one in EVENTS]
     assert sum(found[2]) == 100_000
     assert found[3:6] == [bytes(range(7)), bytes(range(7, 17)), [1024 - 17, True]]
-    assert found[6:] == [1024, ["1", "part"], ["40", "part" * 40], 200, "Connection closed"]
+    assert found[7][:4] == [(b"hel", False), (b"lo ", False), (b"", True), (b"there", True)]
+    assert [found[6], *found[8:]] == [
+        1024,
+        ["1", "part"],
+        ["40", "part" * 40],
+        200,
+        "Connection closed",
+    ]
 
 
 def test_errors_are_raised_again_with_their_attributes(again: dict[str, Any]) -> None:
@@ -423,6 +467,18 @@ def test_requests_that_read_are_named_in_the_settings(
     trace = traces["searches"]
     assert [(step.kind, step.name) for step in trace.steps[1:]] == [("input", "aiohttp POST")]
     repeats(aiohttp_shop, trace)
+
+
+@pytest.mark.in_turn
+def test_classes_hooks_and_generators_of_the_program_run_in_a_replay(
+    aiohttp_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
+) -> None:
+    mine, size, broken, unix, status = aiohttp_shop.result(traces["own"])
+    assert (mine, size, broken, status) == ("of the program", 15, "ClientConnectionError", 201)
+    assert unix[:2] == ["UnixClientConnectorError",
+                        "Cannot connect to unix socket none ssl:default [No such file or directory]"
+                        ]  # fmt: skip
+    repeats(aiohttp_shop, traces["own"])
 
 
 @pytest.mark.in_turn

@@ -49,7 +49,7 @@ def _connecting(real: Any, rules: Rules) -> Any:
         try:
             body = _given(req)
             asked = Asked(req.method, req.url, req.headers.copy(), body)
-            exchange = Exchange(parent, rules, asked, functools.partial(again, req=req))
+            exchange = Exchange(parent, rules, asked, functools.partial(again, self, req))
         except Exception as error:  # a request class of the program's own may be anything
             parent.buffer.warn(f"a value could not be recorded: {brief(error)}")
             return await real(self, req, *args, **kwargs)
@@ -155,9 +155,11 @@ async def _served(
 ) -> Any:
     """Answer a request from a recording; send it where it is to be sent after all."""
     del req.send  # as above
-    if type(body) is Sent:
-        await _send_nowhere(req, body)
-    told = await _answer(exchange, req, plain=connection.decodes)
+    failure = await _send_nowhere(req, body) if type(body) is Sent else None
+    told = await _answer(exchange, plain=connection.decodes)
+    if failure is not None:  # what the library says of it
+        text = f"Failed to send bytes into the underlying connection {connection}: {failure!r}"
+        raise aiohttp.ClientConnectionError(text) from failure
     if told is None:
         return await _live(exchange, req, body, await connecting(), connection)
     held, waits = req._body, req._continue  # noqa: SLF001 - it was sent already
@@ -170,7 +172,7 @@ async def _served(
     return response
 
 
-async def _answer(exchange: Exchange, req: Any, *, plain: bool) -> Told | None:
+async def _answer(exchange: Exchange, *, plain: bool) -> Told | None:
     """What a recording answers; a request that was cancelled waits for that."""
     try:
         return exchange.served(plain=plain)
@@ -196,9 +198,13 @@ async def _live(exchange: Exchange, req: Any, body: Any, real: Any, stand_in: Co
     return response
 
 
-async def _send_nowhere(req: Any, sent: Sent) -> None:
-    """Take what would be sent."""
-    await req._body.write_with_length(_Taking(sent), None)  # noqa: SLF001 - as its request does
+async def _send_nowhere(req: Any, sent: Sent) -> Exception | None:
+    """Take what would be sent; the error of what gives it, in the middle."""
+    try:
+        await req._body.write_with_length(_Taking(sent), None)  # noqa: SLF001 - as its request does
+    except Exception as error:  # the program's own code
+        return error
+    return None
 
 
 class _Taking(AbstractStreamWriter):

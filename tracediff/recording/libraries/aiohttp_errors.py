@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
 
 from tracediff.recording.libraries.http.exchanges import bare as without_objects
 
@@ -52,9 +53,11 @@ def in_place(error: BaseException, req: Any) -> BaseException:
     return error
 
 
-def again(error: BaseException, req: Any) -> BaseException:
-    """A recorded error with the request that it is raised for now."""
+def again(connector: Any, req: Any, error: BaseException) -> BaseException:
+    """A recorded error with the connector and the request that it is raised for now."""
     found: Any = error
+    if isinstance(error, UnixClientConnectorError):
+        found._path = getattr(connector, "path", "")  # noqa: SLF001 - as its constructor does
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         found._conn_key = req.connection_key  # noqa: SLF001 - as its constructor does
         found._certificate_error = error.__cause__ or OSError(None, "not kept")  # noqa: SLF001 - as above

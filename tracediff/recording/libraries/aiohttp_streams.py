@@ -117,7 +117,10 @@ class Noted(aiohttp.StreamReader):
     async def readchunk(self) -> tuple[bytes, bool]:
         """Read what is there of a chunk of the server's, and whether it is its end."""
         data, ends = await self._reading(self._inner.readchunk())
-        self._add(data, opened=not ends)
+        if ends and not data:  # the end of a chunk whose bytes were taken before
+            self._exchange.add(data)
+        else:
+            self._add(data, opened=not ends)
         return data, ends
 
     def read_nowait(self, n: int = -1) -> bytes:
