@@ -14,6 +14,9 @@ LAST: Final = 2**63 - 1
 Scalar = str | int | float | bool
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_TEXTS: Final = frozenset({"otel_trace_id", "otel_span_id", "trifle_reference"})
+"""Context fields that are texts, though one may have digits alone."""
+
 _SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,6 +30,8 @@ def context_field(text: str) -> tuple[str, Scalar]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"{text!r} is not NAME=VALUE")
+    if name in _TEXTS:
+        return name, value.strip('"')
     return name, scalar(value)
 
 

@@ -190,7 +190,8 @@ def test_documents_are_of_bounded_size(run, project, monkeypatch):
     ("place", "slug"),
     [
         ("nowhere.json", "import-missing"),
-        ("mongodb://ann:hunter2@h/d", "import-missing"),
+        ("mongodb://ann:hunter2@h/", "import-source"),
+        ("mysql://ann:hunter2@h/d", "import-missing"),
         ("empty", "import-empty"),
         ("http://127.0.0.1:1/x", "import-source"),
         ("a\x00b", "import-missing"),

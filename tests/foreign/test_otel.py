@@ -158,3 +158,13 @@ def test_nothing_of_them_is_run_again(shop, run, project, command):
     assert done.code == 2
     assert "errors.md#trace-imported" in done.err
     assert "hint:" in done.err
+
+
+def test_ids_of_digits_alone_are_texts(run, traces, project):
+    span = {"traceId": "1" * 32, "spanId": "123456789012345e", "name": "s"}
+    request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    (project / "a.json").write_text(json.dumps(request))
+    run("import", "a.json")
+    for field in (f"otel_trace_id={'1' * 32}", 'otel_span_id="123456789012345e"'):
+        found = json.loads(run("ls", "--context", field, "--format", "json").out)
+        assert len(found["traces"]) == 1

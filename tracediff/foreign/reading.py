@@ -1,4 +1,4 @@
-"""Where foreign traces are read from: files, directories, standard input, HTTP and S3."""
+"""Where foreign traces are read from: files, directories, standard input, HTTP, S3 and MongoDB."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def sources(given: str) -> Iterator[Source]:
     """
     if given == "-":
         yield Source(place="standard input", path="-", size=None, open=_standard_input)
+    elif given.startswith(("mongodb://", "mongodb+srv://")):
+        yield Source(place=mask(given), path="index", size=None, open=lambda: _index(given))
     elif given.startswith("s3://"):
         yield from _objects(given)
     elif given.startswith(("http://", "https://")):
@@ -53,8 +55,7 @@ def sources(given: str) -> Iterator[Source]:
         raise StoreError(
             f"{mask(given)} is no place that traces can be imported from",
             slug="import-missing",
-            hint="name a file, a directory, -, or a URL that begins with http, https or s3; what "
-            "lies in MongoDB is exported by mongoexport first",
+            hint="name a file, a directory, -, or a URL of http, https, s3 or mongodb",
         )
     else:
         yield from _files(Path(given))
@@ -116,6 +117,14 @@ def _fetched(url: str) -> IO[bytes]:
         raise _failed(mask(url), str(error)) from None
     stream: IO[bytes] = answer
     return stream
+
+
+def _index(url: str) -> IO[bytes]:
+    try:
+        from tracediff.foreign.mongodb import lines  # files need no client
+    except ImportError as error:
+        raise _failed(mask(url), f"{error}; it needs the extra mongo") from None
+    return lines(url)
 
 
 def _objects(url: str) -> Iterator[Source]:
