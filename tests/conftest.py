@@ -97,7 +97,10 @@ def _take_turns(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if id(item) not in left]
 
 
-_MANY_SLOW = ("check", "explain", "plugin", "replayability", "soak")
+_MANY_SLOW = {
+    "check": 3, "docs": 3, "explain": 3, "fixtures": 3, "frameworks": 2, "plugin": 3, "remote": 2,
+    "replay": 2, "replayability": 3, "soak": 3,
+}  # fmt: skip
 """Directories with many slow tests of one thing each, whose fast ones run in every CI."""
 
 
@@ -106,8 +109,8 @@ def _turn(item: pytest.Item) -> int:
     marker = item.get_closest_marker("in_turn")
     if marker is not None:
         return int(marker.args[0]) if marker.args else 3
-    many = item.path.parent.name in _MANY_SLOW
-    return 3 if many and item.get_closest_marker("slow") is not None else 0
+    slow = item.get_closest_marker("slow") is not None
+    return _MANY_SLOW.get(item.path.parent.name, 0) if slow else 0
 
 
 def _seconds(item: pytest.Item) -> float:
