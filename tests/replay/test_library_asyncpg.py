@@ -173,7 +173,13 @@ JOBS = """
             async with pool.acquire() as con:
                 return await con.fetchval("SELECT price FROM item WHERE id = $1", number)
 
-        async with asyncpg.create_pool(URL, min_size=1, max_size=2, record_class=Row) as pool:
+        async def prepare(con):
+            await con.execute("SET application_name = 'shop'")
+            await con.set_type_codec("json", encoder=json.dumps, decoder=json.loads,
+                                     schema="pg_catalog")
+
+        async with asyncpg.create_pool(URL, min_size=1, max_size=2, record_class=Row,
+                                       init=prepare) as pool:
             found = list(await asyncio.gather(*(price(number) for number in (3, 1, 2))))
             found.append((await pool.fetchrow("SELECT name FROM item WHERE id = 1")).name)
             found.append(await pool.execute("UPDATE item SET price = price WHERE id = 1"))
@@ -374,10 +380,12 @@ def test_pools_give_connections_that_are_served(recorded: Recorded) -> None:
     assert found[3:] == ["item 1", "UPDATE 1", "TimeoutError"]
 
 
+@pytest.mark.in_turn
 def test_what_was_cancelled_or_took_too_long_is_so_again(recorded: Recorded) -> None:
     assert recorded.check("cancelled") == ["timeout", "own timeout", "57014", 1]
 
 
+@pytest.mark.in_turn
 def test_a_server_process_that_ends_amid_a_cursor(recorded: Recorded) -> None:
     assert recorded.check("killed") == [[1, 2], True, True, "connection is closed"]
 

@@ -36,7 +36,12 @@ JOBS = """
 
     # Where there is no server, the connections are to one that never was.
     URL = os.environ.get("SHOP_URL", "postgresql://ann:none@127.0.0.1:1/none")
-    pool = ConnectionPool(URL, min_size=1, max_size=2, open=False)
+    def prepare(con):
+        con.execute("SET application_name = 'shop'")
+        con.commit()
+
+    pool = ConnectionPool(URL, min_size=1, max_size=2, open=False, configure=prepare,
+                          check=ConnectionPool.check_connection, reset=prepare)
     early = psycopg.connect(URL, autocommit=True)  # before anything is recorded
     READ = 0
 
@@ -104,6 +109,8 @@ JOBS = """
                 scrolled = cur.fetchmany(2)
             cur = con.cursor()
             streamed = list(itertools.islice(cur.stream(numbers), 5))
+            cur.close()
+            con.rollback()  # what is left of a stream is cancelled, if it is not there yet
             whole = sum(row[0] for row in con.cursor().stream(numbers + " LIMIT 3"))
             empty = list(con.cursor().stream("SELECT 1 WHERE false"))
             return half, server, names, scrolled, streamed, whole, empty
@@ -210,7 +217,12 @@ JOBS = """
                 cur = await con.execute("SELECT name FROM item WHERE id = %s", (number,))
                 return (await cur.fetchone())[0]
 
-        async with AsyncConnectionPool(URL, min_size=2, open=False) as apool:
+        async def prepare(con):
+            await con.execute("SET application_name = 'shop'")
+            await con.commit()
+
+        async with AsyncConnectionPool(URL, min_size=2, open=False, configure=prepare) as apool:
+            await apool.wait()
             found = list(await asyncio.gather(*(one(number) for number in (3, 1, 2))))
         async with await psycopg.AsyncConnection.connect(URL) as con:
             async with con.cursor("named") as cur:
@@ -424,10 +436,12 @@ def test_tasks_share_a_pool(recorded: Recorded) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.in_turn
 def test_what_was_cancelled_or_took_too_long_is_so_again(recorded: Recorded) -> None:
     assert recorded.check("cancelled") == ["timeout", "57014", (1,)]
 
 
+@pytest.mark.in_turn
 def test_a_server_process_that_ends_amid_a_cursor(recorded: Recorded) -> None:
     half, error, state, closed = recorded.check("killed")
     assert half == [(1,), (2,)]

@@ -28,6 +28,8 @@ def patches(config: Config) -> Iterable[Patch]:
     own: Any = pool.Pool
     for name in ("_acquire", "_async__init__"):
         yield Patch(own, name, connections.taking(getattr(own, name)))
+    made = connections.preparing(own._get_new_connection)
+    yield Patch(own, "_get_new_connection", made)
     yield from _connections()
     yield from _prepared()
     yield from _cursors()

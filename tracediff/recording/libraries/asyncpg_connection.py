@@ -134,7 +134,10 @@ def connecting(real: Any) -> Any:
         asks = sys._getframe(1).f_globals.get("__name__")
         pooled = asks == "asyncpg.pool"
         if (guard is None and (parent is None or pooled or DRIVER.serves_another())) or (
-            guard is not None and parent is None and current.get() is not None
+            guard is not None
+            and parent is None
+            and current.get() is not None
+            and not DRIVER.is_at_work()  # else an input that runs for real
         ):
             return await real(*args, **options)
         where = place(args, options)
@@ -194,6 +197,23 @@ def taking(real: Any) -> Any:
             raise
 
     return take
+
+
+def preparing(real: Any) -> Any:
+    """What makes a pool's connections, with the program's ``init``; how often is no difference."""
+
+    @functools.wraps(real)
+    async def _get_new_connection(self: Any) -> Any:
+        parent = recorded_here()
+        if parent is None:
+            return await real(self)
+        token = DRIVER.of(parent).enter_shield()
+        try:
+            return await real(self)
+        finally:
+            current.reset(token)
+
+    return _get_new_connection
 
 
 # --- what asyncpg does for itself ----------------------------------------------------------------

@@ -55,6 +55,8 @@ def parent_of(connection: Any, sql: str) -> Span | None:
     """
     parent = recorded_here()
     served = type(connection._protocol) is StandIn
+    if parent is None and served and DRIVER.is_at_work():
+        return None
     if parent is None:
         guard = runtime.guard
         if served and guard is not None and current.get() is None:
@@ -192,6 +194,8 @@ def executing_rows(real: Any) -> Any:
         parent = parent_of(self, query)
         held = self._protocol
         if parent is None:
+            if type(held) is StandIn and DRIVER.is_at_work():  # a pool prepares a connection
+                return ([], b"", True) if options.get("return_status") else []
             if type(held) is StandIn:
                 return await _for_real(self, real, query, args, limit, timeout, **options)
             return await real(self, query, args, limit, timeout, **options)

@@ -40,12 +40,18 @@ class Driver:
         self.connect = Reach("input", f"{name} connect", _connect)
         self.first = Reach("input", f"{name} connection", _connect)
         self.pool = Reach("input", f"{name} pool", _take)
+        self.own = Reach("input", f"{name} itself", _connect).mark
         self._above: frozenset[str] = frozenset()
         self._passed = frozenset({"tracediff", "contextlib", "asyncio", name})
 
     def set_inputs(self, inputs: Iterable[str]) -> None:
         """Tell it which libraries are recorded: what these ask of the driver is theirs."""
         self._above = frozenset(_ABOVE[one] for one in inputs if one in _ABOVE)
+
+    def is_at_work(self) -> bool:
+        """Whether the library does something for itself here, as its pools do."""
+        span = current.get()
+        return span is not None and getattr(span, "mark", None) is self.own
 
     def serves_another(self) -> bool:
         """Whether a library that is recorded itself asks the driver, and not the program."""
@@ -79,7 +85,7 @@ class Databases:
         self._recorded: dict[str, None] = {}
         self._failed: set[tuple[str, int]] = set()
         self._shield = below = Span()
-        below.mark, below.buffer, below.parent = driver.connect.mark, parent.buffer, parent
+        below.mark, below.buffer, below.parent = driver.own, parent.buffer, parent
         server = parent.buffer.server
         if server is not None:
             for reach in (driver.connect, driver.first, driver.pool):

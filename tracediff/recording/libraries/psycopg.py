@@ -38,6 +38,7 @@ def patches(config: Config) -> Iterable[Patch]:
             (psycopg_pool.AsyncConnectionPool, connection.taking_async),
         ):
             yield Patch(pool, "getconn", taking(pool.getconn))
+            yield Patch(pool, "wait", taking(pool.wait))
 
 
 def _connections() -> Iterable[Patch]:

@@ -27,6 +27,7 @@ NAME = "psycopg"
 DRIVER = Driver(NAME)
 _LABEL = "_tracediff_database"
 _BEFORE = "_tracediff_before"
+_PREPARED = "_tracediff_prepared"
 _CHANGED = "_tracediff_changed"
 _ENDS = {b"COMMIT": "commit", b"ROLLBACK": "rollback"}
 _STEPS = (b"SAVEPOINT", b"RELEASE", b"ROLLBACK", b"PREPARE", b"COMMIT", b"MOVE")
@@ -135,6 +136,23 @@ def _pooled(depth: int = 2) -> bool:
     return name.startswith("psycopg_pool")
 
 
+def is_prepared_here(connection: Any) -> bool:
+    """Whether a pool prepares a connection, or takes it back, by functions of the program's.
+
+    How often it does is no part of the job; in a replay nothing is asked then.
+    """
+    if DRIVER.is_at_work() or vars(connection).get(_PREPARED) is False:
+        return True
+    if type(connection.pgconn) is not StandIn or recorded_here() is not None:
+        return False
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if (frame.f_globals.get("__name__") or "").startswith("psycopg_pool"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _is_plain(parent: Span | None, pooled: bool) -> bool:
     if runtime.guard is None:
         return parent is None or pooled
@@ -186,9 +204,9 @@ def connecting(real: Any) -> Any:
     def connect(cls: Any, conninfo: str = "", **options: Any) -> Any:
         parent, pooled = recorded_here(), _pooled()
         if _is_plain(parent, pooled):
-            return real(cls, conninfo, **options)
+            return _of_pool(real(cls, conninfo, **options), pooled)
         if parent is None or pooled:
-            return stand_in(cls, conninfo, options)
+            return _of_pool(stand_in(cls, conninfo, options), pooled)
         asked = _Connecting(parent, conninfo, options)
         if runtime.guard is not None:
             asked.query.settle()
@@ -207,9 +225,9 @@ def connecting_async(real: Any) -> Any:
     async def connect(cls: Any, conninfo: str = "", **options: Any) -> Any:
         parent, pooled = recorded_here(), _pooled()
         if _is_plain(parent, pooled):
-            return await real(cls, conninfo, **options)
+            return _of_pool(await real(cls, conninfo, **options), pooled)
         if parent is None or pooled:
-            return stand_in(cls, conninfo, options)
+            return _of_pool(stand_in(cls, conninfo, options), pooled)
         asked = _Connecting(parent, conninfo, options)
         if runtime.guard is not None:
             await asked.query.settled()
@@ -219,6 +237,12 @@ def connecting_async(real: Any) -> Any:
         return asked.connected(made)
 
     return classmethod(cast("Any", connect))
+
+
+def _of_pool(connection: Any, pooled: bool) -> Any:
+    if pooled:
+        vars(connection)[_PREPARED] = False  # until it is taken
+    return connection
 
 
 def _portable(options: dict[str, Any]) -> dict[str, Any]:
@@ -367,6 +391,12 @@ def _pool_address(pool: Any) -> str:
     )
 
 
+def _taken(connection: Any) -> Any:
+    if connection is not None:
+        vars(connection)[_PREPARED] = True
+    return connection
+
+
 def taking(real: Any) -> Any:
     """``getconn`` of a pool, which is recorded where it fails."""
 
@@ -374,16 +404,20 @@ def taking(real: Any) -> Any:
     def getconn(self: Any, *args: Any, **kwargs: Any) -> Any:
         parent = recorded_here()
         if parent is None:
-            return real(self, *args, **kwargs)
+            return _taken(real(self, *args, **kwargs))
         known = DRIVER.of(parent)
         name, number, failed = known.attempt(_pool_address(self))
         if failed:
             known.took_none(parent, name, number, None)
+        token = known.enter_shield()
         try:
-            return real(self, *args, **kwargs)
+            return _taken(real(self, *args, **kwargs))
         except Exception as error:
-            known.took_none(parent, name, number, error)
-            raise
+            raised = error
+        finally:
+            current.reset(token)
+        known.took_none(parent, name, number, raised)
+        raise raised
 
     return getconn
 
@@ -395,15 +429,19 @@ def taking_async(real: Any) -> Any:
     async def getconn(self: Any, *args: Any, **kwargs: Any) -> Any:
         parent = recorded_here()
         if parent is None:
-            return await real(self, *args, **kwargs)
+            return _taken(await real(self, *args, **kwargs))
         known = DRIVER.of(parent)
         name, number, failed = known.attempt(_pool_address(self))
         if failed:
             known.took_none(parent, name, number, None)
+        token = known.enter_shield()
         try:
-            return await real(self, *args, **kwargs)
+            return _taken(await real(self, *args, **kwargs))
         except Exception as error:
-            known.took_none(parent, name, number, error)
-            raise
+            raised = error
+        finally:
+            current.reset(token)
+        known.took_none(parent, name, number, raised)
+        raise raised
 
     return getconn

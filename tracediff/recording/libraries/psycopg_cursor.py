@@ -17,7 +17,13 @@ from tracediff import runtime
 from tracediff.recording.faults import brief
 from tracediff.recording.libraries.cursors import by_name, known
 from tracediff.recording.libraries.madeup import made_up
-from tracediff.recording.libraries.psycopg_connection import DRIVER, changes, database, real_connect
+from tracediff.recording.libraries.psycopg_connection import (
+    DRIVER,
+    changes,
+    database,
+    is_prepared_here,
+    real_connect,
+)
 from tracediff.recording.libraries.psycopg_served import (
     IDLE,
     INTRANS,
@@ -229,10 +235,10 @@ def asks(cursor: Any, query: Any, params: Any, *, many: bool = False) -> Asking 
     parent = recorded_here()
     connection = cursor.connection
     held = connection.pgconn
-    if parent is not None and DRIVER.serves_another():
+    if parent is not None and (is_prepared_here(connection) or DRIVER.serves_another()):
         return None
     if parent is None:
-        if type(held) is StandIn and held.status != _BAD:
+        if type(held) is StandIn and held.status != _BAD and not is_prepared_here(connection):
             refuse(query)
         return None
     if connection._pipeline is not None:
@@ -257,7 +263,8 @@ def _plainly(cursor: Any, real: Callable[..., Any], query: Any, params: Any, kwa
     """A statement that nothing records; on a stand-in it runs on a connection of its own."""
     held = cursor.connection.pgconn
     if type(held) is StandIn and held.status != _BAD:
-        give(cursor, run_for_real(held, query, params))
+        own = is_prepared_here(cursor.connection)
+        give(cursor, [({}, [])] if own else run_for_real(held, query, params))
         return None
     return real(cursor, query, params, **kwargs)
 
