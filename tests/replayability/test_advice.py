@@ -13,13 +13,13 @@ SETTINGS = [
     ("variable", "FEE", "shop.jobs:fee", 'inputs = ["os.environ"]'),
     ("random", "random", "shop.jobs:draw", 'inputs = ["random"]'),
     ("uuid", "uuid.uuid4", "shop.jobs:label", 'inputs = ["uuid"]'),
+    ("program", "date", "shop.jobs:nanoseconds", 'inputs = ["subprocess"]'),
     ("database", "prices.sqlite", "shop.jobs:rows", 'inputs = ["sqlite3"]'),
 ]
 
 DECORATORS = [
     ("network", "127.0.0.1:", "shop.jobs:ask", '@td.input("Ask")'),
     ("network", "127.0.0.1:", "shop.jobs:ask_later", '@td.input("Ask later")'),
-    ("program", "date", "shop.jobs:nanoseconds", '@td.input("Nanoseconds")'),
     ("secrets", "secrets.token_hex", "shop.jobs:mark", '@td.input("Mark")'),
     ("unseeded", "random.Random()", "shop.jobs:chance", '@td.input("Chance")'),
     ("global", "COUNT", "shop.jobs:number", '@td.input("Number")'),
@@ -117,7 +117,7 @@ def test_what_may_not_be_run_or_found_is_told_with_its_setting(ailing, kind, lin
 
 def test_all_settings_are_told_once_with_what_was_there(ailing):
     assert ailing.before.document["settings"] == [
-        'inputs = ["open", "os.environ", "random", "sqlite3", "uuid"]',
+        'inputs = ["open", "os.environ", "random", "sqlite3", "subprocess", "uuid"]',
         'jobs = ["shop.*", "aside.jobs", "aside.models"]',
         'pythonpath = [".", "lib"]',
     ]

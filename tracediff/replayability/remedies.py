@@ -20,7 +20,8 @@ LISTS: Final = frozenset(
 """The settings that a remedy adds to; others it sets."""
 
 _OF_KIND = {"file": "open", "file written": "open", "variable": "os.environ", "random": "random",
-            "uuid": "uuid", "database": "sqlite3"}  # fmt: skip
+            "uuid": "uuid", "database": "sqlite3", "numpy": "numpy.random",
+            "program": "subprocess"}  # fmt: skip
 _BLOCKS = ("<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>")
 
 
