@@ -20,6 +20,7 @@ CASES = {
     "replay": "replaying, recording and digesting a trace of 50 steps",
     "align": "aligning and walking two traces of 50 steps that differ",
     "payload": "10 MB in one value, with one row inserted",
+    "frames": "writing a frame of pandas and of polars, comparing two of a million rows",
     "siblings": "10,000 siblings of one name, all changed",
     "stored": "the size of a trace of 50 steps in a store",
     "encryption": "saving and reading traces with encrypted payloads, beside plain ones",

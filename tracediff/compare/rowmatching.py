@@ -56,7 +56,11 @@ class _Key:
 
     def unique(self) -> bool:
         """Whether no two rows of a side have the same."""
+        left, right = self.sides
         for columns in self.sides:
+            if self.marks and all(map(_equal, left, right)):
+                self.marks.append(self.marks[0])
+                return True
             found = _marks(columns)
             if len(set(found)) != len(found):
                 return False
@@ -140,12 +144,19 @@ def _found(old: Table, new: Table) -> _Key | None:
         key = _Key(f"column {name}", ([column], [other]), (name,))
         if not column.size or not other.size or not key.unique():
             continue
-        shared = len(set(key.marks[0]).intersection(key.marks[1])) / min(column.size, other.size)
+        before, after = key.marks
+        if before is after:
+            return key
+        shared = len(set(before).intersection(after)) / min(column.size, other.size)
         if shared > most:
             best, most = key, shared
         if shared == 1:
             break
     return best
+
+
+def _equal(one: Column, other: Column) -> bool:
+    return one.size == other.size and one.equals(other, 0, 0, one.size)
 
 
 def _marks(columns: list[Column]) -> list[Hashable]:
@@ -162,7 +173,7 @@ def _joint(columns: list[Column]) -> Column:
 
 def _by(key: _Key, remark: str = "") -> Matched:
     old, new = key.marks
-    if old == new:
+    if old is new or old == new:
         return Matched(key.by, [(0, 0, len(old))], labels=key.labels, keys=key.names,
                        remark=remark)  # fmt: skip
     places = {mark: at for at, mark in enumerate(new)}

@@ -9,15 +9,19 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tracediff import values
 from tracediff.reports import excerpt
+from tracediff.values.frames import Column as TableColumn
+from tracediff.values.frames import table
 
 MOST_COLUMNS: Final = 60
 _CELL: Final = 60
+_MOST_BYTES: Final = 1 << 22
 _NANOSECONDS: Final = {
     "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
     "D": 86400 * 10**9,
@@ -57,13 +61,45 @@ def grid(obj: object) -> Grid | None:
     if not isinstance(obj, values.Record) or obj.kind != "library":
         return None
     made = _GRIDS.get(obj.type)
-    if made is None:
+    if made is not None:
+        with suppress(_OddError, KeyError, TypeError, ValueError, AttributeError, IndexError,
+                      OverflowError):  # fmt: skip
+            return made(obj.base)
+    return _columns(obj)
+
+
+def _columns(obj: values.Record) -> Grid | None:
+    """A frame that is read column by column: of polars and pyarrow, or with odd columns."""
+    size = _weight(obj.base)
+    found = table(obj, size) if size <= _MOST_BYTES else None
+    if found is None:
         return None
-    try:
-        return made(obj.base)
-    except (_OddError, KeyError, TypeError, ValueError, AttributeError, IndexError,
-            OverflowError):  # fmt: skip
-        return None
+    labels = found.labels
+    shown = tuple(
+        Column(name=str(name), number=_is_number(column), cell=_cells(column))
+        for name, column in zip(found.names[:MOST_COLUMNS], found.columns, strict=False)
+    )
+    return Grid(
+        summary=f"{found.rows:,} rows × {len(found.columns):,} columns",
+        rows=found.rows,
+        index=str if labels is None else lambda row: _label(labels.cells(row, row + 1)[0]),
+        columns=shown,
+        left_out=len(found.columns) - len(shown),
+    )
+
+
+def _is_number(column: TableColumn) -> bool:
+    return column.dtype.lower().startswith(("int", "uint", "float", "decimal"))
+
+
+def _cells(column: TableColumn) -> Cells:
+    return lambda row: column.cells(row, row + 1)[0]
+
+
+def _weight(parts: Any) -> int:
+    """How many bytes a frame has, where they lie in one piece; else as many as are shown at all."""
+    data = parts["data"] if isinstance(parts, dict) and "data" in parts else parts
+    return len(data) if isinstance(data, bytes) else _MOST_BYTES
 
 
 def cell_text(cell: object) -> str:
@@ -339,25 +375,17 @@ def scalar(obj: object) -> tuple[str, str] | None:
         return None
     library, _, what = obj.type.partition(":")
     try:
-        return _scalar(library, what, obj.base)
-    except (
-        _OddError,
-        KeyError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ):  # forged or new: shown as any other value
-        return None
+        return _scalar(library, what, obj.base) if grid(obj) is None else None
+    except (_OddError, KeyError, TypeError, ValueError, struct.error):
+        return None  # forged or new: shown as any other value
 
 
 def _scalar(library: str, what: str, parts: Any) -> tuple[str, str] | None:
-    if obj_is_arrow := isinstance(parts, bytes) and library in ("polars", "pyarrow"):
-        return f"{library}.{what}", f"{len(parts):,} bytes of Arrow data"
-    if library == "polars" and what == "series" and not obj_is_arrow:
-        return (
-            "polars.Series",
-            f"{cell_text(parts['name'])}, {len(parts['data']):,} bytes of Arrow data",
-        )
+    if library in ("polars", "pyarrow"):
+        if isinstance(parts, bytes):
+            return f"{library}.{what}", f"{len(parts):,} bytes of Arrow data"
+        said = f"{cell_text(parts['name'])}, {len(parts['data']):,} bytes of Arrow data"
+        return "polars.Series", said
     if (library, what) == ("numpy", "dtype"):
         return "numpy.dtype", dtype_name(parts)
     if (library, what) == ("numpy", "scalar"):

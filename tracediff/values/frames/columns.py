@@ -25,7 +25,7 @@ class Packed:
         key: Whether cells of this type can tell rows apart.
     """
 
-    __slots__ = ("_form", "_read", "dtype", "key", "missing", "numeric", "raw", "size", "width")
+    __slots__ = ("_form", "_read", "dtype", "key", "missing", "raw", "size", "width")
 
     def __init__(
         self,
@@ -40,7 +40,6 @@ class Packed:
         self.width = struct.calcsize(form)
         self.size = len(raw) // self.width
         self.raw, self.dtype, self.missing, self.key = raw, dtype, missing, key
-        self.numeric = read is None and missing is None and form[1:] in "df"
         self._form, self._read = form, read
         if len(raw) % self.width or (missing is not None and len(missing) != self.size):
             raise ValueError("a column that is shorter than its mask")
@@ -106,8 +105,6 @@ class Listed:
     """
 
     __slots__ = ("_found", "_plain", "dtype", "key", "size")
-
-    numeric = False
 
     def __init__(self, found: Sequence[Any], dtype: str, *, key: bool = False) -> None:
         self._found, self.dtype, self.key = found, dtype, key
@@ -177,7 +174,6 @@ def joined(pieces: Sequence[Column]) -> Column:
         whole.size = len(whole.raw) // whole.width
         if any(one.missing is not None for one in packed):
             whole.missing = b"".join(_mask(one.missing, 0, one.size) for one in packed)
-            whole.numeric = False
         return whole
     cells = [cell for one in pieces for cell in one.cells(0, one.size)]
     return Listed(cells, first.dtype, key=first.key)
