@@ -418,6 +418,7 @@ def test_exceptions_and_status_set_the_state(shop, key, state, error):
     assert (trace.state, found and found.type) == (state, error)
 
 
+@pytest.mark.slow
 def test_all_is_replayed_without_server_middleware_and_credentials(shop):
     left_out = ["shop/api/cart", "shop/api/checked", "shop/api/endless", "shop/api/large"]
     rows = [row for row in shop.rows() if row.key not in left_out]
@@ -471,6 +472,7 @@ def test_a_plain_application_s_keys_come_by_method_and_path(shop):
     assert arguments(shop.trace("plain/order"))["method"] == "GET"
 
 
+@pytest.mark.in_turn
 def test_a_replay_that_reads_the_session_stops_and_says_so(shop):
     error = shop.replayed(shop.trace("shop/api/cart")).steps[0].error
     assert "request.session['cart']" in error.message

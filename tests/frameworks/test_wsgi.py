@@ -387,3 +387,11 @@ def test_of_a_module_that_is_allowed_only_what_makes_an_application_is_called(sh
             project.replay(replace(trace, context=context))
         assert caught.value.slug == "job-not-importable"
     assert not (shop.directory / "wiped").exists()
+
+
+@pytest.mark.in_turn
+def test_a_trace_of_an_application_without_a_name_says_so(shop):
+    trace = shop.trace("prices/named")
+    with shop.project() as project, pytest.raises(Exception, match="which application") as caught:
+        project.replay(replace(trace, context={}))
+    assert caught.value.slug == "job-not-importable"

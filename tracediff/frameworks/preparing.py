@@ -18,6 +18,7 @@ from tracediff.frameworks.queueing import FRAMEWORK
 from tracediff.frameworks.recorded import SETTINGS
 from tracediff.frameworks.watching import bring_hooks, watch
 from tracediff.model import Trace
+from tracediff.recording.jobs import jobs
 
 _UNMARKED = ("rq", "arq")
 ARGUMENTS = {"method", "path", "route", "query", "body", "headers"}
@@ -68,6 +69,13 @@ def settle(trace: Trace, config: Config) -> None:
 
         find_views(values.Allow(config.jobs))
     application = trace.context.get(APPLICATION)
+    if application is None and SETTINGS not in trace.context and trace.key not in jobs:
+        raise ReplayError(
+            f"the trace of {trace.key!r} does not say which application answered the request",
+            slug="job-not-importable",
+            hint="put the application into a variable of its module, or have a function without "
+            "arguments make it, and record again",
+        )
     if isinstance(application, str):
         _have_answered(trace, find_application(application, values.Allow(config.jobs)))
 
