@@ -285,6 +285,18 @@ JOBS = """
         thread.join()
         return said if "ReplayAbort" in said else len(said)
 
+    NEW = False
+
+    def added():
+        many = db.new.insert_many([{"a": 1}, {"a": 2}]).inserted_ids
+        changed = db.new.update_one({"a": 1}, {"$set": {"a": 3}}).modified_count
+        gone = db.new.find_one_and_delete({"a": 2})
+        return len(many), changed, gone, db.new.find_one(), db.new.distinct("a")
+
+    @td.job("plain")
+    def plain():
+        return added() if NEW else db.items.find_one({"n": 1})["name"]
+
     @td.job("once")
     def once():
         return numbers()
@@ -301,7 +313,7 @@ RUN = """
         raises("aHVudGVyMjI=")
     except DuplicateKeyError:
         pass
-    missing("aHVudGVyMjI="); threads(); loose(); once()
+    missing("aHVudGVyMjI="); threads(); loose(); once(); plain()
     for name, run in (("getMore", broken), ("find", retried)):
         client.admin.command("configureFailPoint", "failCommand", mode={"times": 1},
                              data={"failCommands": [name], "closeConnection": True})
@@ -389,6 +401,18 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
         assert ("output", f"pymongo {name}") in kinds
     assert not any("killCursors" in name or "endSessions" in name for _, name in kinds)
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
+
+
+@pytest.mark.in_turn
+def test_new_commands_are_answered_as_if_all_went_well(recorded: Any) -> None:
+    project, traces = recorded
+    project.change("NEW = False", "NEW = True")
+    try:
+        new = project.replay(traces["plain"], on_miss="stub")
+    finally:
+        project.change("NEW = True", "NEW = False")
+    assert project.result(new) == (2, 1, None, None, [])
+    assert any("pymongo insert new" in one for one in new.warnings)
 
 
 @pytest.mark.in_turn

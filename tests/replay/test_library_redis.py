@@ -224,13 +224,22 @@ JOBS = """
                           one.zrange(key + "z", 0, -1, withscores=True), one.exists(key),
                           one.config_get("maxmemory"))
         with redis.Redis.from_url(URL, single_connection_client=True) as alone:
+            said["first"] = alone.pipeline().set("first", 1).get("first").execute()
             alone.set("large", bytes(range(256)) * 20_000)
             said["large"] = len(alone.get("large"))
         return said
 
+    NEW = False
+
+    def added():
+        new = client.pipeline().incr("new").set("b", 1).execute()
+        kept = client.hset("h", "new", 1), client.lpop("new"), client.set("new", 2)
+        read = list(client.scan_iter("new")), client.hgetall("new"), client.mget("x", "y")
+        return new, kept, read
+
     @td.job("plain")
     def plain():
-        return client.get("price:1"), client.hgetall("item")
+        return added() if NEW else (client.get("price:1"), client.hgetall("item"))
 
     @td.job("loose")
     def loose():
@@ -328,6 +337,18 @@ def test_what_reads_is_an_input_and_what_writes_an_output(recorded: Any) -> None
     for name in ("SET", "BLPOP", "MULTI", "pipeline", "EVALSHA", "PUBLISH", "SCRIPT LOAD"):
         assert ("output", f"redis {name}") in kinds
     assert not any(name.startswith(("uuid", "random")) for _, name in kinds)
+
+
+@pytest.mark.in_turn
+def test_new_commands_are_answered_as_if_all_went_well(recorded: Any) -> None:
+    project, traces = recorded
+    project.change("NEW = False", "NEW = True")
+    try:
+        new = project.replay(traces["plain"], on_miss="stub")
+    finally:
+        project.change("NEW = True", "NEW = False")
+    assert project.result(new) == ([1, True], (1, None, True), ([], {}, [None, None]))
+    assert any("redis MULTI" in one for one in new.warnings)
 
 
 @pytest.mark.in_turn

@@ -13,6 +13,7 @@ from tracediff import values
 from tracediff.model import Kind
 from tracediff.recording.buffers import LONG, Packed
 from tracediff.recording.libraries.keyvalue.commands import CONTAINERS, name_of, reads
+from tracediff.recording.libraries.keyvalue.madeup import made_up, may_be_none
 from tracediff.recording.libraries.keyvalue.told import (
     NAME,
     Asked,
@@ -28,6 +29,7 @@ from tracediff.recording.spans import Span, leave, new_span
 from tracediff.runtime import ReplayAbort, current
 
 MAX_NAME = 60
+MULTI = f"{NAME} MULTI"
 MOST_MARKS = 500
 _TEXTS = frozenset({str, bytes})
 _marks: dict[Any, Mark] = {}
@@ -117,11 +119,12 @@ class Exchange:
         finally:
             span.end = perf_counter_ns()
         span.result = Packed(found.data or values.encode(None))
-        said = found.result
-        if self.single:
-            self.served = deque([said])
-        else:
-            self.served = deque(said if type(said) is list else ())
+        self.served = deque([found.result] if self.single else found.result or ())
+        asked = self.replies.asked.commands
+        if found.result is None and not (self.single and may_be_none(asked[0])):
+            name = span.mark.name
+            span.buffer.warn(f"an answer that was not recorded is an empty one: {name}")
+            self.served = deque(made_up(asked, transaction=name == MULTI))
 
     def __enter__(self) -> None:
         """Send: what runs below it is no input of its own."""
@@ -164,10 +167,11 @@ class Exchange:
     def next(self, decodes: bool, encoding: str, errors: str) -> Any:
         """The next recorded reply; raises what was an error of the server."""
         if not self.served:
-            self.parent.buffer.warn(
-                f"an answer that was not recorded is an empty one: {self.span.mark.name}"
+            raise ReplayAbort(
+                f"the recording has fewer replies than {self.span.mark.name!r} reads",
+                slug="input-not-recorded",
+                hint="record the job again",
             )
-            return None
         found = wire(self.served.popleft(), decodes, encoding, errors)
         if isinstance(found, Exception):
             raise found

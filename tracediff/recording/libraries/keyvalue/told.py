@@ -133,11 +133,11 @@ class Replies(Later):
         single: Whether it is one command.
     """
 
-    __slots__ = ("_asked", "_single", "noted")
+    __slots__ = ("_single", "asked", "noted")
 
     def __init__(self, asked: Asked, single: bool) -> None:
         super().__init__()
-        self._asked = asked
+        self.asked = asked
         self._single = single
         self.noted: list[Any] = []
 
@@ -146,8 +146,8 @@ class Replies(Later):
         masks = Masks.of(buffer)
         noted = list(self.noted)
         if self._single:
-            return buffer.encode(_said(self._asked.commands[0], noted[-1], masks, buffer))
-        commands = self._asked.commands
+            return buffer.encode(_said(self.asked.commands[0], noted[-1], masks, buffer))
+        commands = self.asked.commands
         found: list[Any] = []
         for at, one in enumerate(noted):
             last = at == len(noted) - 1 and len(noted) != len(commands)
