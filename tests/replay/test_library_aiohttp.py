@@ -457,7 +457,20 @@ def test_other_requests_are_answered_as_asked_for_and_outputs_are_not_sent(
     live = changed.replay(trace, on_miss="live")
     assert changed.result(live)[0] == ["a", "c"]
     assert service.asked[count:] == ["GET /count/c"]
-    assert changed.cli("compare", trace.id, "--on-miss", "stub").returncode == 1
+
+
+@pytest.mark.in_turn
+def test_a_change_is_compared_and_explained_without_the_service(
+    aiohttp_shop: Any, traces: dict[str, Trace], service: HttpService
+) -> None:
+    changed = aiohttp_shop.copy(aiohttp_shop.directory.parent / "explained")
+    changed.change(
+        'return (await response.json())["size"]', 'return (await response.json())["size"] * 2'
+    )
+    count, trace = len(service.asked), traces["searches"]
+    assert changed.cli("compare", trace.id).returncode == 1
+    assert "searches" in changed.cli("explain", trace.id).stdout
+    assert len(service.asked) == count
 
 
 @pytest.mark.in_turn
@@ -508,6 +521,7 @@ def test_no_secret_is_in_the_store_and_a_replay_does_without_them(
     assert aiohttp_shop.result(new) == aiohttp_shop.result(trace)
 
 
+@pytest.mark.in_turn
 def test_threads_without_context_and_web_sockets_are_recorded_nowhere_and_refused(
     aiohttp_shop: Any, traces: dict[str, Trace], service: HttpService
 ) -> None:

@@ -30,10 +30,16 @@ def note_answer(exchange: Exchange, response: Any) -> None:
         response.raw_headers,
     )
     answer.taken = True
-    if response.content is EMPTY_PAYLOAD:
+    content = response.content
+    if content is EMPTY_PAYLOAD:
+        exchange.ended()
+    elif content.is_eof() and content._http_chunk_splits is None and not content.exception():  # noqa: SLF001 - there is no other way to know
+        # All of it is there, in one piece however it is read.
+        answer.decoded = content.total_compressed_bytes is not None
+        exchange.add(b"".join(content._buffer))  # noqa: SLF001 - to read it would take it away
         exchange.ended()
     else:
-        response.content = Noted(response.content, exchange)
+        response.content = Noted(content, exchange)
 
 
 class Noted(aiohttp.StreamReader):
@@ -170,7 +176,10 @@ def serve_answer(exchange: Exchange, told: Told, req: Any, connection: Connected
     message = RawResponseMessage(version, told.status, told.reason, named, tuple(headers), False,
                                  None, False, chunked)  # fmt: skip
     bodyless = req.method == "HEAD" or told.status in BODYLESS or nothing
-    body = EMPTY_PAYLOAD if bodyless else Served(exchange, told, req, protocol, chunked=chunked)
+    body: Any = EMPTY_PAYLOAD
+    if not bodyless:
+        body = Served(exchange, told, req, protocol, chunked=chunked)
+        body.begin()
     protocol.feed_data((message, body), 0)
 
 
@@ -189,6 +198,12 @@ class Served(aiohttp.StreamReader):
         self._chunked = chunked
         if chunked:
             self.begin_http_chunk_receiving()
+
+    def begin(self) -> None:
+        """Be at the end where all of it is one piece, as most answers are when they are there."""
+        told = self._told
+        if len(told.pieces) == 1 and not (self._chunked or told.unread or told.error):
+            self._give()
 
     def read_nowait(self, n: int = -1) -> bytes:
         """Read what was there."""
