@@ -184,6 +184,11 @@ def test_a_task_is_a_job_with_its_name_and_the_arguments_of_its_signature(record
     recorded.same(trace)
 
 
+def test_an_optional_secret_that_is_not_given_is_handed_on(recorded):
+    trace = next(one for one in every(recorded, "costs") if arguments(one)["quantity"] == 3)
+    recorded.same(trace)
+
+
 @pytest.mark.parametrize("key", ["composed", "reading", "locked"])
 def test_a_replay_needs_no_storage(recorded, key):
     trace = recorded.trace(f"desk/tasks/{key}")

@@ -45,7 +45,8 @@ def hook() -> None:
     """Record the actors that are made from now on, and those that are there."""
     made = hasattr(dramatiq.Actor.__init__, HOOKED)
     put(dramatiq.Actor, "__init__", _making)
-    put(worker.WorkerThread, "process_message", _processing)
+    thread = getattr(worker, "WorkerThread", None) or worker._WorkerThread  # before version 2
+    put(thread, "process_message", _processing)
     if not made:
         kind: Any = CurrentMessage
         kind.get_current_message = classmethod(_asking(CurrentMessage.get_current_message))

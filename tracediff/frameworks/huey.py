@@ -140,7 +140,8 @@ def _is_tried_again(task: Any, error: BaseException) -> bool:
     """Whether Huey makes another attempt, or the task itself said that it is cancelled."""
     if isinstance(error, exceptions.RetryTask | exceptions.CancelExecution):
         return True
-    if isinstance(error, exceptions.RateLimitExceeded) and error.retry:
+    limited = getattr(exceptions, "RateLimitExceeded", ())
+    if isinstance(error, limited) and getattr(error, "retry", False):
         return True
     return isinstance(error, Exception) and bool(task.retries)
 
@@ -150,7 +151,7 @@ def _context(task: Any) -> Mapping[str, Any]:
 
     The attempt is counted from the retries that the task is declared with.
     """
-    done = (type(task).default_retries or 0) - (task.retries or 0)
+    done = (getattr(type(task), "default_retries", 0) or 0) - (task.retries or 0)
     return {
         "framework": LIBRARY,
         "task_id": task.id,

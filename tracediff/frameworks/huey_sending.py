@@ -19,6 +19,9 @@ from tracediff.recording.libraries.reach import Reach
 from tracediff.runtime import current
 from tracediff.values import module_name
 
+_MANY = tuple(getattr(api, name) for name in ("group", "chord", "TaskGroup") if hasattr(api, name))
+"""What is enqueued task by task."""
+
 _DELAYS = "huey delays"
 _OPTIONS = ("eta", "retries", "retry_delay", "retry_backoff", "priority", "expires", "timeout")
 
@@ -63,7 +66,7 @@ def hook() -> None:
     put(api.Huey, "is_revoked", _revoked)
     put(api.TaskLock, "is_locked", _locked)
     put(api.TaskLock, "locked", _locked)
-    put(api.RateLimit, "acquire", _limited)
+    put(getattr(api, "RateLimit", None), "acquire", _limited)
     put(api.Result, "get_raw_result", _getting)
     put(api.Result, "_get", _looking)
 
@@ -91,7 +94,7 @@ def _delays() -> dict[Any, Any]:
 def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def enqueue(self: Any, task: Any) -> Any:
-        if isinstance(task, api.group | api.chord):
+        if isinstance(task, _MANY):
             return real(self, task)  # which enqueues each of its tasks
         return through(
             SEND, lambda: real(self, task), lambda: _told(task),
@@ -117,7 +120,7 @@ def _handles(huey: Any, task: Any, said: Any) -> Any:
         one.id, one.revoke_id = number, f"r:{number}"
     if not huey.results:
         return None
-    results = huey._pipeline_results(task)
+    results = [api.Result(huey, one) for one in _line(task)]
     return api.ResultGroup(results) if len(results) > 1 else results[0]
 
 
@@ -129,7 +132,7 @@ def _told(task: Any) -> tuple[Any, ...]:
     args, kwargs = named(function_of(kind), args, kwargs)
     options = {}
     for name in _OPTIONS:
-        value = getattr(task, name)
+        value = getattr(task, name, None)
         if value is not None and value != getattr(kind, f"default_{name}", None):
             options[name] = value
     if task.eta in _delays():
@@ -137,8 +140,9 @@ def _told(task: Any) -> tuple[Any, ...]:
     for name in ("on_complete", "on_error"):
         if getattr(task, name) is not None:
             options[name] = list(_told(getattr(task, name)))
-    if task.chord_config is not None:
-        options["chord"] = list(_told(task.chord_config.callback))
+    after = getattr(task, "chord_config", None)
+    if after is not None:
+        options["chord"] = list(_told(after.callback))
     return f"{module_name(kind.__module__)}.{kind.__name__}", args, kwargs, options
 
 

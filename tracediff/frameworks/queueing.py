@@ -37,9 +37,9 @@ Judge = Callable[[Any, BaseException], None]
 
 
 def put(owner: Any, name: str, around: Callable[[Any], Any]) -> None:
-    """Put a function around a method or function of a library, once."""
-    real = getattr(owner, name)
-    if not hasattr(real, HOOKED):
+    """Put a function around a method or function of a library, once, where this version has it."""
+    real = getattr(owner, name, None)
+    if real is not None and not hasattr(real, HOOKED):
         made = around(real)
         setattr(made, HOOKED, True)
         setattr(owner, name, made)
@@ -186,6 +186,23 @@ def cleaned(text: str | None) -> str | None:
     return here.buffer.scrub(text) if here is not None and type(text) is str else text
 
 
+def as_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, sealed where a call's are: also None and flags, which a dict's are not.
+
+    A replay hands such an argument of the job on, and has it sealed.
+    """
+    here = current.get()
+    if here is None:
+        return dict(kwargs)
+    redactor = here.buffer.redactor
+    return {
+        name: values.inert(values.seal(values.encode(one), redactor))
+        if type(one) in (bool, type(None)) and redactor.secret(name)
+        else one
+        for name, one in kwargs.items()
+    }
+
+
 def named(
     function: Callable[..., Any] | None, args: Any, kwargs: Any
 ) -> tuple[list[Any], dict[str, Any]]:
@@ -193,7 +210,7 @@ def named(
 
     By its name a secret one is known.
     """
-    positional, by_name = list(args or ()), dict(kwargs or {})
+    positional, by_name = list(args or ()), as_arguments(kwargs or {})
     if function is None or not positional:
         return positional, by_name
     try:
@@ -205,7 +222,7 @@ def named(
     placed = dict(zip(names, positional, strict=False))
     if not placed.keys().isdisjoint(by_name):  # given twice, which the task will refuse
         return positional, by_name
-    return positional[len(placed) :], {**placed, **by_name}
+    return positional[len(placed) :], {**as_arguments(placed), **by_name}
 
 
 def is_stale(function: Any) -> bool:

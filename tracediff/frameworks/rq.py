@@ -50,16 +50,19 @@ _FIELDS = (
 """What a job knows of itself, beside what is recorded as the trace's arguments and context."""
 
 _SERVED = "_tracediff_served"
+_RUNNING = "_current_job" if hasattr(jobs, "_current_job") else "_job_stack"
+"""RQ's variable of the running job: before version 3 a stack."""
 
 
 def hook() -> None:
     """Record what workers execute, and what it sends, once."""
     put(jobs.Job, "_execute", _executing)
-    put(rq.worker.BaseWorker, "perform_job", _performing)
+    for kind in (getattr(rq.worker, "BaseWorker", None), rq.worker.Worker):
+        put(kind, "perform_job", _performing)
     put(rq.worker.Worker, "fork_work_horse", _forking)
     space: Any = jobs
-    if not isinstance(space._current_job, _Current):
-        space._current_job = _Current(space._current_job)
+    if not isinstance(getattr(space, _RUNNING), _Current):
+        setattr(space, _RUNNING, _Current(getattr(space, _RUNNING)))
     rq_sending.hook()
 
 
@@ -186,7 +189,7 @@ def _again(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         job = _stand_in(function, args, kwargs)
         here = current.get()
-        jobs._current_job.set(job)
+        getattr(jobs, _RUNNING).enter(job)
         result = served_again(function, _judging(job))(*args, **kwargs)
         if inspect.iscoroutine(result):
             return _awaited(result, job)
@@ -243,9 +246,20 @@ class _Current:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
+    def enter(self, job: Any) -> None:
+        """Make a job the running one."""
+        getattr(self._real, "set" if hasattr(self._real, "set") else "push")(job)
+
     def get(self, *default: Any) -> Any:
-        """The running job."""
-        job = self._real.get(*default)
+        """The running job, of a variable."""
+        return self._asked(self._real.get(*default))
+
+    @property
+    def top(self) -> Any:
+        """The running job, of a stack."""
+        return self._asked(self._real.top)
+
+    def _asked(self, job: Any) -> Any:
         if job is None or current.get() is None or _asked_by_rq():
             return job
         parent = recorded_here()
@@ -262,7 +276,7 @@ class _Current:
 
 def _asked_by_rq() -> bool:
     """Whether RQ itself asks, as it does when a job ends; ``get_current_job`` asks for the job."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     return frame.f_code.co_name != "get_current_job"
 
 

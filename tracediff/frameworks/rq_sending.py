@@ -74,7 +74,10 @@ def hook() -> None:
     put(jobs.Job, "save_meta", _saving)
     put(jobs.Job, "cancel", _cancelling)
     put(jobs.Job, "latest_result", _reading)
-    put(jobs.Job, "_fetch_status", _asking)
+    if hasattr(jobs.Job, "_fetch_status"):
+        put(jobs.Job, "_fetch_status", _asking)
+    else:  # before version 3
+        put(jobs.Job, "get_status", _asking_or_known)
     put(jobs.Job, "refresh", _fetching)
 
 
@@ -94,15 +97,14 @@ def _creating(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
-    def enqueue_job(
-        self: Any, job: Any, pipeline: Any = None, at_front: bool = False, unique: bool = False
-    ) -> Any:
-        def send() -> Any:
-            return real(self, job, pipeline=pipeline, at_front=at_front, unique=unique)
+    def enqueue_job(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        def told() -> tuple[Any, ...]:
+            given = dict(zip(("pipeline", "at_front", "unique"), args, strict=False)) | kwargs
+            more = {name: True for name in ("at_front", "unique") if given.get(name)}
+            return _told(self, job, more)
 
-        more = {"at_front": at_front, "unique": unique}
         return through(
-            SEND, send, lambda: _told(self, job, {name: True for name in more if more[name]}),
+            SEND, lambda: real(self, job, *args, **kwargs), told,
             kept=_sent, made=lambda said: _now(job, said),
         )  # fmt: skip
 
@@ -279,6 +281,14 @@ def _asking(real: Callable[..., Any]) -> Callable[..., Any]:
         )  # fmt: skip
 
     return _fetch_status
+
+
+def _asking_or_known(real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def get_status(self: Any, refresh: bool = True) -> Any:
+        return _asking(real)(self) if refresh else real(self, refresh=False)
+
+    return get_status
 
 
 def _status(job: Any, said: Any) -> Any:
