@@ -17,7 +17,7 @@ from tracediff import values
 from tracediff.errors import ReplayError
 from tracediff.frameworks import naming
 from tracediff.recording.faults import brief
-from tracediff.recording.runs import Run, add_context
+from tracediff.recording.runs import Run
 
 APPLICATION = "application"
 """The context field that names the application."""
@@ -88,7 +88,7 @@ def told(begun: Run, application: Any) -> None:
             "it: this trace cannot be replayed"
         )
     else:
-        add_context(begun.buffer, {APPLICATION: name})
+        begun.buffer.context[APPLICATION] = name
 
 
 def find_application(name: str, allow: values.Allow) -> Any:
