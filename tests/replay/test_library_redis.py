@@ -130,10 +130,19 @@ JOBS = """
         client.hset("user:2", "password", found)
         ann = client.hgetall("user:1")
         try:
+            client.pipeline().set("user:3:token", given).lpush("user:3:token", given).execute()
+        except ResponseError as error:
+            assert "LPUSH" in str(error)
+        try:
             redis.Redis.from_url(URL.replace("redis://", f"redis://ann:{given}@")).ping()
         except redis.AuthenticationError as error:
             wrong = type(error).__name__
         return ann[b"name"], client.hget("user:1", "api_key") == ann[b"api_key"], wrong
+
+    @td.job("raises")
+    def raises(encoded):
+        given = base64.b64decode(encoded).decode()
+        client.pipeline().set("user:4:token", given).lpush("user:4:token", given).execute()
 
     @td.job("missing")
     def missing(encoded):
@@ -271,6 +280,10 @@ RUN = """
     reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); loose(); once()
     plain(); sends(); others()
     subscribes()
+    try:
+        raises("aHVudGVyMjI=")
+    except ResponseError:
+        pass
     asyncio.run(run_async())
 """
 
@@ -408,5 +421,6 @@ def test_no_secret_is_stored(recorded: Any) -> None:
     project, traces = recorded
     assert project.result(traces["secrets"]) == (b"ann", True, "AuthenticationError")
     check(project, traces["secrets"])
+    assert "LPUSH user:4:token" in traces["raises"].steps[0].error.message
     assert b"hunter22" not in project.stored()
     assert b"user:1:password" in project.stored()

@@ -142,6 +142,7 @@ class Exchange:
             return
         span.end = perf_counter_ns()
         if error is not None:
+            self.replies.asked.hide(span.buffer)  # redis-py quotes commands in its errors
             span.error = span.buffer.fault(error, self.parent)
         elif self.replies.noted:
             span.result = self.replies

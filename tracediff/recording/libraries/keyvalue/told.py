@@ -29,7 +29,7 @@ NAME = "redis"
 _FAILED = "error"
 _STATES = frozenset({"OK", "QUEUED", "PONG", ""})
 _is_fixed = frozenset({str, bytes, int, float}).issuperset
-_CONTAINERS = frozenset({list, dict, set, tuple})
+_PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
 
 Command = tuple[Any, ...]
 
@@ -43,9 +43,11 @@ def copied(reply: Any) -> Any:
     """A reply as it is now; the program may get it, and change it."""
     kind = type(reply)
     if kind is list:
-        return [copied(one) if type(one) in _CONTAINERS else one for one in reply]
+        return [one if type(one) in _PLAIN else copied(one) for one in reply]
     if kind is dict:
         return {copied(name): copied(one) for name, one in reply.items()}
+    if isinstance(reply, Exception):  # to which redis-py adds the command
+        return _FAILED, kind.__name__, str(reply)
     return set(reply) if kind is set else reply
 
 
@@ -65,6 +67,14 @@ class Asked(Later):
         self.commands = commands
         self._single = single
         self._database = database
+
+    def hide(self, buffer: Buffer) -> None:
+        """Take the secret words out of the texts of errors too."""
+        for one in self.commands:
+            words = [_text(word) for word in rest_of(one)]
+            for at in secret_words(name_of(one), words, buffer.redactor.secret):
+                if at < len(words):
+                    buffer.hide(words[at])
 
     def made(self, buffer: Buffer) -> bytes:
         """The canonical dict of the arguments."""
@@ -165,7 +175,7 @@ def _said(command: Command, reply: Any, masks: Masks, buffer: Buffer) -> Any:
     """One reply, without secrets."""
     name = name_of(command)
     found = _plain(reply, masks, buffer)
-    if isinstance(reply, Exception):
+    if type(found) is tuple:  # an error
         return found
     words = [_text(one) for one in rest_of(command)]
     secret = secret_reply(name, words, masks.is_secret)
@@ -184,6 +194,8 @@ def _plain(reply: Any, masks: Masks, buffer: Buffer) -> Any:
     kind = type(reply)
     if kind is str:
         return _clean(reply, masks)
+    if kind is tuple and reply[:1] == (_FAILED,):
+        return (*reply[:2], buffer.scrub(reply[2]))
     if kind is list or kind is tuple:
         return [_plain(one, masks, buffer) for one in reply]
     if kind is dict:
@@ -191,8 +203,6 @@ def _plain(reply: Any, masks: Masks, buffer: Buffer) -> Any:
                 for name, one in reply.items()}  # fmt: skip
     if kind is set:
         return {_plain(one, masks, buffer) for one in reply}
-    if isinstance(reply, Exception):
-        return (_FAILED, kind.__name__, buffer.scrub(str(reply)))
     return reply
 
 
