@@ -35,6 +35,8 @@ from tracediff.runtime import ReplayAbort, aside, is_aside
 
 _SYNC = (server.Server, pool.Pool, pool.Connection)
 _ASYNC = (async_server.Server, async_pool.Pool, async_pool.AsyncConnection)
+SHORT = 64 * 1024
+"""Bytes of a reply that may be one of an error."""
 _OWN_IDS = frozenset(
     f"pymongo.{kind}{name}"
     for kind in ("", "synchronous.", "asynchronous.")
@@ -349,6 +351,11 @@ def _answered(span: Span, reply: Any) -> None:
         return
     span.result = Answered(said)
     span.buffer.bytes += len(said)
+    if len(said) < SHORT and b"errmsg" in bytes(said):
+        try:
+            span.args.hide(span.buffer)
+        except Exception as error:  # the job goes on
+            unrecorded(span, error)
 
 
 def _failed(connection: Any, span: Span | None, error: BaseException) -> None:

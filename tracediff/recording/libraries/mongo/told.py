@@ -79,6 +79,11 @@ class Asked(Later):
         found = [(name, self._value(name, one, buffer)) for name, one in self.said(buffer).items()]
         return values.encode_map(found)
 
+    def hide(self, buffer: Buffer) -> None:
+        """Take its secrets out of the texts of errors, in which servers quote them."""
+        document, beside = documents(self._sent)
+        _hide({**document, **beside}, False, buffer)
+
     def said(self, buffer: Buffer) -> dict[str, Any]:
         """The arguments by name."""
         document, beside = documents(self._sent)
@@ -107,6 +112,17 @@ class Asked(Later):
         if self._sent.head.name.lower() in _SENSITIVE and name not in ("database", "server"):
             return values.seal(data, buffer.redactor)
         return buffer.seal(name, data)
+
+
+def _hide(value: Any, secret: bool, buffer: Buffer) -> None:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            _hide(one, secret or buffer.redactor.secret(name), buffer)
+    elif isinstance(value, list):
+        for one in value:
+            _hide(one, secret, buffer)
+    elif secret:
+        buffer.hide(value)
 
 
 class Answered(Later):
