@@ -9,6 +9,8 @@ It checks no signature, and counts what it is asked.
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +39,9 @@ class _Handler(Handler):
             self._send({"__type": "InternalFailure"}, 500)
             return
         given = json.loads(body) if body[:1] == b"{" else {}
+        if "with-response-stream" in name:
+            self._send_events([{"bytes": "b25l"}, {"bytes": "dHdv"}])
+            return
         if "/invocations" in name:
             self._send({"of": given, "count": len(service.asked)}, 200)
             return
@@ -56,6 +61,25 @@ class _Handler(Handler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def _send_events(self, events: list[Any]) -> None:
+        """A stream of events, each of the type ``chunk``."""
+        names = {":message-type": "event", ":event-type": "chunk",
+                 ":content-type": "application/json"}  # fmt: skip
+        headers = b"".join(
+            struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(text))
+            + text.encode() for name, text in names.items()
+        )  # fmt: skip
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.amazon.eventstream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for event in events:
+            payload = json.dumps(event).encode()
+            head = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+            frame = head + struct.pack(">I", zlib.crc32(head)) + headers + payload
+            self.wfile.write(frame + struct.pack(">I", zlib.crc32(frame)))
+        self.close_connection = True
 
     def answer_GetSecretValue(self, given: dict[str, Any]) -> None:  # noqa: N802 - AWS's names, as below
         """A secret that is a JSON document, one that is a word, one of bytes, or none."""

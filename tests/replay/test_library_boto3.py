@@ -180,6 +180,12 @@ JOBS = """
         return [client(url, signature_version=version).generate_presigned_url("get_object", parts)
                 for version in ("s3v4", "s3")]
 
+    @td.job("events")
+    def events(url):
+        model = client(url, "bedrock-runtime")
+        answer = model.invoke_model_with_response_stream(modelId="m", body=b"{}")
+        return [one["chunk"]["bytes"] for one in answer["body"]]
+
     @td.job("lost")
     def lost(url):
         found, s3 = [], client(url)
@@ -240,8 +246,8 @@ def traces(
     faulty.fail(1, method="GET", cut=100)
     url = seaweed.endpoint
     calls = [f"{job}({url!r})" for job in ("storage", "half", "beside", "signed", "lost")]
-    calls += [f"faulty({faulty.endpoint!r})", f"services({services.url!r})",
-              f"slow({service.url!r})"]  # fmt: skip
+    calls += [f"{job}({services.url!r})" for job in ("services", "events")]
+    calls += [f"faulty({faulty.endpoint!r})", f"slow({service.url!r})"]
     known = seaweed.identities["admin"].environment()
     found = boto_shop.record("\n".join(calls), SHOP_STORES="1", **known)
     seaweed.stop()
@@ -400,6 +406,20 @@ def test_a_thread_without_context_is_recorded_nowhere_and_refused_in_a_replay(
     (miss,) = boto_shop.replay(traces["lost"]).replay.misses
     assert (miss.name, miss.served) == ("boto3 s3.ListBuckets", "failed")
     assert "propagate" in miss.hint
+
+
+@pytest.mark.in_turn
+def test_streams_of_events_are_plain_and_refused_in_a_replay(
+    boto_shop: Any, traces: dict[str, Trace], services: AwsService
+) -> None:
+    trace, asked = traces["events"], len(services.asked)
+    assert boto_shop.result(trace) == [b"one", b"two"]
+    name = "boto3 bedrock-runtime.InvokeModelWithResponseStream"
+    assert trace.warnings == (f"a stream of events is not recorded: {name}",)
+    error = boto_shop.replay(trace).steps[0].error
+    assert error is not None
+    assert f"{name} streams events, which are not recorded" in error.message
+    assert len(services.asked) == asked
 
 
 @pytest.mark.in_turn

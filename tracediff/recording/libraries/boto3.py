@@ -97,7 +97,13 @@ def _requesting(real: Any, rules: Rules) -> Any:
 def _plainly(send: Callable[[], Any], rules: Rules, parent: Span | None, model: Any) -> Any:
     """Send what is not recorded; in a replay none that writes, and what reads only if it may."""
     mark = rules.mark(model)
-    if parent is not None and runtime.guard is None:
+    if parent is not None and parent.buffer.server is not None:
+        raise ReplayAbort(
+            f"{mark.name} streams events, which are not recorded",
+            slug="input-not-recorded",
+            hint="wrap what reads them in @td.input or @td.output",
+        )
+    if parent is not None:
         parent.buffer.warn(f"a stream of events is not recorded: {mark.name}")
     if mark.kind == "output":
         refuse_output(mark.name)
