@@ -124,3 +124,15 @@ def test_keys_are_found_by_method_and_path(method, path, found):
 def test_a_client_cannot_make_up_keys():
     assert unmatched("shop.main:app", "GET") == "shop/main/app/GET"
     assert unmatched("shop.main:app", "MADEUP") == "shop/main/app/OTHER"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"a": 1, "b": ["\\u00e4"]}', b'{"a":1,"b":["\xc3\xa4"]}', b'{"a":1,"b":["\\u00e4"]}',
+        b'{"a": 1, "b": ["\xc3\xa4"]}', b'{\n  "a": 1,\n  "b": [\n    "\xc3\xa4"\n  ]\n}',
+    ],
+)  # fmt: skip
+def test_json_is_written_again_as_it_was(sent):
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(sent))}
+    assert sent_bytes(headers, {"a": 1, "b": ["ä"]}) == sent

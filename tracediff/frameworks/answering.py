@@ -35,6 +35,7 @@ class Replay:
         self._unread: Any = data
         self._raised: Exception | None = None
         self._over = asyncio.Event()
+        headers.pop("Content-Length", None)
         if not isinstance(data, bytes) or data:
             headers["Content-Length"] = str(len(data)) if isinstance(data, bytes) else "1"
         path = str(given["path"])

@@ -11,6 +11,7 @@ from tracediff.frameworks.messages import (
     path_without_secrets,
     query_data,
     request_headers,
+    with_length,
     with_scheme,
 )
 from tracediff.recording.runs import Run
@@ -23,14 +24,15 @@ Answering = Callable[[Receive, Send], Coroutine[Any, Any, None]]
 
 def request_data(scope: Scope, route: Mapping[str, Any]) -> dict[str, Any]:
     """A request's arguments; its body is known when it was read."""
-    headers = with_scheme(request_headers(named_headers(scope["headers"]).items()))
+    sent = named_headers(scope["headers"])
+    headers = with_scheme(request_headers(sent.items()))
     return {
         "method": scope["method"],
         "path": path_without_secrets(_path(scope), route),
         "route": dict(route),
         "query": query_data(scope.get("query_string", b"").decode("latin-1")),
         "body": None,
-        "headers": headers,
+        "headers": with_length(headers, sent.get("Content-Length")),
     }
 
 

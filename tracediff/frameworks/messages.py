@@ -66,6 +66,13 @@ def with_scheme(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def with_length(headers: dict[str, str], length: str | None) -> dict[str, str]:
+    """Headers with the length of a body of JSON, by which a replay finds how that was written."""
+    if length and is_json(media_type(headers.get("Content-Type", ""))):
+        headers["Content-Length"] = length
+    return headers
+
+
 def response_head(status: int, items: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The status and the headers of a response."""
     headers = {

@@ -18,6 +18,16 @@ from tracediff.recording.libraries.http.masking import stand_in
 from tracediff.runtime import current
 from tracediff.values.placeholder import node_of
 
+_WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"separators": (",", ":"), "ensure_ascii": False},
+    {"separators": (",", ":")},
+    {"ensure_ascii": False},
+    {"indent": 2, "ensure_ascii": False},
+    {"indent": 2},
+)
+"""How programs write JSON: Python's own, then that of browsers and of orjson."""
+
 
 def sent_headers(headers: Mapping[str, Any]) -> dict[str, str]:
     """The headers, with words in the place of secrets."""
@@ -44,11 +54,18 @@ def sent_bytes(headers: Mapping[str, str], body: Any) -> Any:
     if is_form(content_type) and isinstance(body, dict):
         found = body.get(UNDECLARED)
         if isinstance(found, dict):
-            return json.dumps(found).encode()
+            return _json_bytes(found, headers)
         return form_bytes(content_type, body)
     if isinstance(body, str) and not is_json(media_type(content_type)):
         return body.encode("utf-8")
-    return json.dumps(body).encode()
+    return _json_bytes(body, headers)
+
+
+def _json_bytes(body: Any, headers: Mapping[str, str]) -> bytes:
+    """JSON in the common way of writing that has the length of what was sent, if one has."""
+    length = headers.get("Content-Length", "")
+    ways = [json.dumps(body, **way).encode("utf-8", "surrogatepass") for way in _WAYS]
+    return next((one for one in ways if str(len(one)) == length), ways[0])
 
 
 def _warned(body: Any) -> Any:

@@ -11,6 +11,7 @@ from tracediff.frameworks.messages import (
     path_without_secrets,
     query_data,
     request_headers,
+    with_length,
     with_scheme,
 )
 from tracediff.frameworks.rebuilding import sent_bytes, sent_headers, sent_query
@@ -23,13 +24,14 @@ REPLAYED = "tracediff.replayed"
 def request_data(environ: Environ, route: Mapping[str, Any]) -> dict[str, Any]:
     """A request's arguments; its body is known when it was read."""
     path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    headers = with_scheme(request_headers(_headers(environ)))
     return {
         "method": environ["REQUEST_METHOD"],
         "path": path_without_secrets(path, route),
         "route": dict(route),
         "query": query_data(environ.get("QUERY_STRING", "")),
         "body": None,
-        "headers": with_scheme(request_headers(_headers(environ))),
+        "headers": with_length(headers, environ.get("CONTENT_LENGTH")),
     }
 
 
@@ -110,6 +112,7 @@ def rebuilt_environ(given: Mapping[str, Any]) -> Environ:
         "wsgi.run_once": True,
         REPLAYED: True,
     }
+    headers.pop("Content-Length", None)
     for name, value in headers.items():
         key = name.upper().replace("-", "_")
         environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
