@@ -35,7 +35,7 @@ def note_answer(exchange: Exchange, response: Any) -> None:
         exchange.ended()
     elif content.is_eof() and content._http_chunk_splits is None and not content.exception():  # noqa: SLF001 - there is no other way to know
         # All of it is there, in one piece however it is read.
-        answer.decoded = content.total_compressed_bytes is not None
+        answer.decoded = getattr(content, "total_compressed_bytes", None) is not None
         exchange.add(b"".join(content._buffer))  # noqa: SLF001 - to read it would take it away
         exchange.ended()
     else:
