@@ -100,6 +100,7 @@ def test_steps_come_back_the_same(recorded, run, traces, project):
     assert new.job == "<otel>"
 
 
+@pytest.mark.in_turn
 def test_it_goes_to_stdout_and_several_are_one_request(recorded, run, project):
     subprocess.run([sys.executable, "prices.py"], cwd=project, check=True)
     done = run("export", "@last", "@{1}", "--to", "otel")

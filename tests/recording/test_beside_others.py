@@ -105,13 +105,18 @@ def sentry():
     """Sentry's SDK, with its own integrations: gives the events that were sent."""
     transport = Kept()
     with sentry_sdk.isolation_scope():
-        sentry_sdk.init(dsn="http://key@127.0.0.1:1/1", transport=transport, traces_sample_rate=1.0)
+        sentry_sdk.init(
+            dsn="http://key@127.0.0.1:1/1",
+            transport=transport,
+            traces_sample_rate=1.0,
+            auto_enabling_integrations=False,  # it would import each framework that is installed
+        )
 
         def events():
             return [one for each in transport.envelopes if (one := _event(each)) is not None]
 
         yield events
-        sentry_sdk.init()
+        sentry_sdk.init(auto_enabling_integrations=False)
 
 
 def _event(envelope):
@@ -186,6 +191,7 @@ def test_without_the_setting_no_event_is_tagged(recording, sentry):
     assert "tracediff.trace" not in sentry()[0].get("tags", {})
 
 
+@pytest.mark.in_turn
 def test_it_reaches_a_real_server(program):
     """In a process of its own, over HTTP, from an exception that has left its job."""
     program.write(
@@ -211,7 +217,8 @@ def test_it_reaches_a_real_server(program):
 
         server = HTTPServer(("127.0.0.1", 0), Answers)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        sentry_sdk.init(dsn=f"http://key@127.0.0.1:{server.server_port}/1")
+        dsn = f"http://key@127.0.0.1:{server.server_port}/1"
+        sentry_sdk.init(dsn=dsn, auto_enabling_integrations=False)
 
         @td.job("a/b")
         def work():

@@ -246,6 +246,7 @@ def test_structlog_in_asyncio(notes, events):
     assert notes(lambda: asyncio.run(work())) == ["INFO structlog: awaited"]
 
 
+@pytest.mark.in_turn
 def test_replayed_notes_are_compared(program):
     program.write(
         """
