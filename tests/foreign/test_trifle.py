@@ -62,6 +62,8 @@ def test_two_are_compared_and_secrets_are_gone(payloads, run, traces):
     assert done.code == 1
     assert "'12'" in done.out
     assert "'13'" in done.out
+    assert "unproven" in done.out
+    assert "origin" not in done.out
     assert b"hunter2" not in b"".join(map(codec.dump, traces()))
     assert run("replay", "@last").code == 2
 

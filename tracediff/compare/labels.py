@@ -5,14 +5,14 @@ input*, as for inputs and outputs, which read the outside world. Other arguments
 *absorbed*. A changed argument or child, and no definition behind the step differs: *propagated*;
 where nobody can tell about definitions, the same source file must do. Else *unproven*: also where a
 step sees more than its arguments (a block the names around it, a method its object) and those may
-differ.
+differ; and of imported traces, of whose code and arguments nobody knows all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tracediff.model import Aspect, Code, CodeChange, Label, Step, Trace
+from tracediff.model import FOREIGN, Aspect, Code, CodeChange, Label, Step, Trace
 
 _OUTSIDE = frozenset({"input", "output"})
 _OWN = "tracediff-calc"
@@ -26,6 +26,7 @@ class Labels:
         self._old = old.code.files
         self._new = new.code.files
         self._same_code = _same_code(old.code, new.code) and not (_typed(old) or _typed(new))
+        self._imported = old.job in FOREIGN or new.job in FOREIGN
         self._differed = False
 
     def of(
@@ -46,6 +47,8 @@ class Labels:
             carried: Whether a child's value differs, or what a block sees around it.
             code: The definitions behind the step that differ, None where nobody can tell.
         """
+        if self._imported:
+            return "unproven"
         before, self._differed = self._differed, True
         if not aspects & {"result", "error", "state"}:
             if "args" not in aspects:
