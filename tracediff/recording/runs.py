@@ -97,7 +97,8 @@ class Run:
         root.end = perf_counter_ns()
         self.leave()
         try:
-            root.result = result if isinstance(result, Later) else self.buffer.capture(result)
+            later = issubclass(type(result), Later)  # isinstance would ask an object's __class__
+            root.result = result if later else self.buffer.capture(result)
             if root.packed:
                 mutations(root, self.args, self.kwargs)
             self._submit()
