@@ -303,3 +303,9 @@ class _Served(asyncio_subprocess.Process):
     def kill(self) -> None:
         """End it."""
         self.send_signal(9)
+
+
+for _kind in (_Reader, _Writer, _Process, _Served, _ServedReader):  # as which they are told
+    _base = next(one for one in _kind.__mro__ if one.__module__.startswith("asyncio."))
+    _kind.__name__, _kind.__qualname__ = _base.__name__, _base.__qualname__
+    _kind.__module__ = _base.__module__
