@@ -537,6 +537,28 @@ def test_threads_without_context_and_web_sockets_are_recorded_nowhere_and_refuse
 
 
 @pytest.mark.in_turn
+def test_a_recorder_that_fails_breaks_no_request(
+    aiohttp_shop: Any, traces: dict[str, Trace], service: HttpService
+) -> None:
+    shop = aiohttp_shop.copy(aiohttp_shop.directory.parent / "failing")
+    calls = f"""
+from tracediff.recording.libraries import aiohttp as library
+kept = library.Asked
+library.Asked = lambda *of: 1 / 0
+asks({service.url!r})
+library.Asked = kept
+library.note_answer = lambda *of: 1 / 0
+library.bare = lambda error: 1 / 0
+asks({service.url!r})
+"""
+    for trace in shop.record(calls):
+        assert shop.result(trace)[0] == ["a", "b"]
+        assert trace.warnings == (
+            "a value could not be recorded: ZeroDivisionError: division by zero",
+        )
+
+
+@pytest.mark.in_turn
 def test_requests_outside_of_jobs_are_plain(tmp_path: Path, aiohttp_shop: Any) -> None:
     code = """
         import aiohttp, tracediff as td

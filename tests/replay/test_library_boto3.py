@@ -423,6 +423,27 @@ def test_streams_of_events_are_plain_and_refused_in_a_replay(
 
 
 @pytest.mark.in_turn
+def test_a_recorder_that_fails_breaks_no_operation(
+    boto_shop: Any, traces: dict[str, Trace], services: AwsService
+) -> None:
+    shop = boto_shop.copy(boto_shop.directory.parent / "failing")
+    calls = f"""
+from tracediff.recording.libraries import boto3 as library, boto3_calls
+kept = library.Operation
+library.Operation = lambda *of: 1 / 0
+services({services.url!r})
+library.Operation = kept
+boto3_calls.copied = boto3_calls.bare = lambda *of: 1 / 0
+services({services.url!r})
+"""
+    for trace in shop.record(calls, AWS_ACCESS_KEY_ID="a-key", AWS_SECRET_ACCESS_KEY="a-secret"):
+        assert shop.result(trace)[8] == {"n": 1}
+        assert trace.warnings == (
+            "a value could not be recorded: ZeroDivisionError: division by zero",
+        )
+
+
+@pytest.mark.in_turn
 def test_the_store_asks_by_the_same_library_and_is_in_no_trace(
     boto_shop: Any, traces: dict[str, Trace], repeats: Callable[..., Trace]
 ) -> None:
