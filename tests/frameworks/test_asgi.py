@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -156,6 +157,13 @@ FILES = {
         @router.get("/gathered")
         async def gathered():
             return await asyncio.gather(*(asyncio.to_thread(vat, n) for n in (100, 200)))
+
+        @router.get("/many/{n}")
+        async def many(n: int):
+            await asyncio.sleep(0.05)
+            first = vat(n)
+            await asyncio.sleep(0.05)
+            return [first, await asyncio.to_thread(vat, n)]
 
         @router.get("/reset/{token}")
         async def reset(token: str):
@@ -315,6 +323,8 @@ def _ask_api(service, ask) -> None:
     for name in ("boom", "none", "closed", "busy", "failing", "stream", "cart", "named",
                  "gathered", "reset/verysecret10", "heavy", "openapi.json", "nowhere"):  # fmt: skip
         said[name.partition("/")[0]] = ask(f"{url}/{name}")
+    with ThreadPoolExecutor(10) as pool:
+        said["many"] = max(pool.map(lambda n: ask(f"{url}/many/{n}"), range(100, 110)))
     pad = b'{"pad": "%s"}' % (b"x" * (1 << 20))
     said["large"] = ask(f"{url}/large", pad, **{"Content-Type": "application/json"})
     let_in = {"X-Let-In": "1", "Content-Type": "application/octet-stream"}
@@ -356,6 +366,7 @@ def test_the_server_answers_as_without_a_recorder(shop):
     assert status == {
         "price": 200, "wrong": 422, "form": 200, "boom": 500, "none": 404, "closed": 409,
         "busy": 503, "failing": 200, "stream": 200, "cart": 500, "named": 200, "gathered": 200,
+        "many": 200,
         "reset": 200, "heavy": 200, "openapi.json": 200, "nowhere": 404, "large": 200,
         "totals": 200, "put": 200, "not allowed": 405, "echo": 200, "half": 200, "ignoring": 204,
         "kept out": 403, "sent": 200, "got": 200, "broken": 500,
@@ -433,7 +444,7 @@ def test_what_is_no_request_of_an_endpoint_is_no_job(shop):
     keys = {row.key for row in shop.rows()} - {"shop/api/endless"}
     assert keys == {
         *(f"shop/api/{name}" for name in ("price", "boom", "none", "closed", "busy", "failing",
-          "checked", "stream", "form", "cart", "gathered", "reset", "large", "heavy")),
+          "checked", "stream", "form", "cart", "gathered", "many", "reset", "large", "heavy")),
         "prices/named", "shop/sub/Totals", "shop/sub/echo", "shop/sub/half", "shop/sub/ignoring",
         "plain/sent", "plain/order", "shop/plain/app/GET",
     }  # fmt: skip
@@ -464,6 +475,14 @@ def test_a_mounted_application_s_path_and_route_are_whole(shop):
 
 def test_threads_and_tasks_of_an_endpoint_are_in_its_job(shop):
     assert names(shop.trace("shop/api/gathered")) == ["vat", "vat"]
+
+
+def test_requests_at_the_same_time_have_their_own_steps(shop):
+    for one in map(shop.project().resolve, _ids(shop, "shop/api/many")):
+        number = int(arguments(one)["route"]["n"])
+        steps = [values.inert(step.args) for step in one.steps[1:]]
+        assert steps == [{"net": number}] * 2
+        assert result(one)["body"] == [number * 119 // 100] * 2
 
 
 def test_a_plain_application_s_keys_come_by_method_and_path(shop):
