@@ -50,6 +50,9 @@ def test_records_of_a_class_hold_any_object() -> None:
     [
         UUID(uuid.UUID(int=7).bytes), asyncpg.Range(1, 5), asyncpg.Range(None, 5, upper_inc=True),
         asyncpg.Range(empty=True), asyncpg.BitString("1011"),
+        asyncpg.Point(1, 2), asyncpg.Circle((1, 2), 3), asyncpg.Line(1, 2, 3),
+        asyncpg.Box((3, 4), (1, 2)), asyncpg.Path((1, 2), (3, 4), is_closed=True),
+        asyncpg.Polygon((1, 2), (3, 4), (5, 6)),
     ],
 )  # fmt: skip
 def test_what_is_in_a_row_comes_back(value: Any) -> None:

@@ -48,3 +48,12 @@ def test_an_error_of_a_connection_holds_no_password() -> None:
     again: Any = rebuild(info, ALLOW)
     assert (type(again), str(again), again.pgconn) == (
         psycopg.OperationalError, str(caught.value), None)  # fmt: skip
+
+
+def test_named_tuples_that_psycopg_makes_come_as_they_were() -> None:
+    rows: Any = psycopg.rows
+    made = rows._make_nt("utf-8", b"id", b"name")
+    row = made(1, ["x"])
+    found = values.live(values.encode(row), ALLOW)
+    assert found == row
+    assert (type(found).__name__, found.id, found._fields) == ("Row", 1, ("id", "name"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Final
@@ -66,11 +67,34 @@ def _bits(obj: Any) -> Shape:
     return tags.LIBRARY, [b"asyncpg:BitString", obj.as_string()]
 
 
+def _shape(obj: Any) -> Shape:
+    return tags.LIBRARY, [f"asyncpg:{type(obj).__name__}".encode(), list(obj)]
+
+
+def _path(obj: Any) -> Shape:
+    kind = f"asyncpg:{type(obj).__name__}".encode()
+    return tags.LIBRARY, [kind, [obj.is_closed, [list(point) for point in obj.points]]]
+
+
+def _read_path(parts: Any) -> Any:
+    is_closed, points = parts
+    return types.Path(*(types.Point(*one) for one in points), is_closed=is_closed)
+
+
+def _read_polygon(parts: Any) -> Any:
+    return types.Polygon(*(types.Point(*one) for one in parts[1]))
+
+
+_SHAPES: Final = (types.Point, types.Box, types.Line, types.LineSegment, types.Circle)
+
 _SHAPERS: Final[dict[type, Shaper]] = {
     asyncpg.Record: _record,
     pgproto.UUID: _uuid,
     types.Range: _range,
     types.BitString: _bits,
+    types.Path: _path,
+    types.Polygon: _path,
+    **dict.fromkeys(_SHAPES, _shape),
 }
 
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -78,6 +102,9 @@ DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "asyncpg:UUID": pgproto.UUID,
     "asyncpg:Range": _read_range,
     "asyncpg:BitString": types.BitString,
+    "asyncpg:Path": _read_path,
+    "asyncpg:Polygon": _read_polygon,
+    **{f"asyncpg:{one.__name__}": partial(lambda cls, parts: cls(*parts), one) for one in _SHAPES},
 }
 """Kind to what rebuilds it."""
 

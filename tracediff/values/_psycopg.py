@@ -5,7 +5,9 @@ An error of psycopg holds its connection, and that the password.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -21,7 +23,28 @@ multiranges: Any = import_module("psycopg.types.multirange")
 
 def encoder(cls: type) -> Shaper | None:
     """What writes instances of exactly this class."""
+    if cls.__module__ in _ROWS and issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return _row
     return _SHAPERS.get(cls)
+
+
+_ROWS = frozenset({"psycopg.rows", "psycopg.types.composite"})
+"""Where psycopg makes classes of named tuples, for rows and for composite types."""
+
+
+def _row(obj: Any) -> Shape:
+    cls = type(obj)
+    return tags.LIBRARY, [b"psycopg:Row", [cls.__module__, cls.__name__, obj._asdict()]]
+
+
+def _read_row(parts: Any) -> Any:
+    module, name, cells = parts
+    return _named(module, name, tuple(cells))._make(cells.values())
+
+
+@cache
+def _named(module: str, name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields, module=module if module in _ROWS else None)  # noqa: PYI024 - its fields are data
 
 
 def _result(obj: Any) -> Shape:
@@ -75,6 +98,7 @@ _SHAPERS: Final[dict[type, Shaper]] = {
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "psycopg:PGresult": _read_result,
     "psycopg:PGconn": lambda _: None,
+    "psycopg:Row": _read_row,
     "psycopg:Json": json.Json,
     "psycopg:Jsonb": json.Jsonb,
     "psycopg:Range": _read_range,

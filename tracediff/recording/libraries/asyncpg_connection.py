@@ -15,7 +15,7 @@ from tracediff import runtime
 from tracediff.recording.libraries.asyncpg_served import StandIn, stand_in
 from tracediff.recording.libraries.databases import Driver, address
 from tracediff.recording.libraries.queries import Query
-from tracediff.recording.libraries.reach import recorded_here
+from tracediff.recording.libraries.reach import Reach, recorded_here
 from tracediff.recording.spans import Span
 from tracediff.runtime import current
 
@@ -255,19 +255,28 @@ def resetting(real: Any) -> Any:
     return reset
 
 
+def _used(database: str) -> None:
+    """What is not recorded."""
+
+
+LISTENS = Reach("input", f"{NAME} add_listener", _used)
+
+
 def listening(real: Any) -> Any:
     """``add_listener``, which is a plain call."""
+    plainly = shielded(real)
 
     @functools.wraps(real)
     async def add_listener(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guard = runtime.guard
-        if type(self._protocol) is StandIn and guard is not None:
-            guard.refuse("output", f"{NAME} add_listener")
-        parent = recorded_here()
-        if parent is not None:
+        parent, guard = recorded_here(), runtime.guard
+        if type(self._protocol) is StandIn and parent is not None:
+            LISTENS(parent, database(self, parent))
+        elif type(self._protocol) is StandIn and guard is not None:
+            guard.refuse("input", LISTENS.mark.name)
+        elif parent is not None:
             parent.buffer.warn(
                 "asyncpg: what a listener hears is not recorded: a replay stops there"
             )
-        return await shielded(real)(self, *args, **kwargs)
+        return await plainly(self, *args, **kwargs)
 
     return add_listener

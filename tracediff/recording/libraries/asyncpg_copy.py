@@ -91,8 +91,12 @@ def writing(real: Any) -> Any:
         sent = Written()
         pieces = _pieces(source, sent)
         if type(self._protocol) is StandIn:
-            async for _ in pieces:
-                pass
+            try:
+                async for _ in pieces:
+                    pass
+            except Exception as error:  # of the program's source, which was asked first then too
+                _query(self, parent, copy_stmt, sent.data()).fails(error)
+                raise
             return await _served(self, parent, copy_stmt, sent.data())
         query = _query(self, parent, copy_stmt, None)
         sent.where = (query.sql, query.place)

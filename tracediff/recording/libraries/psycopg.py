@@ -14,6 +14,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection, Cursor
 from psycopg._connection_base import BaseConnection
 from psycopg._server_cursor_base import ServerCursorMixin
+from psycopg.client_cursor import ClientCursorMixin
 
 from tracediff.config import Config
 from tracediff.recording.libraries import psycopg_connection as connection
@@ -75,5 +76,7 @@ def _cursors() -> Iterable[Patch]:
     yield Patch(AsyncCursor, "stream", cursors.streaming_async(AsyncCursor.stream))
     yield Patch(Cursor, "copy", copies.copying(Cursor.copy))
     yield Patch(AsyncCursor, "copy", copies.copying_async(AsyncCursor.copy))
+    client: Any = ClientCursorMixin
+    yield Patch(client, "mogrify", cursors.quoting(client.mogrify))
     base: Any = ServerCursorMixin
     yield Patch(base, "_fetch_gen", cursors.fetching(base._fetch_gen))

@@ -265,9 +265,11 @@ def stand_in(cls: Any, dsn: str, options: dict[str, Any]) -> Any:
     if options.get("context") is not None:
         made._adapters = psycopg.adapt.AdaptersMap(options["context"].adapters)
     made.prepare_threshold = options.get("prepare_threshold", 5)
+    own = _named(held.address)
     waits = _run_async if isinstance(made, psycopg.AsyncConnection) else _run
     vars(made).update(
-        wait=waits, cancel=_nothing, notifies=_refusing("notifies"), pipeline=_refusing("pipeline"),
+        wait=waits, cancel=_nothing, notifies=_refusing("notifies", own),
+        pipeline=_refusing("pipeline", own),
         cancel_safe=_nothing_async if waits is _run_async else _nothing, _try_cancel=_nothing,
     )  # fmt: skip
     return made
@@ -300,10 +302,17 @@ async def _nothing_async(*args: Any, **kwargs: Any) -> None:
     return None
 
 
-def _refusing(name: str) -> Callable[..., NoReturn]:
+@functools.lru_cache(maxsize=8)
+def _unrecorded(name: str) -> Reach:
+    return Reach("input", f"{NAME} {name}", _end)
+
+
+def _refusing(name: str, own: str) -> Callable[..., NoReturn]:
     def refused(*args: Any, **kwargs: Any) -> NoReturn:
-        guard = runtime.guard
-        if guard is not None:
+        parent, guard = recorded_here(), runtime.guard
+        if parent is not None:
+            _unrecorded(name)(parent, own)
+        elif guard is not None:
             guard.refuse("output", f"{NAME} {name}")
         raise RuntimeError(f"a replay has no {name} of psycopg")
 

@@ -31,6 +31,7 @@ from tracediff.recording.libraries.psycopg_served import (
     Noted,
     Result,
     StandIn,
+    transformer,
 )
 from tracediff.recording.libraries.queries import Query
 from tracediff.recording.libraries.reach import recorded_here
@@ -490,6 +491,20 @@ def _served(cursor: Any) -> Iterator[Any]:
         at += 1
 
 
+def quoting(real: Any) -> Any:
+    """``mogrify`` of a cursor: a replay quotes without a server."""
+
+    @functools.wraps(real)
+    def mogrify(self: Any, query: Any, params: Any = None) -> str:
+        if type(self._pgconn) is not StandIn:
+            bare(self)
+            return str(real(self, query, params))
+        self._tx = transformer(self)
+        return str(self._convert_query(query, params).query.decode(self._encoding))
+
+    return mogrify
+
+
 def fetching(real: Any) -> Any:
     """What fetches of a cursor in the server, as psycopg's generators do."""
 
@@ -498,7 +513,12 @@ def fetching(real: Any) -> Any:
         held = getattr(self, "_tx", None)
         if type(held) is Loaded:
             return held.page(num, self._make_row)
-        if type(held) is not Noted or recorded_here() is None:
+        parent = recorded_here()
+        if type(held) is not Noted or parent is None:
+            if parent is not None and not DRIVER.serves_another():
+                parent.buffer.warn(
+                    "psycopg: rows of a cursor that it did not declare itself are not recorded"
+                )
             return (yield from real(self, num))
         try:
             rows = yield from real(self, num)
