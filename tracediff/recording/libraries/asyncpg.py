@@ -15,6 +15,7 @@ from asyncpg import connection, cursor, pool, prepared_stmt, types
 from tracediff.config import Config
 from tracediff.recording.libraries import asyncpg_connection as connections
 from tracediff.recording.libraries import asyncpg_copy as copies
+from tracediff.recording.libraries import asyncpg_prepared as prepared
 from tracediff.recording.libraries import asyncpg_statements as statements
 from tracediff.recording.libraries.patching import Patch
 
@@ -41,7 +42,7 @@ def _connections() -> Iterable[Patch]:
         "_execute": statements.executing_rows,
         "execute": statements.executing_text,
         "_executemany": statements.executing_many,
-        "_get_statement": statements.preparing,
+        "_get_statement": prepared.preparing,
         "_copy_out": copies.reading,
         "_copy_in": copies.writing,
         "copy_records_to_table": copies.writing_records,
@@ -61,13 +62,13 @@ def _connections() -> Iterable[Patch]:
 def _prepared() -> Iterable[Patch]:
     own: Any = prepared_stmt.PreparedStatement
     bound = "_PreparedStatement__bind_execute"  # as Python writes the name
-    yield Patch(own, bound, statements.binding(getattr(own, bound)))
+    yield Patch(own, bound, prepared.binding(getattr(own, bound)))
     for name in ("executemany", "fetchmany"):
         real = getattr(own, name)
-        yield Patch(own, name, statements.binding_many(real, returns=name == "fetchmany"))
-    parameters = statements.describing(own.get_parameters, lambda one: types.Type(*one))
+        yield Patch(own, name, prepared.binding_many(real, returns=name == "fetchmany"))
+    parameters = prepared.describing(own.get_parameters, lambda one: types.Type(*one))
     yield Patch(own, "get_parameters", parameters)
-    columns = statements.describing(
+    columns = prepared.describing(
         own.get_attributes, lambda one: types.Attribute(one[0], types.Type(*one[1]))
     )
     yield Patch(own, "get_attributes", columns)
@@ -75,8 +76,8 @@ def _prepared() -> Iterable[Patch]:
 
 def _cursors() -> Iterable[Patch]:
     own: Any = cursor.BaseCursor
-    yield Patch(own, "_bind_exec", statements.opening(own._bind_exec, fetches=True))
-    yield Patch(own, "_bind", statements.opening(own._bind, fetches=False))
-    yield Patch(own, "_exec", statements.fetching(own._exec))
-    yield Patch(own, "_close_portal", statements.closing(own._close_portal))
-    yield Patch(cursor.Cursor, "forward", statements.moving(cursor.Cursor.forward))
+    yield Patch(own, "_bind_exec", prepared.opening(own._bind_exec, fetches=True))
+    yield Patch(own, "_bind", prepared.opening(own._bind, fetches=False))
+    yield Patch(own, "_exec", prepared.fetching(own._exec))
+    yield Patch(own, "_close_portal", prepared.closing(own._close_portal))
+    yield Patch(cursor.Cursor, "forward", prepared.moving(cursor.Cursor.forward))

@@ -20,6 +20,8 @@ from tracediff.config import Config
 from tracediff.recording.libraries import psycopg_connection as connection
 from tracediff.recording.libraries import psycopg_copy as copies
 from tracediff.recording.libraries import psycopg_cursor as cursors
+from tracediff.recording.libraries import psycopg_pools as pools
+from tracediff.recording.libraries import psycopg_streams as streams
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.libraries.psycopg_served import StandIn
 
@@ -35,8 +37,8 @@ def patches(config: Config) -> Iterable[Patch]:
         import psycopg_pool  # only where it is installed
 
         for pool, taking in (
-            (psycopg_pool.ConnectionPool, connection.taking),
-            (psycopg_pool.AsyncConnectionPool, connection.taking_async),
+            (psycopg_pool.ConnectionPool, pools.taking),
+            (psycopg_pool.AsyncConnectionPool, pools.taking_async),
         ):
             yield Patch(pool, "getconn", taking(pool.getconn))
             yield Patch(pool, "wait", taking(pool.wait))
@@ -72,8 +74,8 @@ def _cursors() -> Iterable[Patch]:
         yield Patch(other, "execute", cursors.executing_async(other.execute))
     yield Patch(Cursor, "executemany", cursors.executing_many(Cursor.executemany))
     yield Patch(AsyncCursor, "executemany", cursors.executing_many_async(AsyncCursor.executemany))
-    yield Patch(Cursor, "stream", cursors.streaming(Cursor.stream))
-    yield Patch(AsyncCursor, "stream", cursors.streaming_async(AsyncCursor.stream))
+    yield Patch(Cursor, "stream", streams.streaming(Cursor.stream))
+    yield Patch(AsyncCursor, "stream", streams.streaming_async(AsyncCursor.stream))
     yield Patch(Cursor, "copy", copies.copying(Cursor.copy))
     yield Patch(AsyncCursor, "copy", copies.copying_async(AsyncCursor.copy))
     client: Any = ClientCursorMixin

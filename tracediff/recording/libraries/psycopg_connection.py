@@ -27,7 +27,7 @@ NAME = "psycopg"
 DRIVER = Driver(NAME)
 _LABEL = "_tracediff_database"
 _BEFORE = "_tracediff_before"
-_PREPARED = "_tracediff_prepared"
+PREPARED = "_tracediff_prepared"
 _CHANGED = "_tracediff_changed"
 _ENDS = {b"COMMIT": "commit", b"ROLLBACK": "rollback"}
 _STEPS = (b"SAVEPOINT", b"RELEASE", b"ROLLBACK", b"PREPARE", b"COMMIT", b"MOVE")
@@ -93,11 +93,12 @@ def _database(connection: Any, parent: Span) -> str:
 
 def _address(held: Any) -> str:
     if type(held) is StandIn:
-        return _named(held.address)
+        return named(held.address)
     return address("postgresql", held.host, held.port, held.db)
 
 
-def _named(given: dict[str, Any]) -> str:
+def named(given: dict[str, Any]) -> str:
+    """The name of the database that these parameters lead to."""
     host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST")
     port = given.get("port") or os.environ.get("PGPORT")
     base = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user")
@@ -141,7 +142,7 @@ def is_prepared_here(connection: Any) -> bool:
 
     How often it does is no part of the job; in a replay nothing is asked then.
     """
-    if DRIVER.is_at_work() or vars(connection).get(_PREPARED) is False:
+    if DRIVER.is_at_work() or vars(connection).get(PREPARED) is False:
         return True
     if type(connection.pgconn) is not StandIn or recorded_here() is not None:
         return False
@@ -168,7 +169,7 @@ class _Connecting:
             parent.buffer.learn(str(found.get("password") or os.environ.get("PGPASSWORD") or ""))
         known = DRIVER.of(parent)
         self._known = known
-        self.name = known.name(_named(found))
+        self.name = known.name(named(found))
         self.parent = parent
         reach = DRIVER.connect
         self.query = Query(reach, reach, parent, (self.name,))
@@ -241,7 +242,7 @@ def connecting_async(real: Any) -> Any:
 
 def _of_pool(connection: Any, pooled: bool) -> Any:
     if pooled:
-        vars(connection)[_PREPARED] = False  # until it is taken
+        vars(connection)[PREPARED] = False  # until it is taken
     return connection
 
 
@@ -265,7 +266,7 @@ def stand_in(cls: Any, dsn: str, options: dict[str, Any]) -> Any:
     if options.get("context") is not None:
         made._adapters = psycopg.adapt.AdaptersMap(options["context"].adapters)
     made.prepare_threshold = options.get("prepare_threshold", 5)
-    own = _named(held.address)
+    own = named(held.address)
     waits = _run_async if isinstance(made, psycopg.AsyncConnection) else _run
     vars(made).update(
         wait=waits, cancel=_nothing, notifies=_refusing("notifies", own),
@@ -388,69 +389,3 @@ def _command(connection: Any, parent: Span, text: bytes) -> Query | None:
 
 def _query(reach: Reach, parent: Span, asked: tuple[Any, ...]) -> Query:
     return Query(reach, reach, parent, asked)
-
-
-# --- pools ---------------------------------------------------------------------------------------
-
-
-def _pool_address(pool: Any) -> str:
-    dsn, options = pool.conninfo, pool.kwargs
-    return _named(
-        given(dsn if isinstance(dsn, str) else "", options if isinstance(options, dict) else {})
-    )
-
-
-def _taken(connection: Any) -> Any:
-    if connection is not None:
-        vars(connection)[_PREPARED] = True
-    return connection
-
-
-def taking(real: Any) -> Any:
-    """``getconn`` of a pool, which is recorded where it fails."""
-
-    @functools.wraps(real)
-    def getconn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        parent = recorded_here()
-        if parent is None:
-            return _taken(real(self, *args, **kwargs))
-        known = DRIVER.of(parent)
-        name, number, failed = known.attempt(_pool_address(self))
-        if failed:
-            known.took_none(parent, name, number, None)
-        token = known.enter_shield()
-        try:
-            return _taken(real(self, *args, **kwargs))
-        except Exception as error:
-            raised = error
-        finally:
-            current.reset(token)
-        known.took_none(parent, name, number, raised)
-        raise raised
-
-    return getconn
-
-
-def taking_async(real: Any) -> Any:
-    """``getconn`` of an asynchronous pool."""
-
-    @functools.wraps(real)
-    async def getconn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        parent = recorded_here()
-        if parent is None:
-            return _taken(await real(self, *args, **kwargs))
-        known = DRIVER.of(parent)
-        name, number, failed = known.attempt(_pool_address(self))
-        if failed:
-            known.took_none(parent, name, number, None)
-        token = known.enter_shield()
-        try:
-            return _taken(await real(self, *args, **kwargs))
-        except Exception as error:
-            raised = error
-        finally:
-            current.reset(token)
-        known.took_none(parent, name, number, raised)
-        raise raised
-
-    return getconn
