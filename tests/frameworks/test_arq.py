@@ -191,7 +191,15 @@ def test_a_function_is_a_job_with_its_name_and_its_arguments_without_ctx(recorde
     recorded.same(trace)
 
 
-@pytest.mark.parametrize("key", ["gathered", "asking", "composed", "forking"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "asking",
+        "composed",
+        pytest.param("gathered", marks=pytest.mark.in_turn),
+        pytest.param("forking", marks=pytest.mark.in_turn),
+    ],
+)
 def test_a_replay_needs_no_redis(recorded, key):
     trace = recorded.trace(f"desk/tasks/{key}")
     assert trace.state == "success"
@@ -211,6 +219,7 @@ def test_what_a_job_reads_of_ctx_and_of_others_is_an_input(recorded):
     assert sent == {"function": "log", "args": [8], "kwargs": {}, "options": {"defer_by": 0.3}}
 
 
+@pytest.mark.in_turn
 def test_a_client_in_ctx_cannot_be_replayed_and_the_replay_says_so(recorded):
     trace = recorded.trace("desk/tasks/using")
     error = recorded.replayed(trace).steps[0].error

@@ -184,12 +184,20 @@ def test_a_task_is_a_job_with_its_name_and_the_arguments_of_its_signature(record
     recorded.same(trace)
 
 
+@pytest.mark.in_turn
 def test_an_optional_secret_that_is_not_given_is_handed_on(recorded):
     trace = next(one for one in every(recorded, "costs") if arguments(one)["quantity"] == 3)
     recorded.same(trace)
 
 
-@pytest.mark.parametrize("key", ["composed", "reading", "locked"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "composed",
+        pytest.param("reading", marks=pytest.mark.in_turn),
+        pytest.param("locked", marks=pytest.mark.in_turn),
+    ],
+)
 def test_a_replay_needs_no_storage(recorded, key):
     trace = recorded.trace(f"desk/tasks/{key}")
     assert trace.state == "success"

@@ -51,7 +51,8 @@ def hook() -> None:
         kind: Any = CurrentMessage
         kind.get_current_message = classmethod(_asking(CurrentMessage.get_current_message))
         for one in gc.get_objects():  # nothing lists the brokers, which list the actors
-            if isinstance(one, dramatiq.Actor) and "fn" in vars(one):
+            # Not `isinstance`: it would ask lazy objects for their class, and so make them.
+            if issubclass(type(one), dramatiq.Actor) and "fn" in vars(one):
                 _take(one)
     dramatiq_sending.hook()
 
