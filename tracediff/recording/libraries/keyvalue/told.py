@@ -36,12 +36,16 @@ Command = tuple[Any, ...]
 
 def kept(words: Sequence[Any]) -> Command:
     """A command as it is now."""
+    if _is_fixed(map(type, words)):
+        return tuple(words)
     return tuple(bytes(one) if isinstance(one, bytearray | memoryview) else one for one in words)
 
 
 def copied(reply: Any) -> Any:
     """A reply as it is now; the program may get it, and change it."""
     kind = type(reply)
+    if kind in _PLAIN:
+        return reply
     if kind is list:
         return [one if type(one) in _PLAIN else copied(one) for one in reply]
     if kind is dict:
