@@ -1,6 +1,6 @@
 """What a trace and other tools of the process cost each other; and reading other tools' traces.
 
-The job does nothing, so that its own time is the recorder's. Settings change between the blocks.
+Settings change between the blocks of records; a handler throws the records away.
 """
 
 from __future__ import annotations
@@ -8,33 +8,31 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from time import thread_time_ns
 from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 
 import tracediff as td
-from benchmarks.figures import Figure, spread, timed
-from benchmarks.measuring import in_turns, once
+from benchmarks.figures import Figure, timed
+from benchmarks.measuring import in_turns, once, per_call
 from tracediff.config import Config
 from tracediff.foreign.importing import Wish, import_traces
+from tracediff.recording.beside.otelids import note_ids
+from tracediff.recording.buffers import Buffer
+from tracediff.recording.redaction import Redactor
 from tracediff.stores.memory import MemoryStore
 
-JOBS = 100
+ASKED = 1_000
 RECORDS = 500
 SPANS = 10_000
 TRACES = 100
 log = logging.getLogger("benchmarks.beside")
 TRACER = TracerProvider().get_tracer("benchmarks")
-
-
-@td.job("benchmarks/beside")
-def nothing() -> None:
-    """A job that does nothing."""
 
 
 @td.job("benchmarks/logging")
@@ -46,24 +44,24 @@ def logging_job(records: int) -> float:
     return (thread_time_ns() - start) / records / 1e9
 
 
-def jobs(settings: dict[str, Any], *, spanned: bool) -> float:
-    """Seconds of the thread that a job takes, with these settings, within a span or not."""
-    td.configure(store="memory:", **settings)
-    if spanned:
-        with TRACER.start_as_current_span("request"):
-            return _jobs()
-    return _jobs()
+def asked(*, known: bool, spanned: bool) -> float:
+    """Seconds that a job's start asks for the ids, where the program has OpenTelemetry or not."""
+    buffer = Buffer(Redactor((), lambda: b"key"), "steps")
+    module = sys.modules["opentelemetry.trace"]
+    if not known:
+        del sys.modules["opentelemetry.trace"]
+    try:
+        if spanned:
+            with TRACER.start_as_current_span("request"):
+                return per_call(lambda calls: _ask(buffer, calls), ASKED)
+        return per_call(lambda calls: _ask(buffer, calls), ASKED)
+    finally:
+        sys.modules["opentelemetry.trace"] = module
 
 
-def _jobs() -> float:
-    nothing()
-    td.flush()
-    start = thread_time_ns()
-    for _ in range(JOBS):
-        nothing()
-    found = (thread_time_ns() - start) / JOBS / 1e9
-    td.flush()
-    return found
+def _ask(buffer: Buffer, calls: int) -> None:
+    for _ in range(calls):
+        note_ids(buffer)
 
 
 def records(settings: dict[str, Any]) -> float:
@@ -114,31 +112,20 @@ def _untold(what: str, done: int, of: int) -> None:
     """Nobody looks on."""
 
 
-def of_jobs(rounds: int) -> list[Figure]:
-    off = {"otel_ids": False, "sentry_tag": False}
-    sides: dict[str, Callable[[], float]] = {
-        "off": functools.partial(jobs, off, spanned=False),
-        "on": functools.partial(jobs, {}, spanned=False),
-        "within": functools.partial(jobs, {}, spanned=True),
-    }
-    found = in_turns(sides, rounds)
-    base = found["off"]
+def of_ids(rounds: int) -> list[Figure]:
+    found = in_turns(
+        {
+            "unknown": functools.partial(asked, known=False, spanned=False),
+            "none": functools.partial(asked, known=True, spanned=False),
+            "within": functools.partial(asked, known=True, spanned=True),
+        },
+        rounds,
+    )
+    what = "asking for OpenTelemetry's ids as a job starts"
     return [
-        timed("a job that does nothing, without OpenTelemetry's ids", base, "µs"),
-        *(
-            Figure(
-                what=what,
-                unit="µs",
-                value=median(more) * 1e6,
-                spread=spread(more, 1e6),
-                target=target,
-            )
-            for what, name, target in (
-                ("what asking for them adds, no span active", "on", 1.0),
-                ("what they add within a span", "within", 10.0),
-            )
-            for more in [[new - old for new, old in zip(found[name], base, strict=True)]]
-        ),
+        timed(f"{what}, of a program without it", found["unknown"], "µs", target=0.2),
+        timed(f"{what}, no span active", found["none"], "µs", target=2.0),
+        timed(f"{what}, within a span", found["within"], "µs", target=4.0),
     ]
 
 
@@ -181,7 +168,7 @@ def of_imports(rounds: int) -> list[Figure]:
 
 def measure(quick: bool) -> list[Figure]:
     return [
-        *of_jobs(2 if quick else 60),
+        *of_ids(2 if quick else 100),
         *of_records(2 if quick else 60),
         *of_imports(1 if quick else 10),
     ]
