@@ -27,7 +27,8 @@ from tracediff.model import MISSING, FrameChange, Tolerance, Value
 from tracediff.reports import frames, json
 from tracediff.reports.text.canvas import Look, paint
 from tracediff.reports.text.comparison import comparison_lines
-from tracediff.values import Record, encode, text
+from tracediff.values import Record, encode, inert, text
+from tracediff.values.frames import arrow
 
 REPO = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -299,8 +300,6 @@ def test_a_damaged_arrow_frame_is_told_as_a_difference_and_exhausts_nothing(
 
 
 def walk_base(frame: Any) -> bytes:
-    from tracediff.values import inert
-
     found: Any = inert(encode(frame))
     base: bytes = found.base
     return base
@@ -397,3 +396,49 @@ def test_tables_of_pyarrow_with_dictionaries_are_read() -> None:
     old, new = (pa.table({"k": ["p", "q"], "d": pa.array(one).dictionary_encode()})
                 for one in (["x", "y"], ["x", "x"]))  # fmt: skip
     assert told(walk(old, new)) == [(("d", "q"), "changed", "y", "x")]
+
+
+def crafted(body: bytes, blocks: int) -> bytes:
+    """A file of polars whose end names its one batch over and over."""
+    size = int.from_bytes(body[-10:-6], "little")
+    table = bytearray(body[-10 - size : -10])
+    at = next(
+        at
+        for at in range(0, len(table) - 28, 4)
+        if int.from_bytes(table[at : at + 4], "little") == 1
+        and body[int.from_bytes(table[at + 4 : at + 12], "little") :][:4] == b"\xff\xff\xff\xff"
+    )
+    named = next(
+        one
+        for one in range(0, len(table) - 4, 4)
+        if one + int.from_bytes(table[one : one + 4], "little") == at
+    )
+    table[named : named + 4] = (len(table) - named).to_bytes(4, "little")
+    more = bytes(table) + blocks.to_bytes(4, "little") + bytes(table[at + 4 : at + 28]) * blocks
+    return body[: -10 - size] + more + len(more).to_bytes(4, "little") + b"ARROW1"
+
+
+def test_a_batch_that_is_named_over_and_over_is_read_once_or_not_at_all() -> None:
+    whole = walk_base(pl.DataFrame({"n": range(100_000)}))
+    with pytest.raises(ValueError, match="overlap"):
+        arrow.columns(crafted(whole, 5_000))
+    forged = Record("polars:frame", "library", crafted(whole, 5_000))
+    tracemalloc.start()
+    found = walk(Record("polars:frame", "library", whole), forged)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    assert found.beyond == 1
+
+
+def test_categories_that_are_a_range_without_end_take_no_time() -> None:
+    frame = pd.DataFrame({"c": pd.Categorical.from_codes([0, 1], pd.RangeIndex(2))})
+    parts: Any = walk_parts(frame)
+    parts["arrays"][0]["values"].base["stop"] = 2**60
+    forged = Record("pandas:frame", "library", parts)
+    found = walk(frame, forged)
+    assert found.beyond >= 1
+
+
+def walk_parts(frame: Any) -> Any:
+    found: Any = inert(encode(frame))
+    return found.base

@@ -114,14 +114,15 @@ class Frames:
     def _columns(self) -> tuple[list[str | int], list[str | int]]:
         """Columns that came, went or stand in another order."""
         before, after = self.old.names, self.new.names
-        removed = [one for one in before if one not in set(after) and not self._at(one).ignore]
-        added = [one for one in after if one not in set(before) and not self._at(one).ignore]
+        old, new = set(before), set(after)
+        removed = [one for one in before if one not in new and not self._at(one).ignore]
+        added = [one for one in after if one not in old and not self._at(one).ignore]
         for name in removed:
             self._add((name,), "removed", _described(self.old, name), MISSING)
         for name in added:
             self._add((name,), "added", MISSING, _described(self.new, name))
-        shared = [one for one in before if one in set(after)]
-        turned = [one for one in after if one in set(before)]
+        shared = [one for one in before if one in new]
+        turned = [one for one in after if one in old]
         if shared != turned and not self.rule.unordered:
             self._add((), "order", shared, turned)
         return added, removed

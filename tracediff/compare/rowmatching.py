@@ -134,10 +134,11 @@ def _found(old: Table, new: Table) -> _Key | None:
         return None  # all that a row is cannot name it
     best, most = None, 0.5
     candidates = 0
+    others = dict(zip(new.names, new.columns, strict=True))
     for name, column in zip(old.names, old.columns, strict=True):
-        if not column.key or name not in new.names:
+        if not column.key or name not in others:
             continue
-        other = new.column(name)
+        other = others[name]
         if other.dtype != column.dtype or candidates >= _CANDIDATES:
             continue
         candidates += 1
@@ -215,10 +216,11 @@ def _by_place(old: Table, new: Table, remark: str) -> Matched:
 
 
 def _pairs(old: Table, new: Table) -> list[tuple[Column, Column]]:
+    others = dict(zip(new.names, new.columns, strict=True))
     found = [
-        (column, new.column(name))
+        (column, others[name])
         for name, column in zip(old.names, old.columns, strict=True)
-        if name in new.names
+        if name in others
     ]
     return [pair for pair in found if pair[0].dtype == pair[1].dtype]
 

@@ -23,6 +23,9 @@ _FLOATS: Final = ("e", "f", "d")
 _BITS: Final = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]
 _NOT: Final = bytes.maketrans(b"\0\1", b"\1\0")
 _DEEPEST: Final = 20
+_MOST_FIELDS: Final = 10_000
+_MOST_NOTES: Final = 100
+_LONGEST: Final = 200
 _SHARED: Final = 16
 _INLINE: Final = 12
 
@@ -51,7 +54,8 @@ def columns(data: bytes) -> list[tuple[str, Column]]:
     batches: list[list[Column]] = []
     for message in messages(data):
         if message.kind == SCHEMA:
-            fields = [_field(one, 0) for one in message.header.tables(1)]
+            left = [_MOST_FIELDS]
+            fields = [_field(one, 0, left) for one in message.header.tables(1)]
         elif message.kind == DICTIONARY:
             _learn(fields, message.header, message.body, known)
         elif message.kind == BATCH:
@@ -64,17 +68,19 @@ def columns(data: bytes) -> list[tuple[str, Column]]:
     ]
 
 
-def _field(flat: Flat, depth: int) -> Field:
-    if depth > _DEEPEST:
-        raise ValueError("nested too deep")
+def _field(flat: Flat, depth: int, left: list[int]) -> Field:
+    """A column of the schema; ``left`` counts how many more there may be, in all."""
+    left[0] -= 1
+    if depth > _DEEPEST or left[0] < 0:
+        raise ValueError("nested too deep, or too many columns")
     form, coded = flat.table(3), flat.table(4)
     if form is None:
         raise ValueError("a column without a type")
     extension = ""
-    for pair in flat.tables(6):
+    for pair in flat.tables(6)[:_MOST_NOTES]:
         if pair.text(0) == "ARROW:extension:name":
             extension = pair.text(1)
-    children = tuple(_field(one, depth + 1) for one in flat.tables(5))
+    children = tuple(_field(one, depth + 1, left) for one in flat.tables(5))
     field = Field(flat.text(0), flat.number(2, "<B"), form, children, (-1, None), extension)
     if coded is None:
         return field
@@ -121,6 +127,7 @@ class _Reader:
         self._buffers = iter(batch.structs(2, "<qq"))
         self._counts = iter(batch.structs(4, "<q"))
         self._shared = _SHARED * len(body) + 1_000_000
+        self._left = 2 * len(body) + 1_000
 
     def column(self, field: Field) -> Column:
         """The next column."""
@@ -149,6 +156,9 @@ class _Reader:
             raise ValueError("a column without its buffer") from None
         if offset < 0 or not max(least, 0) <= length <= len(self._body) - offset:
             raise ValueError("a buffer that is cut")
+        self._left -= length
+        if self._left < 0:
+            raise ValueError("columns that share their bytes over and over")
         return self._body[offset : offset + length]
 
     def _missing(self, size: int, nulls: int) -> bytes | None:
@@ -315,7 +325,7 @@ def _lists(reader: _Reader, field: Field, size: int, missing: bytes | None) -> C
     else:
         ends = reader.offsets("<q" if field.kind == _LARGE_LIST else "<i", size)
     column = reader.column(inner)
-    if ends[-1] > column.size or isinstance(column.cells(0, 0), Empty):
+    if ends[-1] > column.size:
         raise ValueError("lists of what is not there")
     reader.spend(ends[-1] if column.dtype == "null" else 0)
     whole = column.cells(0, ends[-1])
@@ -361,7 +371,7 @@ _NAMES: Final = {
 
 def _dtype(field: Field) -> str:
     """What a type is called, as pyarrow writes it."""
-    return field.extension or _plain_dtype(field)
+    return (field.extension or _plain_dtype(field))[:_LONGEST]
 
 
 def _plain_dtype(field: Field) -> str:

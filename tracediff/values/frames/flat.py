@@ -16,6 +16,7 @@ _MAGIC: Final = b"ARROW1\0\0"
 _MARK: Final = b"ARROW1"
 _BLOCK: Final = "<qi4xq"
 _MOST_FIELDS: Final = 10_000
+_LONGEST: Final = 1_000
 SCHEMA: Final = 1
 DICTIONARY: Final = 2
 BATCH: Final = 3
@@ -51,7 +52,7 @@ class Flat:
         at = self._target(field)
         if at is None:
             return ""
-        size = _number(self._data, at, "<I")
+        size = min(_number(self._data, at, "<I"), _LONGEST)
         return self._data[at + 4 : at + 4 + size].decode("utf-8", "replace")
 
     def tables(self, field: int) -> list[Flat]:
@@ -131,8 +132,11 @@ def _of_file(data: bytes) -> Iterator[Message]:
         raise ValueError("a file without a schema")
     yield Message(SCHEMA, schema, b"")
     for field in (2, 3):
+        after = 0
         for offset, *_ in footer.structs(field, _BLOCK):
-            message, _ = _message(data, offset)
+            if offset < after:
+                raise ValueError("messages that overlap")
+            message, after = _message(data, offset)
             if message is not None:
                 yield message
 

@@ -160,7 +160,8 @@ def _category(parts: Any) -> Column:
     cells = [None if at < 0 else level[at] for at in codes.cells(0, codes.size)]
     ordered = "ordered, " if parts["ordered"] else ""
     dtype = f"category ({ordered}{len(level):,}: {text(list(level[:200]), 80)})"
-    return Listed(cells, dtype, key=_KEYS.issuperset(map(type, level)))
+    key = type(level) is range or _KEYS.issuperset(map(type, level))
+    return Listed(cells, dtype, key=key)
 
 
 def _time(parts: Any) -> Column:
