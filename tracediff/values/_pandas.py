@@ -9,6 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from tracediff.values import tags
+from tracediff.values.framed import Framed
 from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
 from tracediff.values.refs import module_of
@@ -282,9 +283,47 @@ _EXTENSION: Final = _shaper("array", _extension)
 _DTYPE: Final = _shaper("dtype", _dtype)
 _OFFSET: Final = _shaper("offset", _offset)
 _MASKED: Final = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
+
+
+def _names(obj: Any) -> tuple[list[Any], list[Any]]:
+    return list(obj.columns), [*obj.index.names, *obj.columns.names]
+
+
+def _without(obj: Any, places: set[int]) -> Any:
+    return obj.iloc[:, [at for at in range(obj.shape[1]) if at not in places]]
+
+
+def _read_sealed(parts: Any) -> Any:
+    """The frame with stand-ins in the columns that are sealed."""
+    found = parts["frame"]
+    sealed = iter(parts["sealed"])
+    for at, name in enumerate(parts["names"]):
+        if at < found.shape[1] and found.columns[at] == name:
+            continue
+        _, stand_in = next(sealed)
+        cells = np.empty(len(found), dtype=object)
+        for row in range(len(found)):  # to give all of them at once would look into them
+            cells[row] = stand_in
+        column = pd.Series(cells, index=found.index, dtype=object)
+        found.insert(at, name, column, allow_duplicates=True)
+    return found
+
+
 _SHAPERS: Final[dict[type, Shaper]] = {
-    pd.DataFrame: _shaper("frame", _frame),
-    pd.Series: _shaper("series", _series),
+    pd.DataFrame: Framed(
+        "pandas:sealed",
+        _shaper("frame", _frame),
+        _names,
+        lambda obj, at: obj.iloc[:, at],
+        _without,
+    ),
+    pd.Series: Framed(
+        "pandas:sealed",
+        _shaper("series", _series),
+        lambda obj: ((), [obj.name, *obj.index.names]),
+        lambda obj, at: obj,
+        lambda obj, places: obj,
+    ),
     pd.RangeIndex: _shaper("range", _range),
     pd.MultiIndex: _shaper("multiindex", _multi),
     **dict.fromkeys(
@@ -309,6 +348,7 @@ _SHAPERS: Final[dict[type, Shaper]] = {
 
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "pandas:frame": _read_frame,
+    "pandas:sealed": _read_sealed,
     "pandas:series": _read_series,
     "pandas:range": _read_range,
     "pandas:multiindex": _read_multi,

@@ -8,8 +8,10 @@ from importlib import import_module
 from typing import Any, Final
 
 from tracediff.values import tags
+from tracediff.values.framed import Framed
 from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
+from tracediff.values.sealedframes import stand_in
 
 pl: Any = import_module("polars")
 
@@ -17,9 +19,9 @@ pl: Any = import_module("polars")
 def encoder(cls: type) -> Shaper | None:
     """What writes instances of exactly this class."""
     if cls is pl.DataFrame:
-        return _frame
+        return _FRAMED
     if cls is pl.Series:
-        return _series
+        return _NAMED
     if cls is pl.LazyFrame:
         return _lazy
     if cls is pl.Schema:
@@ -71,8 +73,27 @@ def _read_series(parts: Any) -> Any:
     return _read(parts["data"]).to_series(0).alias(parts["name"])
 
 
+def _without(obj: Any, places: set[int]) -> Any:
+    return obj.select([pl.nth(at) for at in range(obj.width) if at not in places])
+
+
+_FRAMED: Final = Framed(
+    "polars:sealed",
+    _frame,
+    lambda obj: (obj.columns, ()),
+    lambda obj, at: obj.to_series(at),
+    _without,
+)
+_NAMED: Final = Framed(
+    "polars:sealed",
+    _series,
+    lambda obj: ((), (obj.name,)),
+    lambda obj, at: obj,
+    lambda obj, places: obj,
+)
 DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "polars:frame": _read,
+    "polars:sealed": lambda parts: stand_in("polars:sealed", parts),
     "polars:series": _read_series,
     "polars:schema": lambda data: _read(data).schema,
     "polars:dtype": lambda data: _read(data).dtypes[0],

@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import Any, Final
 
 from tracediff.values import tags
+from tracediff.values.framed import Framed
 from tracediff.values.leaves import SaidError
 from tracediff.values.nodeshapes import Shape, Shaper
+from tracediff.values.sealedframes import stand_in
 
 pa: Any = import_module("pyarrow")
 
@@ -16,9 +18,9 @@ pa: Any = import_module("pyarrow")
 def encoder(cls: type) -> Shaper | None:
     """What writes instances of exactly this class."""
     if cls is pa.Table:
-        return lambda obj: _shape(b"pyarrow:table", obj)
+        return _framed(lambda obj: _shape(b"pyarrow:table", obj))
     if cls is pa.RecordBatch:
-        return lambda obj: _shape(b"pyarrow:batch", pa.Table.from_batches([obj]))
+        return _framed(lambda obj: _shape(b"pyarrow:batch", pa.Table.from_batches([obj])))
     if cls is pa.ChunkedArray:
         return lambda obj: _shape(b"pyarrow:chunked", pa.table([obj], names=[""]))
     if issubclass(cls, pa.Array):
@@ -32,6 +34,16 @@ def encoder(cls: type) -> Shaper | None:
     if issubclass(cls, pa.DataType):
         return lambda obj: _described(b"pyarrow:type", pa.field("", obj))
     return None
+
+
+def _framed(shape: Shaper) -> Framed:
+    return Framed(
+        "pyarrow:sealed",
+        shape,
+        lambda obj: (obj.schema.names, ()),
+        lambda obj, at: obj.column(at),
+        lambda obj, places: obj.select([at for at in range(obj.num_columns) if at not in places]),
+    )
 
 
 def _column(array: Any) -> Any:
@@ -90,6 +102,7 @@ DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "pyarrow:batch": _read_batch,
     "pyarrow:chunked": lambda data: read_stream(data).column(0),
     "pyarrow:array": _read_array,
+    "pyarrow:sealed": lambda parts: stand_in("pyarrow:sealed", parts),
     "pyarrow:scalar": lambda data: _read_array(data)[0],
     "pyarrow:schema": _read_schema,
     "pyarrow:field": lambda data: _read_schema(data).field(0),

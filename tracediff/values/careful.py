@@ -14,6 +14,8 @@ from ormsgpack import Ext, Fragment, packb
 from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
+from tracediff.values.framed import Framed
+from tracediff.values.graphs import Shared
 from tracediff.values.interrupts import is_interrupt
 from tracediff.values.leaves import LEAVES, NATIVE, InexactError, SaidError, big_int, surrogates
 from tracediff.values.nodes import Deep, Global, Reference
@@ -22,7 +24,7 @@ from tracediff.values.opaque import MAX_TEXT, describe
 from tracediff.values.placeholder import Placeholder
 from tracediff.values.redaction import FLAGS, Redaction, sealed, seals_itself
 from tracediff.values.refs import clean, type_ref
-from tracediff.values.shapes import attributes, shape_of
+from tracediff.values.shapes import attributes, shaper_of
 
 Packed = tuple[bytes, int]
 """The bytes of a value, and how many arrays and maps they nest."""
@@ -125,7 +127,7 @@ class _Careful:
             data, height = yield from self._dict(obj)
         else:
             try:
-                shape = shape_of(obj, self.seen)
+                shape = self._shape(obj)
             except Exception as error:  # foreign code; this has no exact form
                 if is_interrupt(error):
                     raise
@@ -138,6 +140,15 @@ class _Careful:
         if height >= tags.MAX_HEIGHT:
             return tags.extension(tags.NESTED, data), 0
         return data, height
+
+    def _shape(self, obj: Any) -> Any:
+        shaper = shaper_of(type(obj))
+        if type(shaper) is Shared:
+            return shaper.among(obj, self.seen)
+        if type(shaper) is Framed and self.redaction is not None:
+            nodes = min(self.nodes, _MAX_NODES)
+            return shaper.among(obj, self.redaction, lambda one: _Careful(None, nodes).run(one))
+        return shaper(obj)
 
     def _leaf(self, obj: Any, cls: type) -> bytes | None:
         if cls in NATIVE:

@@ -19,6 +19,7 @@ from xxhash import xxh3_128_digest
 
 from tracediff.values import tags
 from tracediff.values.careful import encode_carefully
+from tracediff.values.framed import Framed
 from tracediff.values.graphs import Shared
 from tracediff.values.interrupts import is_interrupt
 from tracediff.values.leaves import DATETIME, FLAT, LEAVES, NATIVE, datetime_bytes
@@ -349,7 +350,12 @@ class _Encoder:
 
     def _extension(self, obj: Any, cls: type) -> Ext:
         shaper = SHAPES.get(cls) or plan(cls)
-        shape = shaper.among(obj, self.seen) if type(shaper) is Shared else shaper(obj)
+        if type(shaper) is Shared:
+            shape = shaper.among(obj, self.seen)
+        elif type(shaper) is Framed and self.redaction is not None:
+            shape = shaper.among(obj, self.redaction, encode)
+        else:
+            shape = shaper(obj)
         if isinstance(shape, Ext):
             return shape
         tag, parts = shape

@@ -19,7 +19,7 @@ class Placeholder:
 
     __slots__ = ("_node",)
 
-    def __init__(self, node: nodes.Opaque | nodes.Redacted | nodes.Deep) -> None:
+    def __init__(self, node: nodes.Opaque | nodes.Redacted | nodes.Deep | nodes.Record) -> None:
         object.__setattr__(self, "_node", node)
 
     def __repr__(self) -> str:
@@ -39,7 +39,9 @@ def node_of(placeholder: Placeholder) -> Any:
 _node = Placeholder.__dict__["_node"].__get__
 
 
-def _describe(node: nodes.Opaque | nodes.Redacted | nodes.Deep) -> str:
+def _describe(node: nodes.Opaque | nodes.Redacted | nodes.Deep | nodes.Record) -> str:
+    if isinstance(node, nodes.Record):
+        return f"a frame of {node.type.partition(':')[0]} with columns that are redacted"
     if isinstance(node, nodes.Opaque):
         return f"{node.type.replace(':', '.')} {node.text}"
     if isinstance(node, nodes.Redacted):
@@ -70,7 +72,7 @@ def _used(placeholder: Placeholder, how: str) -> BaseException:
         f"the replay used {_describe(node)}, which has no exact recording: {how}",
         slug="placeholder-used",
         hint=wrap
-        if isinstance(node, nodes.Redacted)
+        if isinstance(node, nodes.Redacted | nodes.Record)
         else f"register an encoder for its type, or {wrap}",
     )
     return refused(node, error)

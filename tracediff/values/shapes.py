@@ -22,7 +22,6 @@ from ormsgpack import Ext
 
 from tracediff.values import registry, tags
 from tracediff.values.factories import NATIVE_EXCEPTIONS
-from tracediff.values.graphs import Shared
 from tracediff.values.leaves import LEAVES, InexactError, datetime_bytes, time_bytes
 from tracediff.values.nodeshapes import NODE_SHAPES, Shape, Shaper
 from tracediff.values.refs import class_attribute, mro, namespace, type_ref
@@ -37,14 +36,9 @@ _plans: dict[type, Shaper] = {}
 _generation = 0
 
 
-def shape_of(obj: Any, seen: dict[Any, Any]) -> Shape:
-    """The shape of any object; raises InexactError, or whatever the object's own code raises.
-
-    ``seen`` knows the objects of the value that are written once, as ``Shared`` says.
-    """
-    cls = type(obj)
-    shaper = SHAPES.get(cls) or LEAVES.get(cls) or plan(cls)
-    return shaper.among(obj, seen) if type(shaper) is Shared else shaper(obj)
+def shaper_of(cls: type) -> Any:
+    """What gives the shape of a class's objects; it raises InexactError, or what they raise."""
+    return SHAPES.get(cls) or LEAVES.get(cls) or plan(cls)
 
 
 def plan(cls: type) -> Shaper:
