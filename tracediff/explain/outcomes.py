@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from tracediff import values
+from tracediff.compare.framecells import cells_of
 from tracediff.model import MISSING, Trace
 
 Path = tuple[str | int, ...]
@@ -75,6 +76,11 @@ def fields(outcome: Outcome) -> Fields:
 
 
 def _leaves(path: Path, value: Any, depth: int) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, values.Record) and value.kind == "library":
+        cells = cells_of(value, MOST_FIELDS)
+        if cells is not None:
+            yield from (((*path, *place), cell) for place, cell in cells)
+            return
     parts: list[tuple[str | int, Any]] = []
     if isinstance(value, Mapping) and all(type(key) in (str, int) for key in value):
         parts = list(value.items())
@@ -107,6 +113,8 @@ def number(value: Any) -> Fraction | None:
 
 def mark(value: Any) -> object:
     """What is equal for two fields that are the same: type and value."""
+    if isinstance(value, values.Record):
+        return type(value), values.encode(value)
     return type(value), repr(value)
 
 
