@@ -245,6 +245,8 @@ def test_all_cells_are_counted_and_the_first_are_listed() -> None:
     assert "10,000 cells changed in 5,000 rows (1,000 listed)" in frames.line(summary)
 
 
+@pytest.mark.in_turn
+@pytest.mark.slow
 def test_a_million_rows_take_bounded_time_and_memory() -> None:
     rows = 1_000_000
     old = pd.DataFrame({f"c{at}": np.arange(rows) * (at + 0.5) for at in range(10)})
@@ -281,7 +283,7 @@ def test_a_crafted_pandas_frame_exhausts_nothing(crafted: dict[str, Any]) -> Non
     assert found.beyond == 1
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_a_damaged_arrow_frame_is_told_as_a_difference_and_exhausts_nothing(
     data: st.DataObject,
@@ -442,3 +444,12 @@ def test_categories_that_are_a_range_without_end_take_no_time() -> None:
 def walk_parts(frame: Any) -> Any:
     found: Any = inert(encode(frame))
     return found.base
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("form", ["pandas", "polars"])
+def test_a_frame_of_many_columns(form: str) -> None:
+    old = pd.DataFrame(np.zeros((2, 9_000)), columns=[f"c{at}" for at in range(9_000)])
+    new = old.copy()
+    new.iloc[1, 8_999] = 1.0
+    assert told(walk(FORMS[form](old), FORMS[form](new))) == [(("c8999", 1), "changed", 0.0, 1.0)]

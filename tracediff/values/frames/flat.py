@@ -68,7 +68,7 @@ class Flat:
         at = self._target(field)
         if at is None:
             return []
-        size = struct.calcsize(form) * self._count(at)
+        size = struct.calcsize(form) * _number(self._data, at, "<I")
         chunk = self._data[at + 4 : at + 4 + size]
         return list(struct.iter_unpack(form, chunk))
 
