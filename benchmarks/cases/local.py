@@ -10,7 +10,9 @@ import importlib.resources
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import grpc
@@ -18,11 +20,13 @@ import numpy as np
 
 import tracediff as td
 from benchmarks.blocks import Ask, block, compared
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, spread
 from servers.grpc_service import GrpcService, generate
 
 DRAWS = 2000
 GENERATOR = np.random.default_rng()
+PLAIN = (np.random.default_rng(), np.random.RandomState())
+"""Generators of numpy's own, which nobody watches: they are no global name's value."""
 
 
 @td.job("benchmarks/local", depth="inputs")
@@ -31,22 +35,39 @@ def recorded(ask: Ask) -> tuple[float, float]:
     return block(ask)
 
 
-def drawn() -> None:
-    """Numbers of a generator that is made here."""
-    rng = np.random.default_rng()
+def draw(rng: np.random.Generator) -> None:
     for _ in range(DRAWS):
         rng.random()
 
 
+def drawn() -> None:
+    """Numbers of a generator that is made here."""
+    draw(np.random.default_rng())
+
+
+def drawn_plainly() -> None:
+    """The same of one that nobody watches."""
+    draw(np.random.Generator(np.random.PCG64()))
+
+
 def drawn_of_module() -> None:
     """Numbers of one that was there before."""
-    for _ in range(DRAWS):
-        GENERATOR.random()
+    draw(GENERATOR)
+
+
+def drawn_of_module_plainly() -> None:
+    """The same of one that nobody watches."""
+    draw(PLAIN[0])
 
 
 def drawn_at_once() -> None:
     """Many numbers in a call, of the global generator."""
     np.random.normal(size=DRAWS)  # noqa: NPY002 - the older functions are what is measured
+
+
+def drawn_at_once_plainly() -> None:
+    """The same of one that nobody watches."""
+    PLAIN[1].normal(size=DRAWS)
 
 
 def program() -> None:
@@ -91,13 +112,28 @@ def measure(quick: bool) -> list[Figure]:
     made = f"a generator of numpy, and {DRAWS:,} draws from it"
     kept = f"{DRAWS:,} draws from a generator of a module"
     whole = f"an array of {DRAWS:,} draws from the global generator"
-    for what, name, ask, target in (
-        (made, "a generator", drawn, 5.0),
-        (kept, "a generator of a module", drawn_of_module, None),
-        (whole, "the global generator", drawn_at_once, None),
-        ("a program that does nothing", "a program", program, None),
-        ("a resource of a package, read", "a resource", resource, None),
+    for what, name, plain, ask, target in (
+        (made, "a generator", drawn_plainly, drawn, 5.0),
+        (kept, "a generator of a module", drawn_of_module_plainly, drawn_of_module, None),
+        (whole, "the global generator", drawn_at_once_plainly, drawn_at_once, None),
+        ("a program that does nothing", "a program", program, program, None),
+        ("a resource of a package, read", "a resource", resource, resource, None),
     ):
-        found, _ = compared(what, name, ask, recorded, rounds, target)
+        within = partial(_instead, ask)
+        found, _ = compared(what, name, plain, within, rounds, target)
         figures += found
-    return figures
+    return [*figures, watched(rounds)]
+
+
+def _instead(ask: Ask, _: Ask) -> tuple[float, float]:
+    return recorded(ask)
+
+
+def watched(rounds: int) -> Figure:
+    """What a draw costs more where no job runs, from a generator that is watched."""
+    added = [
+        (block(drawn_of_module)[0] - block(drawn_of_module_plainly)[0]) / DRAWS * 1e6
+        for _ in range(rounds)
+    ]
+    what = "a draw from a generator of a module outside of a job, over numpy's own"
+    return Figure(what=what, unit="µs", value=median(added), spread=spread(added))
