@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tracediff import values
+
 SHAPES = {
     "methods": """
         import functools
@@ -407,3 +409,31 @@ def test_a_step_left_open_ends_with_its_job(shapes, tree):
     left = shapes.trace("shop/left_open")
     assert [step.open for step in left.steps] == [False, True, False]
     assert tree(shapes.unchanged("shop/afterwards")) == ["Tax"]
+
+
+PLAIN_LOGIN = """\
+import tracediff as td
+
+
+@td.step("ask")
+def ask(password, token=False):
+    return "guest" if password is None and not token else "known"
+
+
+@td.job("shop/login")
+def login(user, password=None):
+    return ask(password)
+"""
+
+
+def test_none_and_flags_are_no_secrets_so_a_replayed_job_may_look_at_them(
+    new_project: Callable[[], Any],
+):
+    project = new_project()
+    project.write("shop/login.py", PLAIN_LOGIN)
+    project.run("-c", "from shop.login import login; login('ann'); login('bob', 'hunter2')")
+    guest, known = sorted(project.traces(), key=lambda one: one.meta)
+    assert values.inert(guest.steps[0].args) == {"user": "ann", "password": None}
+    assert values.inert(guest.steps[1].args) == {"password": None, "token": False}
+    assert isinstance(values.inert(known.steps[0].args)["password"], values.Redacted)
+    assert values.inert(project.replay(guest).steps[0].result) == "guest"

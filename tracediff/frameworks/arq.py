@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any
 
 import arq
@@ -81,14 +80,10 @@ def _wrapped(worker: Any, task: Any) -> Callable[..., Any]:
             started = begun(recorded, args, kwargs, _context(worker, ctx))
             if started is None:
                 return await function(ctx, *args, **kwargs)
-            since = monotonic()
             try:
                 result = await function(Context(ctx), *args, **kwargs)
             except BaseException as error:
-                judged(
-                    lambda buffer, raised: _judge(worker, task, ctx, buffer, raised, since),
-                    started.buffer, error,
-                )  # fmt: skip
+                judged(functools.partial(_judge, worker), started.buffer, error)
                 started.failed(error)
                 raise
             started.succeeded(result)
@@ -98,18 +93,22 @@ def _wrapped(worker: Any, task: Any) -> Callable[..., Any]:
     return run
 
 
-def _judge(
-    worker: Any, task: Any, ctx: Any, buffer: Any, error: BaseException, since: float
-) -> None:
+def _judge(worker: Any, buffer: Any, error: BaseException) -> None:
     """An attempt that arq makes again is a warning; one that ran out of time or was aborted not."""
     if not worker.retry_jobs:
         return
-    if isinstance(error, arq.Retry | workers.RetryJob):
+    stopped = isinstance(error, asyncio.CancelledError) and _is_stopping(worker)
+    if stopped or isinstance(error, arq.Retry | workers.RetryJob):
         excuse(buffer)
-    elif isinstance(error, asyncio.CancelledError) and ctx["job_id"] not in worker.aborting_tasks:
-        limit = worker.job_timeout_s if task.timeout_s is None else task.timeout_s
-        if limit is None or monotonic() - since < limit:
-            excuse(buffer)
+
+
+def _is_stopping(worker: Any) -> bool:
+    """Whether a worker cancels its jobs because it was told to stop; it makes them again later.
+
+    By the clock one that ran out of time could not be told apart: arq's began a little earlier.
+    """
+    main: Any = worker.main_task
+    return main is not None and (main.done() or main.cancelling() > 0)
 
 
 def _context(worker: Any, ctx: Mapping[str, Any]) -> Mapping[str, Any]:

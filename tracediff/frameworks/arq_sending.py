@@ -14,7 +14,7 @@ from uuid import uuid4
 from arq import connections, jobs
 
 from tracediff.frameworks.awaiting import through_async
-from tracediff.frameworks.queueing import as_arguments, put
+from tracediff.frameworks.queueing import put
 from tracediff.recording.libraries.reach import Reach
 
 _OPTIONS = ("_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try")
@@ -62,7 +62,7 @@ def _sending(real: Callable[..., Any]) -> Callable[..., Any]:
 
         return await through_async(
             SEND, lambda: real(self, function, *args, **kwargs),
-            lambda: (function, list(args), as_arguments(given), options),
+            lambda: (function, list(args), dict(given), options),
             kept=lambda job: job is not None and job.job_id, made=made,
         )  # fmt: skip
 

@@ -186,23 +186,6 @@ def cleaned(text: str | None) -> str | None:
     return here.buffer.scrub(text) if here is not None and type(text) is str else text
 
 
-def as_arguments(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by name, sealed where a call's are: also None and flags, which a dict's are not.
-
-    A replay hands such an argument of the job on, and has it sealed.
-    """
-    here = current.get()
-    if here is None:
-        return dict(kwargs)
-    redactor = here.buffer.redactor
-    return {
-        name: values.inert(values.seal(values.encode(one), redactor))
-        if type(one) in (bool, type(None)) and redactor.secret(name)
-        else one
-        for name, one in kwargs.items()
-    }
-
-
 def named(
     function: Callable[..., Any] | None, args: Any, kwargs: Any
 ) -> tuple[list[Any], dict[str, Any]]:
@@ -210,7 +193,7 @@ def named(
 
     By its name a secret one is known.
     """
-    positional, by_name = list(args or ()), as_arguments(kwargs or {})
+    positional, by_name = list(args or ()), dict(kwargs or {})
     if function is None or not positional:
         return positional, by_name
     try:
@@ -222,7 +205,7 @@ def named(
     placed = dict(zip(names, positional, strict=False))
     if not placed.keys().isdisjoint(by_name):  # given twice, which the task will refuse
         return positional, by_name
-    return positional[len(placed) :], {**as_arguments(placed), **by_name}
+    return positional[len(placed) :], {**placed, **by_name}
 
 
 def is_stale(function: Any) -> bool:

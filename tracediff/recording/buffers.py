@@ -109,6 +109,10 @@ class Later:
         raise NotImplementedError
 
 
+_FLAGS = frozenset(map(values.encode, (None, False, True)))
+"""Under the name of a secret they say whether there is one at most, in a dict as well."""
+
+
 class Items(list[Any]):
     """What a generator has yielded so far, each item captured.
 
@@ -248,9 +252,9 @@ class Buffer:
         return self.redactor.encoder(self.warn, under=name) if self.rooted else self.encode
 
     def seal(self, name: str, data: bytes) -> bytes:
-        """Canonical bytes, sealed when their name says that they are secret."""
+        """Canonical bytes, sealed when their name says that they are secret; no flag nor None."""
         redactor = self.redactor
-        if name in redactor.safe or not redactor.secret(name):
+        if data in _FLAGS or name in redactor.safe or not redactor.secret(name):
             return data
         return values.seal(data, redactor)
 
