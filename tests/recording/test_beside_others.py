@@ -102,13 +102,18 @@ class Kept(Transport):
 
 @pytest.fixture
 def sentry():
-    """Sentry's SDK, with its own integrations: gives the events that were sent."""
+    """Sentry's SDK, which gives the events that were sent.
+
+    Without its integrations, which stay in a process once they are there, in its loggers for one: a
+    test has them in a process of its own.
+    """
     transport = Kept()
     with sentry_sdk.isolation_scope():
         sentry_sdk.init(
             dsn="http://key@127.0.0.1:1/1",
             transport=transport,
             traces_sample_rate=1.0,
+            default_integrations=False,
             auto_enabling_integrations=False,  # it would import each framework that is installed
         )
 
@@ -116,7 +121,7 @@ def sentry():
             return [one for each in transport.envelopes if (one := _event(each)) is not None]
 
         yield events
-        sentry_sdk.init(auto_enabling_integrations=False)
+        sentry_sdk.init(default_integrations=False, auto_enabling_integrations=False)
 
 
 def _event(envelope):

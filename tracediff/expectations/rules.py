@@ -93,6 +93,12 @@ def packed(rules: Sequence[Tolerance]) -> list[dict[str, Any]]:
 def unpacked(found: Iterable[dict[str, Any]]) -> list[Tolerance]:
     """What ``packed`` gave."""
     return [
-        Tolerance(**{**one, "types": tuple((old, new) for old, new in one["types"])})
+        Tolerance(
+            **{
+                **one,
+                "types": tuple((old, new) for old, new in one["types"]),
+                "key": tuple(one.get("key", ())),
+            }
+        )
         for one in found
     ]
