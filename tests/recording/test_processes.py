@@ -227,6 +227,7 @@ def test_processes_of_multiprocessing_save_their_traces(program, how: str):
     """)
     program.run()
     assert sorted(trace.meta for trace in program.traces()) == ["x=0", "x=1", "x=2"]
+    assert len({trace.job for trace in program.traces()}) == 1  # a replay finds them alike
 
 
 def test_a_process_pool_inside_a_job_runs_what_was_propagated(program):

@@ -437,3 +437,39 @@ def test_none_and_flags_are_no_secrets_so_a_replayed_job_may_look_at_them(
     assert values.inert(guest.steps[1].args) == {"password": None, "token": False}
     assert isinstance(values.inert(known.steps[0].args)["password"], values.Redacted)
     assert values.inert(project.replay(guest).steps[0].result) == "guest"
+
+
+SCRIPT = """\
+import multiprocessing
+import numpy as np
+import tracediff as td
+
+rng = np.random.default_rng()
+
+
+@td.job("script/draw")
+def draw(n):
+    return n + float(np.random.random()) + (0 if n else float(rng.random()))
+
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    draw(0)
+    child = context.Process(target=draw, args=(1,))
+    child.start()
+    child.join()
+"""
+
+
+def test_a_script_s_job_replays_whichever_process_of_multiprocessing_ran_it(
+    new_project: Callable[[], Any],
+):
+    project = new_project()
+    project.write("draw.py", SCRIPT)
+    settings = '[tool.tracediff]\njobs = ["draw"]\ninputs = ["numpy.random"]\n'
+    project.write("pyproject.toml", settings)
+    project.run("draw.py")
+    traces = project.traces()
+    assert [trace.job for trace in traces] == ["draw:draw"] * 2
+    for trace in traces:
+        assert project.replay(trace).steps[0].result == trace.steps[0].result

@@ -63,20 +63,23 @@ def clean(text: str) -> str:
 
 
 def real_module(name: str) -> str:
-    """The importable name of ``__main__``; any other name as it is."""
-    if name != "__main__":
+    """The importable name of ``__main__``; any other name as it is.
+
+    ``__mp_main__`` is what multiprocessing calls it, in the processes that it starts alone.
+    """
+    if name not in ("__main__", "__mp_main__"):
         return name
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and isinstance(getattr(spec, "name", None), str):
-        return str(spec.name)
-    file = main_file()
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    known = getattr(spec, "name", None)
+    if isinstance(known, str) and known != name:
+        return known
+    file = main_file(name)
     return PurePath(file).stem if file else name
 
 
-def main_file() -> str | None:
+def main_file(name: str = "__main__") -> str | None:
     """The file of ``__main__``; Python takes its ``__file__`` away when the script has ended."""
-    main = sys.modules.get("__main__")
+    main = sys.modules.get(name)
     file = getattr(main, "__file__", None) or getattr(
         getattr(main, "__loader__", None), "path", None
     )
