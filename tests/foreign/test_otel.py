@@ -137,6 +137,16 @@ def test_a_key_of_ones_own(shop, run, traces, project):
     assert [one.key for one in traces()] == ["orders/all"]
 
 
+def test_a_key_is_one_that_a_reference_can_name(shop, run, traces, project):
+    """Before a colon stands the name of a store; "unknown_service:python" is the SDK's default."""
+    shop.order(12)
+    (project / "a.jsonl").write_text(shop.lines())
+    run("import", "a.jsonl", "--key", "unknown_service:python/http://price:")
+    (trace,) = traces()
+    assert trace.key == "unknown_service/python/http/price"
+    assert run("show", "unknown_service/python/http/price@last").code == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_WARNINGS = 100
 MAX_CONTEXT = 1_000
 """Characters, except of tags and warnings, which are counted."""
 
+_COLONS = re.compile(r"/*:[:/]*")
 _MOST_NS = 1 << 62
 """Nanoseconds since 1970 that are taken for a time: until 2116."""
 
@@ -60,9 +62,12 @@ class Cleaning:
         return self._redactor.scrub(found[: most * 4])[:most]
 
     def key(self, found: str) -> str:
-        """A job's key: no control characters, no empty parts at its ends."""
+        """A job's key: no control characters, no colons, no empty parts at its ends.
+
+        What stands before a colon in a reference is the name of a store.
+        """
         plain = "".join(one if one.isprintable() else " " for one in found)
-        return self.text(plain.strip(" /"), MAX_KEY) or "imported"
+        return _COLONS.sub("/", self.text(plain, MAX_KEY)).strip(" /") or "imported"
 
     def tags(self, found: list[str]) -> tuple[str, ...]:
         """Search labels, each once."""

@@ -6,11 +6,11 @@ a private temporary database, which goes with the process.
 
 from __future__ import annotations
 
-import marshal
 import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
+from tracediff import values
 from tracediff.foreign import otel, trifle
 from tracediff.foreign.spans import Event, Span
 
@@ -93,14 +93,14 @@ class Gathered:
         before = self._database.total_changes
         self._database.execute(
             "INSERT OR IGNORE INTO parts VALUES (?, ?, ?, ?)",
-            (_text(place.reference), place.part, _text(place.key), marshal.dumps(entries)),
+            (_text(place.reference), place.part, _text(place.key), values.encode(entries)),
         )
         self.twice += 1 - (self._database.total_changes - before)
 
     def _add_fact(self, document: dict[str, Any]) -> None:
         self._database.execute(
             "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-            (_text(trifle.reference_of(document)), marshal.dumps(document)),
+            (_text(trifle.reference_of(document)), values.encode(document)),
         )
 
     def __len__(self) -> int:
@@ -138,7 +138,7 @@ class Gathered:
                 (reference,),
             ):
                 place = trifle.Place(reference=reference, key=place.key or key, part=part)
-                more = marshal.loads(body)  # noqa: S302 - these bytes were made above
+                more: Any = values.inert(body)
                 size += len(body)
                 room = 0 if size > MAX_BYTES and entries else MAX_SPANS - len(entries)
                 left_out += max(len(more) - room, 0)
@@ -146,7 +146,7 @@ class Gathered:
             found = self._database.execute(
                 "SELECT body FROM facts WHERE reference = ?", (reference,)
             ).fetchone()
-            fact = None if found is None else marshal.loads(found[0])  # noqa: S302 - as above
+            fact: Any = None if found is None else values.inert(found[0])
             yield place, entries, fact, left_out
 
 
@@ -168,7 +168,7 @@ def _text(found: str) -> str:
 
 def _packed(span: Span) -> bytes:
     events = [(one.name, one.time, one.attributes) for one in span.events]
-    return marshal.dumps(
+    return values.encode(
         (
             span.trace_id, span.span_id, span.parent_id, span.name, span.kind, span.start, span.end,
             span.failed, span.message, span.attributes, events, span.resource, span.scope,
@@ -177,10 +177,11 @@ def _packed(span: Span) -> bytes:
 
 
 def _unpacked(body: bytes) -> Span:
+    found: Any = values.inert(body)
     (
         trace_id, span_id, parent_id, name, kind, start, end, failed, message, attributes, events,
         resource, scope,
-    ) = marshal.loads(body)  # noqa: S302 - these bytes were made above  # fmt: skip
+    ) = found  # fmt: skip
     return Span(
         trace_id=trace_id,
         span_id=span_id,
