@@ -19,6 +19,9 @@ from tracediff.values import Opaque, tags
 from tracediff.values.frames import KINDS, Column, Table, table
 
 MAX_ROWS = 100
+MAX_CELLS = 400
+"""Changed cells of a frame that are listed, so that others of the value are too; all are counted."""
+
 _CHUNK = 4_096
 _SHORT_RUN = 64
 _SURE = 1e-9
@@ -177,7 +180,7 @@ class Frames:
             self.cells += 1
             self.changed[place[0]] = 1
         some = self.listed if not verdict else self.accepted - 1
-        if some >= min(self.walk.room(), 10 * MAX_ROWS):
+        if some >= min(self.walk.room(), MAX_CELLS):
             self.walk.cut = self.walk.cut or not verdict
             return
         self.listed += not verdict

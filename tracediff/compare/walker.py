@@ -154,9 +154,10 @@ class Walk:
 
     def _framed(self, path: Path, old: Table, new: Table, rule: Tolerance) -> bool:
         """Compare two frames, if what is known of frames tells them apart."""
-        before = len(self.changes) + self.drift + self.clock + self.cut
+        before = self.beyond + self.drift + self.clock, self.cut
         summary, self._below = Frames(self, path, old, new, rule).run()
-        if len(self.changes) + self.drift + self.clock + self.cut == before and not self._below:
+        same = (self.beyond + self.drift + self.clock, self.cut) == before
+        if same and not (self._below or summary.cells_changed or summary.rows_added):
             return self.rules.any
         self.frames.append(summary)
         return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +131,7 @@ class _Attributing:
         self.fresh, self.say, self.scratch = fresh, say, scratch
         self.most_detailed, self.deep = most_detailed, deep
         self.noise: tuple[str, ...] = ()
-        self.idle = 0
+        self.idle = self.cut = 0
 
     def run(self) -> Attributed:
         try:
@@ -142,7 +143,9 @@ class _Attributing:
                 limit=self.config.replay_timeout or END_LIMIT,
             )
             self.noise = tuple(field_name(one) for one in ends.told)
-            paths = ends.changed()[:MOST_EFFECTS]
+            changed = ends.changed()
+            self.cut = max(0, len(changed) - MOST_EFFECTS)
+            paths = spread(changed, MOST_EFFECTS)
             if not paths:
                 found = Attribution(hybrids=self.hybrids.runs, noise=self.noise)
                 return Attributed(found)
@@ -251,6 +254,13 @@ class _Attributing:
         if done % 16 == 0 or done == of:
             self.say(f"running mixtures of old and new code {done}/{of}")
 
+    def _left_out(self) -> Iterator[str]:
+        if self.cut:
+            yield (
+                f"{MOST_EFFECTS} of {MOST_EFFECTS + self.cut:,} changed fields were looked at, of "
+                "each column and each kind some: what changes others alone passes for innocent"
+            )
+
     def _failed_inputs(self) -> Iterator[str]:
         for name, said in self.fresh.failed if self.fresh is not None else ():
             yield f"the input {name!r} could not be read anew: {said}"
@@ -291,9 +301,28 @@ class _Attributing:
             innocent=tuple(quiet),
             idle=self.idle,
             noise=self.noise,
-            remarks=(*((aside,) if game.screened else ()), *self._failed_inputs()),
+            remarks=(
+                *((aside,) if game.screened else ()),
+                *self._left_out(),
+                *self._failed_inputs(),
+            ),
         )
         return Attributed(attribution, mixing, game.players)
+
+
+def spread(paths: Sequence[FieldPath], most: int) -> list[FieldPath]:
+    """So many of the fields that some are of each row, each column and each name, in order."""
+    if len(paths) <= most:
+        return list(paths)
+    seen: Counter[object] = Counter()
+    ranked: list[tuple[int, int]] = []
+    for at, path in enumerate(paths):
+        below = path[:-1]
+        named = "name", tuple(one for one in path if not isinstance(one, int))
+        ranked.append((seen[below] + seen[named], at))
+        seen[below] += 1
+        seen[named] += 1
+    return [paths[at] for at in sorted(at for _, at in sorted(ranked)[:most])]
 
 
 def check_ends(
