@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from tracediff.values import (
     Redacted,
     encode,
     from_json,
+    glimpse,
     inert,
     json_safe,
     text,
@@ -84,3 +87,18 @@ def test_json_safe_leads_back() -> None:
         "b": {"$tuple": [1, {"$object": {"$x": 1}}]},
     }
     assert from_json(json_safe(obj)) == encode(obj)
+
+
+class Model(pydantic.BaseModel, extra="allow"):
+    rate: float
+    _own: int = 3
+
+
+def test_frames_are_told_by_their_size_and_columns_and_models_by_their_fields() -> None:
+    wide = pd.DataFrame({f"c{at}": range(2_000) for at in range(8)})
+    assert text(inert(encode(wide))) == "frame(2,000 × 8: c0, c1, c2, c3, c4, c5, …)"
+    assert text(inert(encode(pd.DataFrame()))) == "frame(0 × 0)"
+    assert text(glimpse(encode({"a": wide, "b": 1}), 100)) == text(
+        {"a": inert(encode(wide)), "b": 1}
+    )
+    assert text(inert(encode(Model(rate=1.5, more="x")))) == "Model(rate=1.5, more='x', _own=3)"

@@ -20,7 +20,7 @@ from tracediff.values.frames import KINDS, Column, Table, table
 
 MAX_ROWS = 100
 MAX_CELLS = 400
-"""Changed cells of a frame that are listed, so that others of the value are too; all are counted."""
+"""Changed cells of a frame that are listed: others of the value are, too. All are counted."""
 
 _CHUNK = 4_096
 _SHORT_RUN = 64

@@ -21,6 +21,7 @@ from tracediff.values.leafread import read_text
 
 _SMALL: Final = 16 * 1024
 _TEXT: Final = 16 * 1024
+_FRAME: Final = 4 << 20
 _DEEPEST: Final = 30  # ``text`` shows eight levels, which are up to three each
 _MORE: Final = nodes.Opaque("", "…")
 _SIZES: Final = {  # the bytes of the length that follows a header
@@ -135,12 +136,21 @@ class _Beginning:
         payload = self._take(size)
         if tag in (tags.SET, tags.FROZENSET) and size <= 4 * _SMALL:
             return inert(tags.extension(tag, payload))  # shown in an order of its own
+        if tag == tags.LIBRARY and size <= _FRAME and _is_frame(payload):
+            return inert(tags.extension(tag, payload))  # its size and columns are what is shown
         inner = _Beginning(payload, self._left)
         parts = inner.read(depth if tag == tags.NESTED else depth + 1)
         if not inner.cut and not _cuts(payload, parts):
             return InertBuilders.trees[tag](parts)
         self.cut = self.cut or inner.cut
         return _part(tag, parts)
+
+
+def _is_frame(payload: bytes) -> bool:
+    """Whether a library's value is one that is shown by its size; its kind stands first."""
+    from tracediff.values.frames import KINDS  # most values hold none
+
+    return payload[:2] == b"\x92\xc4" and payload[3 : 3 + payload[2]] in KINDS
 
 
 def _cuts(payload: bytes, parts: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -19,6 +19,10 @@ from tracediff.values import nodes
 
 _MAX_DEPTH: Final = 8
 _MAX_ITEMS: Final = 200
+_MAX_COLUMNS: Final = 6
+_ANY_SIZE: Final = 1 << 40
+"""Only counts are told here: no matter how many rows a few bytes claim."""
+
 _MAX_DIGITS: Final = 4_000
 _AS_STR: Final = (Decimal, Fraction, date, datetime, time, timedelta, UUID)
 
@@ -140,6 +144,29 @@ def _node(obj: Any, depth: int) -> Iterator[str]:
         yield from _record(obj, depth)
 
 
+def _shown_fields(obj: nodes.Record) -> Iterator[tuple[Any, Any]]:
+    """The fields as a program names them: of a pydantic model none of pydantic's own."""
+    for name, value in obj.fields.items():
+        if obj.kind != "pydantic" or not str(name).startswith("__pydantic_"):
+            yield name, value
+    if obj.kind == "pydantic":
+        for kept in ("__pydantic_extra__", "__pydantic_private__"):
+            more = obj.fields.get(kept)
+            yield from more.items() if isinstance(more, Mapping) else ()
+
+
+def _frame(obj: nodes.Record) -> str | None:
+    """A frame by its size and its columns; None for what is no frame that can be read."""
+    from tracediff.values.frames import table  # it knows this module
+
+    found = table(obj, _ANY_SIZE)
+    if found is None:
+        return None
+    names = [str(one) for one in found.names[: _MAX_COLUMNS + 1]]
+    told = ", ".join([*names[:_MAX_COLUMNS], *(["…"] if len(names) > _MAX_COLUMNS else [])])
+    return f"{_name(obj.type)}({found.rows:,} × {len(found.columns)}{': ' if told else ''}{told})"
+
+
 def _record(obj: nodes.Record, depth: int) -> Iterator[str]:
     if obj.kind == "stdlib" and obj.type == "zoneinfo:ZoneInfo":
         yield str(obj.base)
@@ -149,6 +176,10 @@ def _record(obj: nodes.Record, depth: int) -> Iterator[str]:
         yield "("
         yield from _render(obj.base, depth + 1) if obj.base is not None else ("not evaluated",)
         yield ")"
+        return
+    frame = _frame(obj) if obj.kind == "library" else None
+    if frame is not None:
+        yield frame
         return
     yield f"{_name(obj.type)}("
     first = True
@@ -164,7 +195,7 @@ def _record(obj: nodes.Record, depth: int) -> Iterator[str]:
     elif obj.base is not MISSING and not (obj.kind == "sqlalchemy" and obj.fields):
         yield from _render(obj.base, depth + 1)
         first = False
-    for name, value in obj.fields.items():
+    for name, value in _shown_fields(obj):
         yield f"{name}=" if first else f", {name}="
         yield from _render(value, depth + 1)
         first = False
