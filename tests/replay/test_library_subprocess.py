@@ -17,7 +17,8 @@ JOBS = """
     def raised(call, *args, **kwargs):
         try:
             call(*args, **kwargs)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, TypeError, AttributeError,
+                subprocess.SubprocessError) as error:
             return (type(error).__name__, str(error), getattr(error, "output", None),
                     getattr(error, "stderr", None), getattr(error, "returncode", None),
                     getattr(error, "filename", None))
@@ -63,7 +64,11 @@ JOBS = """
                 raised(run, "echo out; echo err >&2; exit 4", shell=True, check=True,
                        capture_output=True, text=True),
                 raised(run, "echo early; exec sleep 9", shell=True, timeout=0.3, stdout=PIPE),
-                raised(run, ["true"], input=b"x", stdin=PIPE)]
+                raised(run, ["true"], input=b"x", stdin=PIPE),
+                raised(run, ["cat"], input="text", stdout=PIPE),
+                raised(run, ["cat"], input=5, stdout=PIPE),
+                raised(run, ["true"], input="text"),
+                raised(run, ["true"], input=b"bytes", text=True)]
 
     @td.job("popen")
     def popen():
@@ -78,6 +83,11 @@ JOBS = """
         found += [process.poll(), process.wait(), process.returncode]
         process = Popen(["sleep", "9"])
         found.append(raised(process.wait, timeout=0.1))
+        process.terminate()
+        found.append(process.wait())
+        process = Popen(["true"], stdout=PIPE)
+        process.stdout.read()
+        time.sleep(0.1)  # it has ended when it is told to
         process.terminate()
         found.append(process.wait())
         process = Popen("echo a; sleep 0.4; echo b", shell=True, stdout=PIPE, stderr=PIPE)
@@ -139,6 +149,8 @@ JOBS = """
         os.environ["API_TOKEN"] = "sesame-in-the-environment"
         run(["true", "--password", "sesame-flag", "--api-key=sesame-pair"])
         run("TOKEN=sesame-assigned true --secret sesame-shell", shell=True)
+        run("PGPASSWORD=sesame-libpq true", shell=True)
+        run(["env", "PGPASSWORD=sesame-libpq-word", "true"])
         run(["true", "https://ada:sesame-url@host/", "Authorization: Bearer sesame-header"])
         raised(run, ["false", "--password", "sesame-raised"], check=True)
         printed = run(["printenv", "NO_SUCH"], stdout=PIPE)
@@ -171,6 +183,12 @@ def again(traces: tuple[Any, dict[str, Trace]], repeats: Callable[..., Any]) -> 
 def test_programs_are_answered_for(again: dict[str, Any]) -> None:
     assert again["given"][2:] == ["first\n", "second\n", 0]
     assert again["errors"][6][2] == b"early\n"
+    assert [one[:2] for one in again["errors"][8:]] == [
+        ("TypeError", "memoryview: a bytes-like object is required, not 'str'"),
+        ("TypeError", "memoryview: a bytes-like object is required, not 'int'"),
+        ("TypeError", "a bytes-like object is required, not 'str'"),
+        ("TypeError", "write() argument must be str, not bytes"),
+    ]
     assert again["popen"][-1] == (b"a\nb\n", b"")
     assert again["half"] == b"y\n" * 5
     assert again["together"][0] == (b"cba", b"")

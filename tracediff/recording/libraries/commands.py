@@ -171,14 +171,16 @@ def name_of(command: Any) -> str:
 def sealed_command(buffer: Buffer, command: Any) -> Any:
     """A command without the secrets that its words name: ``--password X``, ``TOKEN=X``."""
     masks = Masks.of(buffer)
+    redactor = buffer.redactor  # knows how variables of the environment are called
 
     def is_secret(name: str) -> bool:
         return masks.is_secret(name) or masks.is_secret(name.replace("-", "_"))
 
     def instead(found: re.Match[str]) -> str:
-        if not is_secret(found["name"]):
+        name, value = found["name"], found["value"].strip("\"'")
+        if not is_secret(name) and not (name.isupper() and redactor.names_secret(name, value)):
             return found[0]
-        buffer.hide(found["value"].strip("\"'"))
+        buffer.hide(value)
         return f"{found['before']}{REDACTED}"
 
     def shell(text: str) -> str:

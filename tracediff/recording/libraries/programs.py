@@ -189,7 +189,11 @@ def _communicating(real: Callable[..., Any]) -> Callable[..., Any]:
         if running is None:
             return real(self, input, timeout)
         if input is not None and self.stdin is not None:
-            running.given(_bytes(self.stdin, input))
+            try:
+                running.given(_bytes(self.stdin, input))
+            except (TypeError, AttributeError):  # of a wrong type: Python says so
+                if running.served:
+                    _refuse_input(self, input, timeout)
         if running.served:
             return _served_output(self, running, timeout)
         running.settle()
@@ -206,10 +210,24 @@ def _communicating(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _bytes(pipe: Any, data: Any) -> bytes | None:
-    """What goes through a pipe of texts, as bytes."""
-    if type(data) is str:
-        return data.encode(pipe.encoding, pipe.errors)
-    return None if data is None else bytes(data)
+    """What goes through a pipe, of texts or not, as bytes."""
+    if data is None:
+        return None
+    if isinstance(pipe, io.TextIOWrapper):
+        encoded: bytes = data.encode(pipe.encoding, pipe.errors)
+        return encoded
+    return bytes(memoryview(data))
+
+
+def _refuse_input(process: Any, data: Any, timeout: float | None) -> None:
+    """Raise what Python says of data of a wrong type, where no program runs."""
+    alone = [process.stdin, process.stdout, process.stderr].count(None) == 2
+    if alone and timeout is None:
+        process.stdin.write(data)
+    elif process.text_mode:
+        data.encode(process.stdin.encoding, process.stdin.errors)
+    else:
+        memoryview(data)
 
 
 def _polling(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -265,6 +283,8 @@ def _signalling(real: Callable[..., Any]) -> Callable[..., Any]:
             with running.quiet():
                 if not running.served:
                     real(self, sig)
+            if self.returncode is not None:  # it had ended, which nobody asks for again
+                running.polled(self.returncode)
 
         return signalled(running, int(sig), run)
 
