@@ -47,6 +47,16 @@ JOBS = """
 
     PRICE = 1
 
+    @td.job("pieces")
+    def pieces(names, url):
+        def do(name, library, url):
+            body = (one for one in (b'{"query"', b': 1}'))
+            how = {"content": body} if name == "httpx" else {"data": body}
+            return library.post(url + "/echo/search/" + WHICH, **how).json()["size"]
+        return each(do, names, url)
+
+    WHICH = "1"
+
     @td.job("large")
     def large(names, url):
         from tracediff.recording.libraries.http import answers
@@ -193,6 +203,17 @@ def test_a_live_miss_is_sent_and_nothing_else(
     assert changed.result(new) == [["a", "c"], ["a", "c"]]
     assert service.asked[count:] == ["GET /count/c"] * 2
     assert values.inert(new.steps[2].result)["body"]["of"] == "c"
+
+
+def test_a_body_of_pieces_is_sent_whole_by_a_live_miss(
+    http_shop: Any, service: HttpService
+) -> None:
+    shop = http_shop.copy(http_shop.directory.parent / "pieces")
+    shop.settings('inputs = ["httpx", "requests", "POST */search/*"]\nreplay_allow = ["inputs"]\n')
+    (trace,) = shop.record(f"pieces('httpx requests', {service.url!r})")
+    assert shop.result(trace) == [12, 12]
+    shop.change('WHICH = "1"', 'WHICH = "2"')
+    assert shop.result(shop.replay(trace, on_miss="live")) == [12, 12]
 
 
 def test_another_output_is_compared_and_answered_as_the_recorded_one(

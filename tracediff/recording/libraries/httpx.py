@@ -43,6 +43,7 @@ def _handling(real: Any, rules: Rules) -> Any:
             with rules.plainly(request.method, request.url):
                 return real(self, request)  # type: ignore[no-any-return]  # as above
         body, stream = _body(request), request.stream
+        original = stream
         exchange = Exchange(parent, rules, _asked(request, body))
         if exchange.replayed:
             if type(body) is Sent and isinstance(stream, httpx.SyncByteStream):
@@ -51,13 +52,15 @@ def _handling(real: Any, rules: Rules) -> Any:
             told = exchange.served()
             if told is not None:
                 return _response(told, _Served(exchange, told))
+            if type(body) is Sent:  # it was taken from what gives it
+                stream = httpx.ByteStream(body.whole())
         if type(body) is Sent:
             request.stream = _Sending(stream, body)
         try:
             with exchange:
                 response: httpx.Response = real(self, request)
         finally:
-            request.stream = stream
+            request.stream = original
         _note(exchange, response, _Noted)
         return response
 
@@ -76,6 +79,7 @@ def _handling_async(real: Any, rules: Rules) -> Any:
             with rules.plainly(request.method, request.url):
                 return await real(self, request)  # type: ignore[no-any-return]  # as above
         body, stream = _body(request), request.stream
+        original = stream
         exchange = Exchange(parent, rules, _asked(request, body))
         if exchange.replayed:
             if type(body) is Sent and isinstance(stream, httpx.AsyncByteStream):
@@ -84,13 +88,15 @@ def _handling_async(real: Any, rules: Rules) -> Any:
             told = await _served(exchange)
             if told is not None:
                 return _response(told, _ServedAsync(exchange, told))
+            if type(body) is Sent:  # as above
+                stream = httpx.ByteStream(body.whole())
         if type(body) is Sent:
             request.stream = _SendingAsync(stream, body)
         try:
             with exchange:
                 response: httpx.Response = await real(self, request)
         finally:
-            request.stream = stream
+            request.stream = original
         _note(exchange, response, _NotedAsync)
         return response
 

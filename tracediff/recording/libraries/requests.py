@@ -49,7 +49,8 @@ def _sending(real: Any, rules: Rules) -> Any:
             if told is not None:
                 return self.build_response(request, _raw(exchange, told, request, self))
         if type(given) is Sent:
-            request.body = _Sending(body, given)
+            again = iter([given.whole()]) if exchange.replayed else body  # it was taken from it
+            request.body = _Sending(again, given)
         try:
             with exchange:
                 response = real(self, request, *args, **kwargs)

@@ -15,6 +15,7 @@ from tracediff.recording.libraries.http import bodies
 from tracediff.recording.libraries.http.answers import MAX_BODY, paired
 from tracediff.recording.libraries.http.encodings import CannotDecodeError, decoded, named
 from tracediff.recording.libraries.http.masking import MARK, SIGNATURES, Masks
+from tracediff.runtime import ReplayAbort
 
 CHOOSING = frozenset(
     """accept accept-language range if-match if-none-match if-modified-since if-unmodified-since
@@ -45,6 +46,16 @@ class Sent:
             self.parts.clear()
         else:
             self.parts.append(data)
+
+    def whole(self) -> bytes:
+        """All of what a replay took, to be sent for real after all."""
+        if self.dropped:
+            raise ReplayAbort(
+                "a body that was sent piece by piece is too large to be sent again",
+                slug="input-not-recorded",
+                hint="record the job again",
+            )
+        return b"".join(self.parts)
 
     def restart(self) -> None:
         """It is sent from its beginning again."""
