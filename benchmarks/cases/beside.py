@@ -5,7 +5,9 @@ Settings change between the blocks of records; a handler throws the records away
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import logging
 import sys
@@ -15,6 +17,8 @@ from pathlib import Path
 from time import thread_time_ns
 from typing import Any
 
+import sentry_sdk.scope
+from IPython.core.interactiveshell import InteractiveShell
 from opentelemetry.sdk.trace import TracerProvider
 
 import tracediff as td
@@ -22,6 +26,7 @@ from benchmarks.figures import Figure, timed
 from benchmarks.measuring import in_turns, once, per_call
 from tracediff.config import Config
 from tracediff.foreign.importing import Wish, import_traces
+from tracediff.recording.beside import sentry
 from tracediff.recording.beside.otelids import note_ids
 from tracediff.recording.buffers import Buffer
 from tracediff.recording.redaction import Redactor
@@ -129,6 +134,44 @@ def of_ids(rounds: int) -> list[Figure]:
     ]
 
 
+def of_sentry(rounds: int) -> list[Figure]:
+    """What the tag of Sentry's events costs a job, in a program that has its SDK."""
+    buffer = Buffer(Redactor((), lambda: b"key"), "steps")
+    if sentry_sdk.scope.__name__ not in sys.modules:
+        raise RuntimeError("the program has no SDK")
+
+    def watched(calls: int) -> None:
+        for _ in range(calls):
+            sentry.watch(buffer, "1m8czjxaxtt7k2fhxdn8")
+
+    found = in_turns({"watched": lambda: per_call(watched, ASKED)}, rounds)
+    return [timed("having Sentry's events of a job tagged", found["watched"], "µs", target=2.0)]
+
+
+def of_cells(rounds: int) -> list[Figure]:
+    """What a notebook's cell takes longer as a job, until its trace is saved."""
+    td.configure(store="memory:")
+    shell = InteractiveShell.instance()
+    shell.run_cell("%load_ext tracediff.notebook", silent=True)
+
+    def run(cell: str) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            shell.run_cell(cell, silent=True)
+
+    plain = "net, rate = 100, 19\ntotal = net + net * rate / 100"
+    found = in_turns(
+        {
+            "plain": lambda: once(lambda: run(plain)),
+            "recorded": lambda: once(lambda: run(f"%%tracediff prices --no-compare\n{plain}")),
+        },
+        rounds,
+    )
+    return [
+        timed("a cell of a notebook", found["plain"], "ms"),
+        timed("the same as a job", found["recorded"], "ms", target=50.0),
+    ]
+
+
 def of_records(rounds: int) -> list[Figure]:
     log.propagate, handler = False, logging.NullHandler()
     log.addHandler(handler)
@@ -169,6 +212,8 @@ def of_imports(rounds: int) -> list[Figure]:
 def measure(quick: bool) -> list[Figure]:
     return [
         *of_ids(2 if quick else 100),
+        *of_sentry(2 if quick else 100),
         *of_records(2 if quick else 60),
+        *of_cells(2 if quick else 30),
         *of_imports(1 if quick else 10),
     ]

@@ -1,4 +1,4 @@
-"""What recording adds to a call of gRPC, to draws of numpy, to a program and to a resource.
+"""What recording adds to a call of gRPC, to draws of numpy, to programs, files and the like.
 
 The gRPC server is a process of its own on this machine.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import os
+import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import uuid
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -24,6 +28,8 @@ from benchmarks.figures import Figure, spread
 from servers.grpc_service import GrpcService, generate
 
 DRAWS = 2000
+INPUTS = """grpc importlib.resources numpy.random open os.environ random sqlite3 subprocess
+uuid""".split()
 GENERATOR = np.random.default_rng()
 PLAIN = (np.random.default_rng(), np.random.RandomState())
 """Generators of numpy's own, which nobody watches: they are no global name's value."""
@@ -104,11 +110,12 @@ def measure(quick: bool) -> list[Figure]:
     td.configure(
         store="memory:",
         strict=True,
-        inputs=["grpc", "importlib.resources", "numpy.random", "subprocess"],
+        inputs=INPUTS,
     )
     rounds = 2 if quick else 100
     with tempfile.TemporaryDirectory() as place, GrpcService() as service:
         figures = of_rpc(Path(place), service.address, rounds)
+        figures += of_python(Path(place), rounds)
     made = f"a generator of numpy, and {DRAWS:,} draws from it"
     kept = f"{DRAWS:,} draws from a generator of a module"
     whole = f"an array of {DRAWS:,} draws from the global generator"
@@ -123,6 +130,31 @@ def measure(quick: bool) -> list[Figure]:
         found, _ = compared(what, name, plain, within, rounds, target)
         figures += found
     return [*figures, watched(rounds)]
+
+
+def of_python(place: Path, rounds: int) -> list[Figure]:
+    """What is read through Python's own library, in a process that has read it before."""
+    file = place / "rates.txt"
+    file.write_text("19\n" * 250)
+    database = sqlite3.connect(place / "rates.sqlite")
+    database.execute("CREATE TABLE rate (id INTEGER PRIMARY KEY, value REAL)")
+    database.executemany("INSERT INTO rate VALUES (?, ?)", [(one, one / 7) for one in range(100)])
+    database.commit()
+    figures: list[Figure] = []
+    asks: dict[str, Ask] = {
+        "a file of 1 KB, read": file.read_text,
+        "a variable of the environment": lambda: os.environ["PATH"],
+        "a number of `random`": random.random,
+        "a `uuid4`": uuid.uuid4,
+        "a row of sqlite3": lambda: database.execute(
+            "SELECT value FROM rate WHERE id = 7"
+        ).fetchone(),
+    }
+    for what, ask in asks.items():
+        found, _ = compared(what, what, ask, recorded, rounds, None)
+        figures += found
+    database.close()
+    return figures
 
 
 def _instead(ask: Ask, _: Ask) -> tuple[float, float]:
