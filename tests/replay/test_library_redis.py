@@ -139,6 +139,21 @@ JOBS = """
             wrong = type(error).__name__
         return ann[b"name"], client.hget("user:1", "api_key") == ann[b"api_key"], wrong
 
+    @td.job("several")
+    def several(encoded):
+        given = base64.b64decode(encoded).decode()
+        client.rpush("api_token", given, given)
+        client.rpoplpush("api_token", "moved")
+        client.blpop(["none", "api_token"], 1)
+        client.sadd("saved:token", given)
+        client.sunion("none", "saved:token")
+        client.xadd("events", {"token": given, "n": 1})
+        (read,) = client.xread({"events": "0"}, count=1)
+        keys = [f"session_token:{given}{at}2222222222" for at in (1, 2)]
+        client.mset(dict.fromkeys(keys, "1"))
+        found = list(client.scan_iter("session_token:*", count=100))
+        return len(client.mget(found)), client.exists(*found), client.delete(*found), len(read)
+
     @td.job("raises")
     def raises(encoded):
         given = base64.b64decode(encoded).decode()
@@ -277,7 +292,8 @@ RUN = """
     client.sadd("set", "x", "y")
     client.zadd("sorted", {"a": 1.5, "b": 2})
     client.xadd("stream", {"name": "ann"}, id="1-1")
-    reads(); writes(); secrets("aHVudGVyMjI="); missing("aHVudGVyMjI="); threads(); loose(); once()
+    reads(); writes(); secrets("aHVudGVyMjI="); several("aHVudGVyMjI="); missing("aHVudGVyMjI=")
+    threads(); loose(); once()
     plain(); sends(); others()
     subscribes()
     try:
@@ -421,6 +437,7 @@ def test_no_secret_is_stored(recorded: Any) -> None:
     project, traces = recorded
     assert project.result(traces["secrets"]) == (b"ann", True, "AuthenticationError")
     check(project, traces["secrets"])
+    check(project, traces["several"])
     assert "LPUSH user:4:token" in traces["raises"].steps[0].error.message
     assert b"hunter22" not in project.stored()
     assert b"user:1:password" in project.stored()

@@ -36,8 +36,15 @@ CONTAINERS = frozenset(one.partition(":")[0] for one in _READ_PAIRS) | {"XGROUP"
 _SETS = frozenset("SADD SREM HDEL ZREM DEL UNLINK EXISTS TOUCH".split())
 """Commands whose words have no order: a program may take them from a set."""
 
+_KEYS = {"MSET": (0, 2), "MSETNX": (0, 2), "MSETEX": (1, 2), "JSON.MSET": (0, 3)}
+"""Commands of keys with their values: where the first key is, and how far the next one."""
 _FIELDS = frozenset("HSET HMSET HSETNX XADD".split())
-_FLAT = frozenset(
+_POPS = frozenset("BLPOP BRPOP BZPOPMIN BZPOPMAX LMPOP BLMPOP ZMPOP BZMPOP".split())
+"""Commands of several keys whose reply says which of them it is of."""
+_MOVES = frozenset("LMOVE BLMOVE RPOPLPUSH BRPOPLPUSH SMOVE".split())
+_TOGETHER = frozenset("SUNION SINTER SDIFF ZUNION ZINTER ZDIFF LCS".split()) | _MOVES
+"""Commands of several keys whose reply may come from each."""
+_FLAT = _POPS | frozenset(
     """HGETALL HSCAN HRANDFIELD XRANGE XREVRANGE XREAD XREADGROUP XCLAIM XAUTOCLAIM
     CONFIG:GET""".split()
 )
@@ -77,10 +84,17 @@ def rest_of(words: Words) -> list[Any]:
     """The words after the name, which may be one word or two; in order where they have none."""
     name = name_of(words)
     rest = list(words[1:] if ":" not in name or " " in _upper(words[0]) else words[2:])
-    if name not in _SETS:
+    first = unordered_from(name)
+    if first is None:
         return rest
-    kept = 0 if name in ("DEL", "UNLINK", "EXISTS", "TOUCH") else 1
-    return rest[:kept] + sorted(rest[kept:], key=lambda one: (type(one).__name__, one))
+    return rest[:first] + sorted(rest[first:], key=lambda one: (type(one).__name__, one))
+
+
+def unordered_from(name: str) -> int | None:
+    """From which place on the words after a command's name have no order; None where all have."""
+    if name not in _SETS:
+        return None
+    return 0 if name in ("DEL", "UNLINK", "EXISTS", "TOUCH") else 1
 
 
 def secret_words(name: str, words: Words, is_secret: IsSecret) -> set[int]:
@@ -99,20 +113,37 @@ def secret_words(name: str, words: Words, is_secret: IsSecret) -> set[int]:
             for at in range(0, len(words) - 1, 2)
             if str(words[at]).lower() in _PASSWORDS or _named(words[at], is_secret)
         }
-    if name in ("MSET", "MSETNX"):
-        return {at + 1 for at in range(0, len(words) - 1, 2) if _named(words[at], is_secret)}
+    if name in _KEYS:
+        return _of_keys(*_KEYS[name], words, is_secret)
     if name.startswith(("EVAL", "FCALL")):
         count = int(words[1]) if len(words) > 1 and str(words[1]).isdigit() else 0
         keys = words[2 : 2 + count]
         whole = any(_named(one, is_secret) for one in keys)
         return set(range(2 + count, len(words))) if whole else set()
-    if name in READS or not words:
+    if name == "SMOVE":
+        return {2} if any(_named(one, is_secret) for one in words[:2]) else set()
+    if name in READS or name in _POPS or name in _MOVES or not words:
         return set()
     if _named(words[0], is_secret) and name not in ("DEL", "UNLINK", "EXPIRE", "PEXPIRE", "TOUCH"):
         return set(range(1, len(words)))
-    if name in _FIELDS:
+    if name == "HSETEX":
+        return _of_keys(_fields(words), 2, words, is_secret)
+    if name in _FIELDS:  # of a stream after options, which may be one word or two
         return {at + 1 for at in range(1, len(words) - 1) if _named(words[at], is_secret)}
     return set()
+
+
+def _of_keys(first: int, size: int, words: Words, is_secret: IsSecret) -> set[int]:
+    """The places of the values whose names, each ``size`` words after the last, are secret."""
+    places = range(first, len(words) - size + 1, size)
+    return {at + size - 1 for at in places if _named(words[at], is_secret)}
+
+
+def _fields(words: Words) -> int:
+    """Where the names of a hash's fields begin, in commands that count them."""
+    return next(
+        (at + 2 for at, one in enumerate(words) if at and str(one).upper() == "FIELDS"), len(words)
+    )
 
 
 def _named(word: Any, is_secret: IsSecret) -> bool:
@@ -128,6 +159,12 @@ def secret_reply(name: str, words: Words, is_secret: IsSecret) -> bool | list[bo
     if name in ("HMGET", "HGET") and words and not _named(words[0], is_secret):
         parts = [_named(one, is_secret) for one in words[1:]]
         return parts if name == "HMGET" else any(parts)
+    if name in ("HGETEX", "HGETDEL") and words and not _named(words[0], is_secret):
+        return [_named(one, is_secret) for one in words[_fields(words) :]]
+    if name in _POPS:
+        return False  # by the key in it
+    if name in _TOGETHER:
+        return any(_named(one, is_secret) for one in words)
     if name.startswith(("EVAL", "FCALL")):
         count = int(words[1]) if len(words) > 1 and str(words[1]).isdigit() else 0
         return any(_named(one, is_secret) for one in words[2 : 2 + count])

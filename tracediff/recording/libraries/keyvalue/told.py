@@ -6,7 +6,7 @@ that a replay gives what its client asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -21,6 +21,7 @@ from tracediff.recording.libraries.keyvalue.commands import (
     secret_reply,
     secret_words,
     shown_key,
+    unordered_from,
 )
 from tracediff.values.placeholder import Placeholder
 
@@ -84,24 +85,30 @@ class Asked(Later):
         """The canonical dict of the arguments."""
         masks = Masks.of(buffer)
         if self._single:
-            found = {"arguments": _words(self.commands[0], masks)}
+            found = {"arguments": _words(self.commands[0], masks, buffer.encode)}
         else:
             found = {
                 "commands": [
-                    [name_of(one).replace(":", " "), *_words(one, masks)] for one in self.commands
+                    [name_of(one).replace(":", " "), *_words(one, masks, buffer.encode)]
+                    for one in self.commands
                 ]
             }
         parts = [(name, buffer.encoder(name)(value)) for name, value in found.items()]
         return values.encode_map([*parts, ("database", buffer.encode(self._database))])
 
 
-def _words(command: Command, masks: Masks) -> list[Any]:
-    words = [_text(one) for one in rest_of(command)]
-    secret = secret_words(name_of(command), words, masks.is_secret)
-    return [
-        _sealed(one, masks) if at in secret else _shown(one, at, masks)
-        for at, one in enumerate(words)
+def _words(command: Command, masks: Masks, encode: Callable[[Any], bytes]) -> list[Any]:
+    name, words = name_of(command), [_text(one) for one in rest_of(command)]
+    secret = secret_words(name, words, masks.is_secret)
+    found = [
+        _sealed(one, masks) if at in secret else _shown(one, masks) for at, one in enumerate(words)
     ]
+    first = unordered_from(name)
+    if first is not None:  # again, for what stands for a secret is sent on in a replay
+        found[first:] = sorted(
+            found[first:], key=lambda one: one.encode() if type(one) is str else encode(one)
+        )
+    return found
 
 
 def _text(word: Any) -> Any:
@@ -116,16 +123,14 @@ def _text(word: Any) -> Any:
     return word if isinstance(word, str) else str(word)
 
 
-def _shown(word: Any, at: int, masks: Masks) -> Any:
-    if type(word) is not str:
-        return word
-    if at == 0:
-        word = shown_key(word, masks.is_secret, lambda one: sealed_text(one, masks.redactor))
-    return _clean(word, masks)
+def _shown(word: Any, masks: Masks) -> Any:
+    return _clean(word, masks) if type(word) is str else word
 
 
 def _clean(text: str, masks: Masks) -> str:
-    """A text without the secrets that it names."""
+    """A text without the secrets that it names; keys are in many places, and in replies."""
+    if ":" in text:
+        text = shown_key(text, masks.is_secret, lambda one: sealed_text(one, masks.redactor))
     return masks.text(masks.url(text)) if '"' in text or "=" in text or "://" in text else text
 
 
@@ -223,6 +228,8 @@ def _hidden(value: Any, masks: Masks) -> Any:
 
 def _named(value: Any, masks: Masks) -> Any:
     """A reply in which what stands after a secret name is sealed."""
+    if type(value) is dict:  # streams by their names, in RESP3
+        return {name: _named(one, masks) for name, one in value.items()}
     if type(value) is not list:
         return value
     found = [_named(one, masks) for one in value]
