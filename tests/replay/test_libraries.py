@@ -404,3 +404,26 @@ assert "random" not in vars(random._inst)
     done = shop.run("-c", code)
     assert done.returncode == 0, done.stderr
     assert sys.modules  # this process was not touched
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("psycopg", "from psycopg import Cursor as it; del it.stream"),
+        ("pymongo", "import pymongo as it; del it.AsyncMongoClient"),
+    ],
+)
+def test_a_version_that_is_built_otherwise_is_said_and_breaks_no_job(
+    shop: Any, name: str, gone: str
+) -> None:
+    shop.jobs("""
+        @td.job("one")
+        def one():
+            return 1
+    """)
+    code = f"{gone}\nimport tracediff as td; td.configure(inputs=[{name!r}])"
+    done = shop.run("-c", f"try:\n    exec({code!r})\n"
+                    "except Exception as error:\n    print(error)\n"
+                    "from shop.jobs import *; print(one())")  # fmt: skip
+    assert f"this version of {name!r} cannot be recorded" in done.stdout, done.stderr
+    assert done.stdout.endswith("1\n")

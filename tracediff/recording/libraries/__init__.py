@@ -115,5 +115,18 @@ def _patches(name: str, config: Config) -> Iterable[Patch]:
             slug="inputs-not-installed",
             hint="install it, or take it out of the setting",
         ) from None
-    found: Iterable[Patch] = module.patches(config)
-    return found
+    except (ImportError, AttributeError) as error:
+        raise _unfit(name, error) from error
+    try:
+        return list(module.patches(config))
+    except (ImportError, AttributeError) as error:
+        raise _unfit(name, error) from error
+
+
+def _unfit(name: str, error: Exception) -> ConfigError:
+    """A version of a library that has not what is put in the place of its functions."""
+    return ConfigError(
+        f"inputs: this version of {name!r} cannot be recorded: {error}",
+        slug="inputs-version",
+        hint="install one that is named in docs/integrations.md, or take it out of the setting",
+    )
