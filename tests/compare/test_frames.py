@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -466,3 +467,55 @@ def test_no_frame_hides_what_differs_in_another() -> None:
     ]  # fmt: skip
     assert len(found.changes) == 1_000
     assert found.cut
+
+
+ELSEWHERE = Tolerance(path="**/elsewhere", abs=1.0)
+
+
+@pytest.mark.parametrize("rules", [(), (ELSEWHERE,)], ids=["exact", "a-rule-elsewhere"])
+def test_rows_counted_from_elsewhere_differ(rules: tuple[Tolerance, ...]) -> None:
+    found = walk(OLD[["qty"]].set_axis(pd.RangeIndex(1, 4)), OLD[["qty"]], *rules)
+    assert told(found) == [
+        (("index", 0), "changed", 1, 0),
+        (("index", 1), "changed", 2, 1),
+        (("index", 2), "changed", 3, 2),
+    ]
+
+
+def test_the_type_of_an_index_is_one_difference() -> None:
+    found = walk(OLD.set_axis(pd.Index([0, 1, 2])), OLD)
+    assert told(found) == [(("index", "dtype"), "changed", "int64", "range")]
+
+
+def of_category(*names: str) -> pl.DataFrame:
+    return pl.DataFrame({"a": ["x"]}, {"a": pl.Enum(names)})
+
+
+UNSEEN: dict[str, tuple[Any, Any]] = {
+    "metadata": tuple(pa.table({"a": [1]}, metadata={"unit": unit}) for unit in ("kg", "lb")),
+    "lists": tuple(
+        pa.table({"a": pa.array([[1]], kind(pa.int64()))}) for kind in (pa.list_, pa.large_list)
+    ),
+    "categories": (of_category("x", "y"), of_category("x", "z")),
+}
+
+
+@pytest.mark.parametrize("pair", UNSEEN)
+def test_no_rule_for_something_else_hides_what_no_cell_says(pair: str) -> None:
+    old, new = UNSEEN[pair]
+    assert walk(old, new, ELSEWHERE).beyond
+
+
+def test_what_a_rule_accepts_is_no_difference_of_the_bytes() -> None:
+    new = OLD.assign(price=[9.0, 9.0, 9.0])
+    assert not walk(OLD, new, Tolerance(path="**/price", ignore=True)).beyond
+    turned = OLD[["price", "sku", "qty"]]
+    assert not walk(OLD, turned, Tolerance(path="**", unordered=True)).beyond
+
+
+def test_decimals_that_signal_are_cells_like_others() -> None:
+    signal = Decimal("sNaN")
+    old, new = pd.DataFrame({"a": [signal, 1]}), pd.DataFrame({"a": [2.0, 1.0]})
+    found = walk(old, new)
+    assert [one.path for one in found.changes] == [("a", "dtype"), ("a", 0)]
+    assert not walk(old, old.copy()).changes

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from tracediff import values
 from tracediff.compare.raw import unpack
-from tracediff.compare.rowmatching import Matched, matched
+from tracediff.compare.rowmatching import Matched, counted, matched
 from tracediff.compare.tolerances import EXACT, Rules, within
 from tracediff.model import MISSING, ChangeKind, FrameChange, Tolerance
 from tracediff.values import Opaque, tags
@@ -25,6 +26,7 @@ MAX_CELLS = 400
 _CHUNK = 4_096
 _SHORT_RUN = 64
 _SURE = 1e-9
+_NUMBERS = frozenset({float, complex})
 Path = tuple[str | int, ...]
 Place = tuple[int, int, int]
 
@@ -82,6 +84,7 @@ class Frames:
         self.mixed = self.rows.pairs() if short else None
         self.cells = self.accepted = self.listed = 0
         self.changed = bytearray(old.rows)
+        self.overlooked = False
         self.retyped: list[str] = []
         self.found: list[tuple[Place, Path, Any, Any, bool]] = []
 
@@ -120,21 +123,23 @@ class Frames:
         old, new = set(before), set(after)
         removed = [one for one in before if one not in new and not self._at(one).ignore]
         added = [one for one in after if one not in old and not self._at(one).ignore]
+        apart = len(old.symmetric_difference(new))
+        self.overlooked = self.overlooked or len(removed) + len(added) < apart
         for name in removed:
             self._add((name,), "removed", _described(self.old, name), MISSING)
         for name in added:
             self._add((name,), "added", MISSING, _described(self.new, name))
         shared = [one for one in before if one in new]
         turned = [one for one in after if one in old]
-        if shared != turned and not self.rule.unordered:
-            self._add((), "order", shared, turned)
+        if shared != turned:
+            self._order((), shared, turned)
         return added, removed
 
     def _pairs(self) -> Iterator[tuple[str | int, Column, Column]]:
         """The columns of both, and the index where rows are not matched by it."""
         left, right = self.old.labels, self.new.labels
-        if left is not None and right is not None and self.rows.by[:5] != "index":
-            yield "index", left, right
+        if (left is not None or right is not None) and self.rows.by[:5] != "index":
+            yield "index", left or counted(self.old), right or counted(self.new)
         after = dict(zip(self.new.names, self.new.columns, strict=True))
         for name, column in zip(self.old.names, self.old.columns, strict=True):
             if name in after:
@@ -143,11 +148,13 @@ class Frames:
     def _column(self, at: int, name: str | int, old: Column, new: Column) -> None:
         rule = self._at(name)
         if rule.ignore:
+            self.overlooked = True
             return
         same = old.dtype == new.dtype
         if not same:
             self.retyped.append(str(name))
             close = (old.dtype, new.dtype) in rule.types or self._at(name, "dtype").ignore
+            self.overlooked = self.overlooked or close
             self._add((name, "dtype"), "changed", old.dtype, new.dtype, close=close)
         if name in self.rows.keys and same:
             return
@@ -173,6 +180,7 @@ class Frames:
         label = self.rows.label(place[0]) if rules.below else None
         verdict = rules.accepts(label, old, new)
         if verdict is None:
+            self.overlooked = True
             return
         if verdict:
             self.accepted += 1
@@ -190,6 +198,7 @@ class Frames:
     def _rows(self) -> tuple[int, int]:
         """Rows that came or went."""
         if self._at("rows").ignore:
+            self.overlooked = True
             return 0, 0
         for side, rows in enumerate((self.rows.gone, self.rows.come)):
             for at in rows[:MAX_ROWS]:
@@ -198,11 +207,17 @@ class Frames:
                 self._add(("rows", label), "added" if side else "removed",
                           *((MISSING, row) if side else (row, MISSING)))  # fmt: skip
             self.walk.cut = self.walk.cut or len(rows) > MAX_ROWS
-        if self.rows.reordered and not self.rule.unordered:
+        if self.rows.reordered:
             some = [[self.rows.label(at, new=new) for at in _beginning(self.rows, new=new)]
                     for new in (False, True)]  # fmt: skip
-            self._add(("rows",), "order", *some)
+            self._order(("rows",), *some)
         return len(self.rows.gone), len(self.rows.come)
+
+    def _order(self, path: Path, old: Sequence[Any], new: Sequence[Any]) -> None:
+        if self.rule.unordered:
+            self.overlooked = True
+        else:
+            self._add(path, "order", old, new)
 
     def _list(self) -> None:
         """The cells, row by row."""
@@ -290,13 +305,18 @@ def _gathered(
 
 def _alike(old: Any, new: Any) -> bool:
     """Whether cells of two types say the same: one that is missing is missing."""
-    if old is None or new is None or old != old or new != new:  # noqa: PLR0124 - NaN
+    if _missing(old) or _missing(new):
         return _missing(old) and _missing(new)
-    return bool(old == new)
+    try:
+        return bool(old == new)
+    except (ArithmeticError, RecursionError):  # decimals that signal, lists in lists in lists
+        return values.encode(old) == values.encode(new)
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or cell != cell  # noqa: PLR0124 - NaN
+    if type(cell) is Decimal:
+        return cell.is_nan()  # to compare one that signals would raise
+    return cell is None or (type(cell) in _NUMBERS and cell != cell)  # noqa: PLR0124 - NaN
 
 
 def _described(one: Table, name: str | int) -> Opaque:

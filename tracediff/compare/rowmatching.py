@@ -95,6 +95,11 @@ def matched(old: Table, new: Table, key: Sequence[str]) -> Matched:
     return _by(found, remark) if found is not None else _by_place(old, new, remark)
 
 
+def counted(table: Table) -> Column:
+    """What names the rows where they are only counted."""
+    return Listed(range(table.rows), "range", key=True)
+
+
 def _index_name(table: Table) -> str:
     names = ", ".join(filter(None, table.levels))
     return f"index {names}" if names else "index"

@@ -155,10 +155,11 @@ class Walk:
     def _framed(self, path: Path, old: Table, new: Table, rule: Tolerance) -> bool:
         """Compare two frames, if what is known of frames tells them apart."""
         before = self.beyond + self.drift + self.clock, self.cut
-        summary, self._below = Frames(self, path, old, new, rule).run()
+        frames = Frames(self, path, old, new, rule)
+        summary, self._below = frames.run()
         same = (self.beyond + self.drift + self.clock, self.cut) == before
         if same and not (self._below or summary.cells_changed or summary.rows_added):
-            return self.rules.any
+            return frames.overlooked
         self.frames.append(summary)
         return True
 

@@ -47,7 +47,7 @@ def index_of(value: Any) -> Index:
 
 def _range(parts: Any) -> Index:
     whole = range(parts["start"], parts["stop"], parts["step"])
-    rest = {"name": parts["name"]}
+    rest = {"name": parts["name"], "freq": None}
     if (whole.start, whole.step) == (0, 1):
         return Index(len(whole), None, (), rest)
     return Index(len(whole), Listed(whole, "range", key=True), _called([parts["name"]]), rest)
@@ -55,7 +55,7 @@ def _range(parts: Any) -> Index:
 
 def _index(parts: Any) -> Index:
     column = column_of(parts["array"])
-    rest = {"name": parts["name"], "freq": parts["freq"], "dtype": column.dtype}
+    rest = {"name": parts["name"], "freq": parts["freq"]}
     return Index(column.size, column, _called([parts["name"]]), rest)
 
 
