@@ -111,6 +111,40 @@ def test_exceptions_and_secrets(notes, log, recording):
     ]
 
 
+def test_what_fills_a_message_by_a_secret_name_is_taken_out(notes, log):
+    given = {"user": "bob", "password": "letmein7"}
+
+    class Braces(logging.LogRecord):
+        def getMessage(self):
+            return self.msg.format(**self.args)
+
+    def work():
+        log.info("login %(user)s with %(password)s", given)
+        log.handle(Braces(log.name, logging.INFO, "", 0, "login {user}", (given,), None))
+
+    assert notes(work) == [
+        "INFO shop.orders: login bob with [redacted]",
+        "INFO shop.orders: login bob",
+    ]
+    assert given["password"] == "letmein7"
+
+
+def test_structlog_fills_a_message_by_names(notes):
+    structlog.configure(
+        processors=[structlog.stdlib.PositionalArgumentsFormatter(), lambda *_: "said"],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+
+    def work():
+        structlog.get_logger().info("%(user)s: %(token)s", {"user": "bob", "token": "letmein7"})
+
+    try:
+        assert notes(work) == ["INFO structlog: bob: [redacted]"]
+    finally:
+        structlog.reset_defaults()
+
+
 def test_values_that_raise_or_log_are_no_fault_of_the_job(notes, log, recording):
     class Loud:
         def __str__(self):

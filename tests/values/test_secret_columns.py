@@ -15,7 +15,17 @@ from tracediff.errors import ReplayError
 from tracediff.model import Value
 from tracediff.recording.redaction import Redactor
 from tracediff.replay.unkept import holds
-from tracediff.values import Allow, Placeholder, Record, Redacted, encode, inert, live, node_of
+from tracediff.values import (
+    Allow,
+    Placeholder,
+    Record,
+    Redacted,
+    encode,
+    inert,
+    live,
+    node_of,
+    text,
+)
 
 SECRET = "hunter22-hunter22"
 MAKE: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -47,6 +57,14 @@ def test_a_secret_column_is_sealed(form: str, careful: bool) -> None:
     ((name, sealed),) = found["frame"].base["sealed"]
     assert (name, type(sealed)) == ("api_token", Redacted)
     assert data == encode({"frame": MAKE[form](cells())}, redaction=redaction)
+
+
+@pytest.mark.parametrize("form", MAKE)
+def test_a_line_shows_the_frame_with_all_its_columns(form: str) -> None:
+    shown = text(inert(encode(MAKE[form](cells()), redaction=redactor())))
+    assert shown.endswith("(2 × 3: sku, api_token, price)")
+    odd = Record("pandas:sealed", "library", {"names": 3, "frame": None, "sealed": []})
+    assert text(odd).startswith("sealed(")
 
 
 @pytest.mark.parametrize("form", MAKE)

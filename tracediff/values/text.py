@@ -159,12 +159,17 @@ def _frame(obj: nodes.Record) -> str | None:
     """A frame by its size and its columns; None for what is no frame that can be read."""
     from tracediff.values.frames import table  # it knows this module
 
-    found = table(obj, _ANY_SIZE)
+    whole: Any = obj
+    names: Any = None
+    if obj.type.endswith(":sealed") and type(obj.base) is dict:  # it lacks the sealed columns
+        whole, names = obj.base.get("frame"), obj.base.get("names")
+    found = table(whole, _ANY_SIZE)
     if found is None:
         return None
-    names = [str(one) for one in found.names[: _MAX_COLUMNS + 1]]
-    told = ", ".join([*names[:_MAX_COLUMNS], *(["…"] if len(names) > _MAX_COLUMNS else [])])
-    return f"{_name(obj.type)}({found.rows:,} × {len(found.columns)}{': ' if told else ''}{told})"
+    shown = found.names if type(names) is not list else names
+    told = ", ".join([str(one) for one in shown[:_MAX_COLUMNS]])
+    told = f": {told}{', …' if len(shown) > _MAX_COLUMNS else ''}" if told else ""
+    return f"{_name(whole.type)}({found.rows:,} × {len(shown):,}{told})"
 
 
 def _record(obj: nodes.Record, depth: int) -> Iterator[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from tracediff.recording.faults import brief
+from tracediff.recording.redaction import REDACTED
 from tracediff.recording.remarks import MAX_NOTE
 from tracediff.recording.spans import Line, Span, new_span
 from tracediff.runtime import current
@@ -58,6 +59,13 @@ def say(text: Callable[[], str | None], is_callers: Callable[[str, str], bool]) 
         buffer.warn(f"a record of a logger is no note: {brief(error)}")
     finally:
         thread.making = False
+
+
+def without_secrets(given: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What a message is filled with by names, inside of a job: those that are secret hide it."""
+    parent = current.get()
+    secret = parent.buffer.redactor.secret
+    return {name: REDACTED if secret(str(name)) else one for name, one in given.items()}
 
 
 def _depth(is_callers: Callable[[str, str], bool]) -> int:

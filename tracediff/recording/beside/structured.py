@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from structlog import _base
 
-from tracediff.recording.beside.saying import LEVELS, say, thread
+from tracediff.recording.beside.saying import LEVELS, say, thread, without_secrets
 from tracediff.recording.libraries.patching import Patch
 from tracediff.recording.redaction import REDACTED
 from tracediff.runtime import current
@@ -63,6 +64,13 @@ def _text(bound: Any, method_name: str, event: Any, given: dict[str, Any]) -> st
         f"{key}={REDACTED if secret(str(key)) else repr(value)[:MAX_FIELD]}"
         for key, value in list(fields.items())[:MAX_FIELDS]
     ]
-    message = str(event) % args if args else str(event)
+    message = str(event) % _filled(args) if args else str(event)
     who = name if isinstance(name, str) else "structlog"
     return " ".join((f"{level} {who}: {message}", *said))
+
+
+def _filled(args: Any) -> Any:
+    """What a message is filled with: one dict fills it by names, as with ``logging``."""
+    if isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], Mapping):
+        args = args[0]
+    return without_secrets(args) if isinstance(args, Mapping) else args
