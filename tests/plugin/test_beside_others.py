@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.in_turn
+
 OTHERS = Path(__file__).with_name("others.txt")
 
 TESTS = """\
@@ -20,8 +22,6 @@ import asyncio
 
 import pytest
 import shop
-
-pytestmark = pytest.mark.in_turn
 
 
 @pytest.mark.asyncio
