@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 import tracediff as td
+from tests.frameworks.conftest import Service
 from tracediff.frameworks.awaiting import through_async
 from tracediff.frameworks.queueing import Back, named, put, through
 from tracediff.model import Query
@@ -110,3 +111,78 @@ def test_a_method_that_another_version_lacks_is_left_out():
     put(None, "gone", lambda real: real)
     assert Library().send() == 2
     assert not hasattr(Library, "gone")
+
+
+PLAIN = {
+    "pyproject.toml": """
+        [tool.tracediff]
+        jobs = ["desk.*"]
+        pythonpath = ["."]
+    """,
+    "desk/__init__.py": "",
+    "desk/plain.py": """
+        def price(order):
+            return order * 2
+
+        async def awaited(ctx, order):
+            return order * 2
+    """,
+    "desk/limited.py": """
+        from rq.timeouts import JobTimeoutException
+
+        print("imported")
+        raise JobTimeoutException("as a limit that ends while this is imported")
+    """,
+}
+RQ = """
+    import tracediff.rq
+    import redis
+    from rq.job import Job
+
+    print(Job.create("desk.{}", (4,), connection=redis.Redis(port=1))._execute())
+"""
+ARQ = """
+    import asyncio
+    import tracediff.arq
+    from arq.worker import Worker
+    from desk import plain
+
+    async def main():
+        function = Worker([plain.awaited]).functions["awaited"]
+        return await function.coroutine({"job_id": "1", "job_try": 1}, 4)
+
+    print(asyncio.run(main()))
+"""
+
+
+@pytest.mark.in_turn
+@pytest.mark.parametrize("program", [RQ.format("plain.price"), ARQ], ids=["rq", "arq"])
+def test_a_function_of_a_module_without_the_library_is_replayed_and_nothing_is_logged(
+    tmp_path, program
+):
+    service = Service(tmp_path, "redis://127.0.0.1:1/0")
+    service.write(PLAIN)
+    assert service.python(program).strip() == "8"
+    said = service.run("-m", "tracediff", "replay", "@last")
+    assert "success  8" in said
+    assert "Traceback" not in said
+    service.close()
+
+
+@pytest.mark.in_turn
+def test_a_time_limit_while_a_module_is_imported_ends_the_job(tmp_path):
+    service = Service(tmp_path, "redis://127.0.0.1:1/0")
+    service.write(PLAIN)
+    said = service.python("""
+        import tracediff.rq
+        import redis
+        from rq.job import Job
+        from rq.timeouts import JobTimeoutException
+
+        try:
+            Job.create("desk.limited.price", connection=redis.Redis(port=1))._execute()
+        except JobTimeoutException:
+            print("ended")
+    """)
+    assert said.split() == ["imported", "ended"]
+    service.close()

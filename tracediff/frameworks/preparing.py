@@ -103,6 +103,7 @@ def _find_unmarked(trace: Trace) -> None:
     if library not in _UNMARKED:
         return
     try:
+        importlib.import_module(str(library))  # before what hooks into it, which waits for it
         tasks = importlib.import_module(f"tracediff.frameworks.{library}")
     except ImportError as error:
         raise ReplayError(

@@ -16,6 +16,7 @@ from typing import Any
 import redis
 import rq
 import rq.job as jobs
+from rq import timeouts
 
 from tracediff.frameworks import replaying, rq_sending
 from tracediff.frameworks.queueing import (
@@ -88,16 +89,22 @@ def _executing(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _begun(job: Any) -> Any:
-    """Start recording; None when it is not recorded, or cannot be."""
+    """Start recording; None when it is not recorded, or cannot be.
+
+    What importing the function's module raises is the job's own, as RQ would do it now: a time
+    limit too, which does not come a second time.
+    """
+    function, given, by_name = job.func, job.args, job.kwargs
     try:
-        function = job.func
         if not callable(function):
             return None
         plain, receiver = _taken_apart(function)
         name = source_of(plain).unit.replace(":", ".")
         recorded = _recorded(plain, name)
-        return begun(recorded, (*receiver, *job.args), dict(job.kwargs), _context(job))
-    except Exception:  # a function of any kind, or one that is not there, which RQ says itself
+        return begun(recorded, (*receiver, *given), dict(by_name), _context(job))
+    except timeouts.BaseTimeoutException:
+        raise
+    except Exception:  # a function of any kind
         log.debug("tracediff cannot record the RQ job %s", job.id, exc_info=True)
         return None
 
