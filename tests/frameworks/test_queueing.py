@@ -11,6 +11,7 @@ import pytest
 
 import tracediff as td
 from tests.frameworks.conftest import Service
+from tracediff.frameworks.arq_context import Context
 from tracediff.frameworks.awaiting import through_async
 from tracediff.frameworks.queueing import Back, named, put, through
 from tracediff.model import Query
@@ -111,6 +112,20 @@ def test_a_method_that_another_version_lacks_is_left_out():
     put(None, "gone", lambda real: real)
     assert Library().send() == 2
     assert not hasattr(Library, "gone")
+
+
+def test_what_a_job_changes_of_ctx_is_changed_in_arqs_own():
+    real = {"a": 1, "b": 2}
+    ctx = Context(real)
+    ctx |= {"c": 3}
+    ctx.update(d=4)
+    assert isinstance(ctx, Context)
+    assert ctx.popitem() == ("d", 4)
+    assert real == dict(ctx) == {"a": 1, "b": 2, "c": 3}
+    ctx.clear()
+    assert real == dict(ctx) == {}
+    with pytest.raises(KeyError):
+        ctx.popitem()
 
 
 PLAIN = {

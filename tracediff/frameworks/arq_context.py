@@ -91,3 +91,19 @@ class Context(dict[Any, Any]):
         """Put values there."""
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # as `update` takes it
+        self.update(other)
+        return self
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Take the last value out."""
+        if not self:
+            raise KeyError("popitem(): dictionary is empty")
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Take all values out."""
+        for key in list(self):
+            del self[key]
