@@ -218,3 +218,15 @@ def test_each_tool_alone(run, project):
     (project / "a.json").write_text(request(span(A)))
     assert "neither a list of entries" in run("import", "a.json", "--from", "trifle").err
     assert run("import", "a.json", "--from", "otel").code == 0
+
+
+def test_what_a_request_says_once_is_not_kept_with_each_span():
+    long = "x" * 100_000
+    resource = {"attributes": [{"key": name, "value": {"stringValue": long}}
+                               for name in ("service.name", "host.name")]}  # fmt: skip
+    scope = {"scope": {"name": long}, "spans": [span(f"{one:016x}") for one in range(1, 101)]}
+    with gathering.Gathered() as gathered:
+        gathered.add({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}, "a", None)
+        ((spans, left_out),) = gathered.span_traces()
+    assert (len(spans), left_out) == (100, 0)
+    assert all(len(str(one.resource)) + len(one.scope) < 2_000 for one in spans)

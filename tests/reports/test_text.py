@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from tracediff.model import Comparison, Miss, Page, ReplayInfo, Trace
 from tracediff.reports.clean import clean
 from tracediff.reports.text.canvas import Look, paint
 from tracediff.reports.text.comparison import comparison_lines
-from tracediff.reports.text.trace import page_lines, step_lines, trace_lines
+from tracediff.reports.text.trace import page_lines, step_line, step_lines, trace_lines
 
 GOLDEN = Path(__file__).parent / "golden"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -182,3 +183,26 @@ def test_rows_in_another_order_are_told_in_one_line(
         "result  [0].net: 0 → 9",
         "in another order",
     ]
+
+
+def test_a_step_far_below_takes_no_more_memory_than_its_line(
+    recorded: Trace, look: Callable[..., Look]
+) -> None:
+    drawn = look()
+    tracemalloc.start()
+    try:
+        line = step_line(recorded, 1, recorded.steps[1], 10_000_000, 5, drawn)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert line.cell_len <= drawn.columns
+    assert most < 1_000_000
+
+
+def test_many_tags_take_lines_and_a_long_one_is_cut(
+    recorded: Trace, look: Callable[..., Look]
+) -> None:
+    tags = (*(f"tag-{at:02}" for at in range(20)), "long" * 50)
+    lines = paint(trace_lines(replace(recorded, tags=tags), look(width=80)), look()).split("\n")
+    assert max(map(cell_len, lines)) <= 80
+    assert all(any(tag in line for line in lines) for tag in tags[:-1])

@@ -85,7 +85,7 @@ class Gathered:
         before = self._database.total_changes
         self._database.executemany(
             "INSERT OR IGNORE INTO spans VALUES (?, ?, ?, ?)",
-            [(one.trace_id, one.span_id, _sortable(one.start), _packed(one)) for one in spans],
+            ((one.trace_id, one.span_id, _sortable(one.start), _packed(one)) for one in spans),
         )
         self.twice += len(spans) - (self._database.total_changes - before)
 

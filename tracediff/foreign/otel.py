@@ -20,6 +20,8 @@ from tracediff.foreign.spans import KINDS, Event, Span
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{16}|[0-9a-fA-F]{32})")
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:\d\d)?")
 _EPOCH: Final = datetime(1970, 1, 1)
+_LONGEST: Final = 500
+"""Characters of what is written once and kept with each of many spans."""
 
 
 def is_request(document: dict[str, Any]) -> bool:
@@ -45,7 +47,7 @@ def spans_of(request: dict[str, Any]) -> Iterator[Span]:
         ValueError: It is none; the message says what of it.
     """
     for group in _list(request, "resourceSpans", "resource_spans", "batches"):
-        resource = read_attributes(_dict(group, "resource").get("attributes"))
+        resource = _kept(read_attributes(_dict(group, "resource").get("attributes")))
         scopes = _list(
             group, "scopeSpans", "scope_spans", "instrumentationLibrarySpans",
             "instrumentation_library_spans",
@@ -53,7 +55,7 @@ def spans_of(request: dict[str, Any]) -> Iterator[Span]:
         for within in scopes:
             scope = _dict(within, "scope", "instrumentationLibrary").get("name", "")
             for one in _list(within, "spans"):
-                yield _span(one, resource, scope if isinstance(scope, str) else "")
+                yield _span(one, resource, _text(scope)[:_LONGEST])
 
 
 def printed_span(document: dict[str, Any]) -> Span:
@@ -83,8 +85,13 @@ def printed_span(document: dict[str, Any]) -> Span:
             )
             for one in _list(document, "events")
         ),
-        resource=_dict(_dict(document, "resource"), "attributes"),
+        resource=_kept(_dict(_dict(document, "resource"), "attributes")),
     )
+
+
+def _kept(resource: dict[str, Any]) -> dict[str, Any]:
+    """What of a resource is used: a request has it once, and its spans are kept one by one."""
+    return {"service.name": _text(resource.get("service.name"))[:_LONGEST]}
 
 
 def _span(found: dict[str, Any], resource: dict[str, Any], scope: str) -> Span:

@@ -23,6 +23,7 @@ from tracediff.reports.text.canvas import (
     fit,
     rule,
     span,
+    wrapped,
 )
 
 _STATES = {
@@ -63,7 +64,8 @@ def head_lines(trace: Trace, look: Look, *, parts: int = 0) -> Iterator[Text]:
     took = "" if unfinished else f"took {wording.lasted(trace.duration)}, "
     yield span((f"   {when}, {took}on {wording.version(trace.code)}", DIM))
     if trace.tags:
-        yield span(("   tags " + ", ".join(map(clean, trace.tags)), DIM))
+        for at, line in enumerate(wrapped(map(clean, trace.tags), look.columns - 8)):
+            yield fit(span((f"   {'    ' if at else 'tags'} {line}", DIM)), look.columns)
     for warning in trace.warnings:
         yield span(("   warning: ", WARN), clean(warning))
     yield span()
@@ -82,11 +84,16 @@ def end_line(index: int, step: Step, indent: int, width: int, look: Look) -> Tex
     glyph, style = _STATES[step.state]
     number = (f"{index:>{width}}  ", DIM)
     took = (f" took {wording.lasted(step.duration)}", DIM)
-    line = span(number, "  " * indent, ("└ ", DIM), clean(step.name), took)
+    line = span(number, _inset(indent, look), ("└ ", DIM), clean(step.name), took)
     if step.state != "success":
         line.append(f" {glyph}", style)
     outcome = excerpt.outcome(step, 80)
     return fit(line + span((" → ", DIM), outcome) if outcome else line, look.columns)
+
+
+def _inset(indent: int, look: Look) -> str:
+    """What stands before a step; no more of it than a line shows, however deep the step is."""
+    return "  " * min(indent, look.columns)
 
 
 def step_line(trace: Trace, index: int, step: Step, indent: int, width: int, look: Look) -> Text:
@@ -106,7 +113,7 @@ def step_line(trace: Trace, index: int, step: Step, indent: int, width: int, loo
             title = span((clean(step.name), BOLD))
             bar = rule(title, look.columns - width - 2, span((wording.lasted(step.start), DIM)))
             return span(number) + bar
-        return fit(span(number, "  " * indent, (clean(step.name), DIM)), look.columns)
+        return fit(span(number, _inset(indent, look), (clean(step.name), DIM)), look.columns)
     mark = _MARKS.get(step.kind, "")
     glyph, style = _STATES[step.state]
     flag = "" if step.state == "success" else f" {glyph}"
@@ -116,7 +123,7 @@ def step_line(trace: Trace, index: int, step: Step, indent: int, width: int, loo
         flag += f" changed {', '.join(map(clean, step.mutated))}"
     arguments = excerpt.arguments(step.args, 60)
     shown = span((f" ({arguments})" if arguments else "", DIM))
-    line = span(number, "  " * indent, mark, (clean(step.name), ""))
+    line = span(number, _inset(indent, look), mark, (clean(step.name), ""))
     # Arguments give way to what is said of the step.
     room = look.columns - line.cell_len - cell_len(flag)
     shown.truncate(max(room, 0), overflow="ellipsis")
