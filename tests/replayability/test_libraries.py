@@ -153,5 +153,5 @@ def test_what_lies_behind_the_first_obstacle_is_told_too(project):
     project.record("-c", "from shop.jobs import price; price(10)", FEE="1")
     document = project.doctor("price").document
     behind = [one for one in document["reasons"] if one["kind"] == "behind"]
-    assert [one["remedies"][0]["lines"][0] for one in behind] == ['@td.input("Number")']
+    assert [one["remedies"][0]["lines"][0] for one in behind] == ['inputs = ["redis"]']
     assert {one["kind"] for one in document["reasons"] if one["fatal"]} >= {"network"}
